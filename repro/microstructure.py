@@ -1,0 +1,161 @@
+"""Microstructures: a periodic grain map and the properties of each grain, and how to draw them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from repro import paper
+
+MAX_REDRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Microstructure:
+    """A periodic two-dimensional cell of homogeneous, isotropic grains.
+
+    Parameters
+    ----------
+    grain_id : array_like of int, shape (N, N)
+        Grain of each pixel, 0...G-1. Axis 0 is x1, the loading direction, axis 1 is x2.
+    properties : array_like of float, shape (G, 4)
+        Young's modulus E/GPa, Poisson's ratio nu, initial flow resistance xi0/MPa and hardening
+        modulus h0/GPa of each grain.
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong, a grain has no properties, or a property is not physical: E <= 0,
+        nu outside (-1, 0.5), xi0 <= 0, h0 < 0, or not finite. The message names the property
+        and the grain.
+    """
+
+    grain_id: np.ndarray
+    properties: np.ndarray
+
+    def __post_init__(self):
+        grain_id = np.asarray(self.grain_id)
+        properties = np.asarray(self.properties, dtype=np.float64)
+        if grain_id.ndim != 2 or grain_id.shape[0] != grain_id.shape[1]:
+            raise ValueError(f"grain_id must be a square (N, N) map, got shape {grain_id.shape}")
+        if not np.issubdtype(grain_id.dtype, np.integer):
+            raise ValueError(f"grain_id must hold integers, got {grain_id.dtype}")
+        if properties.ndim != 2 or properties.shape[1] != len(paper.PROPERTY_NAMES):
+            raise ValueError(f"properties must be (G, 4) = E, nu, xi0, h0; got {properties.shape}")
+        if grain_id.min() < 0 or grain_id.max() >= len(properties):
+            raise ValueError(
+                f"grain_id runs from {grain_id.min()} to {grain_id.max()}, but properties "
+                f"describe grains 0 to {len(properties) - 1}"
+            )
+        check_properties(properties)
+        object.__setattr__(self, "grain_id", grain_id)
+        object.__setattr__(self, "properties", properties)
+
+    @property
+    def grain_count(self) -> int:
+        """Number of grains that own at least one pixel."""
+        return len(np.unique(self.grain_id))
+
+    def property_maps(self) -> np.ndarray:
+        """Properties of each pixel, shape (N, N, 4): E/GPa, nu, xi0/MPa, h0/GPa."""
+        return self.properties[self.grain_id]
+
+
+def check_properties(properties: np.ndarray) -> None:
+    """Refuse properties (G, 4) that no material has; see `Microstructure` for the bounds."""
+    E, nu, xi0, h0 = properties.T
+    rules = (
+        ("E", E, E > 0, "must be positive"),
+        ("nu", nu, (nu > -1) & (nu < 0.5), "must lie in (-1, 0.5)"),
+        ("xi0", xi0, xi0 > 0, "must be positive"),
+        ("h0", h0, h0 >= 0, "must not be negative"),
+    )
+    for name, values, valid, rule in rules:
+        bad = np.flatnonzero(~(valid & np.isfinite(values)))
+        if bad.size:
+            raise ValueError(f"{name} of grain {bad[0]} is {values[bad[0]]:g}: it {rule}")
+
+
+def periodic_voronoi(rng: np.random.Generator, grains: int, size: int = paper.GRID) -> np.ndarray:
+    """Draw the Voronoi tessellation of random points in a periodic cell.
+
+    A draw in which a point owns no pixel is drawn again, so the number of grains is exact.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    grains : int
+        Number of grains.
+    size : int
+        Pixels along an edge, N.
+
+    Returns
+    -------
+    ndarray of uint8, shape (N, N)
+
+    Raises
+    ------
+    ValueError
+        If `grains` is not in 1...min(255, N^2) or no draw gives every grain a pixel.
+    """
+    if not 1 <= grains <= min(255, size * size):
+        raise ValueError(f"grains must lie in 1...{min(255, size * size)}, got {grains}")
+    pixels = (np.indices((size, size)).reshape(2, -1).T + 0.5) / size
+    for _ in range(MAX_REDRAWS):
+        # boxsize makes the nearest-point search periodic.
+        nearest = cKDTree(rng.random((grains, 2)), boxsize=1.0).query(pixels)[1]
+        if len(np.unique(nearest)) == grains:
+            return nearest.reshape(size, size).astype(np.uint8)
+    raise ValueError(f"{grains} grains do not fit a {size}x{size} cell: use fewer or more pixels")
+
+
+def circular_inclusion(size: int = paper.GRID, radius: float = paper.CIRCLE_RADIUS) -> np.ndarray:
+    """Grain map (N, N) of a centred circle (grain 1, radius in cell edges) in a matrix (grain 0)."""
+    x1, x2 = (np.indices((size, size)) + 0.5) / size - 0.5
+    return (x1**2 + x2**2 <= radius**2).astype(np.uint8)
+
+
+def square_inclusion(size: int = paper.GRID, edge: float = paper.SQUARE_EDGE) -> np.ndarray:
+    """Grain map (N, N) of a centred square (grain 1, edge in cell edges) in a matrix (grain 0)."""
+    x1, x2 = (np.indices((size, size)) + 0.5) / size - 0.5
+    return (np.maximum(abs(x1), abs(x2)) <= edge / 2).astype(np.uint8)
+
+
+def table3_properties(rng: np.random.Generator, grains: int) -> np.ndarray:
+    """Draw properties (G, 4), each uniform in its range of the paper's Table 3."""
+    low, high = np.array(paper.PROPERTY_RANGES).T
+    return rng.uniform(low, high, size=(grains, 4))
+
+
+def case_properties(rng: np.random.Generator, grains: int, case: int) -> np.ndarray:
+    """Draw properties (G, 4) of the paper's Case `case` (Eq. 1): uniform in two intervals each.
+
+    The intervals of a property are equally wide, so each is chosen with probability one half.
+    """
+    if case not in paper.CASES:
+        raise ValueError(f"case must be one of {sorted(paper.CASES)}, got {case}")
+    low, high = np.moveaxis(np.array(paper.CASES[case]), -1, 0)  # (4, 2): property, interval
+    chosen = rng.integers(0, 2, size=(grains, 4))
+    columns = np.arange(4)
+    return rng.uniform(low[columns, chosen], high[columns, chosen])
+
+
+def polycrystal(
+    rng: np.random.Generator,
+    grains: int = paper.GRAINS,
+    size: int = paper.GRID,
+    properties: Callable[[np.random.Generator, int], np.ndarray] = table3_properties,
+) -> Microstructure:
+    """Draw a periodic Voronoi polycrystal; `properties(rng, grains)` draws its (G, 4) properties."""
+    return Microstructure(periodic_voronoi(rng, grains, size), properties(rng, grains))
+
+
+def inclusion(rng: np.random.Generator, grain_id: np.ndarray) -> Microstructure:
+    """One inclusion in a matrix, `grain_id` (N, N) of 0 and 1, both with Table 3 properties."""
+    return Microstructure(grain_id, table3_properties(rng, 2))
+
+
+def generator(*seed: int) -> np.random.Generator:
+    """Random generator of one microstructure: depends on `seed` alone, not on its neighbours."""
+    return np.random.default_rng(np.random.SeedSequence(seed))

@@ -1,0 +1,11 @@
+"""The reference model (RM) of the paper: what the networks learn from."""
+
+from repro.reference.simulation import (
+    TOLERANCE,
+    ConvergenceError,
+    Trajectory,
+    simulate,
+    simulate_batch,
+)
+
+__all__ = ["TOLERANCE", "ConvergenceError", "Trajectory", "simulate", "simulate_batch"]

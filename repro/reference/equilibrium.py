@@ -1,0 +1,119 @@
+"""Mechanical equilibrium of a periodic cell: div P(F + grad u) = 0 for a periodic u.
+
+The unknown is the displacement fluctuation u of shape (2, N, N) in Fourier space. It is held
+strain-scaled, x = w |k| u_hat, as one real vector; w makes its Euclidean norm the root mean square
+of grad u over the pixels, so that every norm below is a strain.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+DEPTH = 6  # residual differences that Anderson acceleration remembers
+
+
+class Grid(NamedTuple):
+    """Fourier side of an N x N grid over a cell of edge 1."""
+
+    k: np.ndarray  # frequency vector, (2, N, N//2 + 1)
+    k_norm: np.ndarray  # |k|, 1 where it vanishes
+    scale: np.ndarray  # w, so that |x| = rms(grad u); 0 where k vanishes
+
+
+def fourier_grid(N: int) -> Grid:
+    """Frequencies of the "continuous" Fourier derivative, as in DAMASK.
+
+    On an even grid each component of the frequency vector is zero at its own Nyquist index.
+    """
+    k1, k2 = 2 * np.pi * np.fft.fftfreq(N, 1 / N), 2 * np.pi * np.arange(N // 2 + 1)
+    if N % 2 == 0:
+        k1[N // 2] = k2[N // 2] = 0
+    k = np.stack(np.meshgrid(k1, k2, indexing="ij"))
+    k_norm = np.sqrt((k**2).sum(0))
+    # A real transform stores one of each pair of conjugate columns.
+    multiplicity = np.full(N // 2 + 1, 2.0)
+    multiplicity[0] = 1
+    if N % 2 == 0:
+        multiplicity[-1] = 1
+    scale = np.where(k_norm > 0, np.sqrt(multiplicity) / N**2, 0)
+    return Grid(k, np.where(k_norm > 0, k_norm, 1), scale)
+
+
+def displacement_gradient(x, grid: Grid):
+    """grad u, shape (2, 2, N, N), of the unknown x."""
+    N = grid.k.shape[1]
+    unscale = np.where(grid.scale > 0, 1 / np.where(grid.scale > 0, grid.scale, 1), 0)
+    u_hat = unpack(x, grid) * (unscale / grid.k_norm)
+    return jnp.fft.irfft2(1j * grid.k[None] * u_hat[:, None], s=(N, N))
+
+
+def strain_correction(P, lam0, mu0, grid: Grid):
+    """One step of the fixed point, x_new - x: the reference medium's answer to div P.
+
+    Parameters
+    ----------
+    P : Array, shape (2, 2, N, N)
+        First Piola-Kirchhoff stress, MPa.
+    lam0, mu0 : float
+        Lame parameters of the isotropic reference medium, MPa.
+    grid : Grid
+
+    Returns
+    -------
+    Array, shape (D,)
+        Zero in equilibrium; its norm is the rms of the strain that is still missing.
+    """
+    direction = grid.k / grid.k_norm
+    traction = 1j * (jnp.fft.rfft2(P) * direction).sum(1)  # div P / |k|
+    # Inverse acoustic tensor (I - (lam0 + mu0)/(lam0 + 2 mu0) e e)/(mu0 k^2), e = k/|k|.
+    along = (direction * traction).sum(0)
+    correction = (traction - (lam0 + mu0) / (lam0 + 2 * mu0) * direction * along) / mu0
+    return pack(correction * grid.scale)
+
+
+def pack(x_hat):
+    """Complex (2, N, M) to real (D,)."""
+    return jnp.concatenate([x_hat.real.ravel(), x_hat.imag.ravel()])
+
+
+def unpack(x, grid: Grid):
+    """Real (D,) to complex (2, N, M), the inverse of `pack`."""
+    real, imag = x.reshape(2, *grid.k.shape)
+    return jax.lax.complex(real, imag)
+
+
+class History(NamedTuple):
+    """Last differences of Anderson acceleration (rows) and their Gram matrix."""
+
+    dr: jax.Array  # of the residual, (DEPTH, D)
+    dg: jax.Array  # of iterate plus residual, (DEPTH, D)
+    gram: jax.Array  # dr dr^T, (DEPTH, DEPTH)
+    count: jax.Array  # differences recorded so far
+
+
+def empty_history(x) -> History:
+    rows = jnp.zeros((DEPTH, x.size), x.dtype)
+    return History(rows, rows, jnp.eye(DEPTH, dtype=x.dtype), jnp.zeros((), jnp.int32))
+
+
+def remember(history: History, dr, dg) -> History:
+    """Replace the oldest difference."""
+    slot = history.count % DEPTH
+    rows = history.dr.at[slot].set(dr)
+    products = rows @ dr
+    gram = history.gram.at[slot, :].set(products).at[:, slot].set(products)
+    return History(rows, history.dg.at[slot].set(dg), gram, history.count + 1)
+
+
+def accelerate(history: History, x, r):
+    """Next iterate: x + r, minus the combination of differences that best explains r."""
+    used = jnp.arange(DEPTH) < history.count
+    projections = jnp.where(used, history.dr @ r, 0)
+    # Scaled to unit diagonal, so that the regularisation is relative; unused rows stay unit.
+    norms = jnp.sqrt(jnp.maximum(jnp.diag(history.gram), 1e-300))
+    gram = history.gram / jnp.outer(norms, norms)
+    gram = jnp.where(jnp.outer(used, used), gram, 0) + jnp.diag(jnp.where(used, 1e-12, 1.0))
+    weights = jnp.linalg.solve(gram, projections / norms) / norms
+    return x + r - weights @ history.dg
