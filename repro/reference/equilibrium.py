@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-DEPTH = 6  # residual differences that Anderson acceleration remembers
+DEPTH = 8  # residual differences that Anderson acceleration remembers
 
 
 class Grid(NamedTuple):

@@ -67,12 +67,12 @@ def elastic_right_cauchy_green(F, state: State):
 
 
 def flow_direction(C11, C22, C12, C33):
-    """Direction N = dev(Ce)/|dev(Ce)| and the norm; N = 0 where the deviator vanishes."""
+    """Components 11, 22, 12, 33 of N = dev(Ce)/|dev(Ce)|; zero where the deviator vanishes."""
     mean = (C11 + C22 + C33) / 3
     D11, D22, D33 = C11 - mean, C22 - mean, C33 - mean
     norm = jnp.sqrt(D11 * D11 + D22 * D22 + D33 * D33 + 2 * C12 * C12)
     scale = 1 / jnp.maximum(norm, 1e-300)
-    return (D11 * scale, D22 * scale, C12 * scale, D33 * scale), norm
+    return D11 * scale, D22 * scale, C12 * scale, D33 * scale
 
 
 def stress_polynomial(C, N):
@@ -93,38 +93,36 @@ def stress_polynomial(C, N):
     return a0, a1, a2
 
 
-def slip_increment(a, xi, material: Material, dt, log_dgamma, steps):
-    """Newton steps on ln(dgamma) for the implicit flow rule.
+def rate_guess(a, xi, material: Material, dgamma_0):
+    """Start value of `flow_rate_root`: the smaller of the elastic and the rate-independent answer.
 
-    Solves y = ln(dgamma_0) + n ln(|S_dev|/xi), y = ln(dgamma), with |S_dev| = mu (a0 - a1 dgamma +
-    a2 dgamma^2) and xi + h0 dgamma. The residual is convex and increasing in y, so Newton's method
-    converges from any start once the step is kept inside |S_dev| > 0.
+    The latter is slip at the stress 0.85 xi, a little more than the true one. Single precision is
+    enough for a start value and makes the root cheap.
+    """
+    a0, a1, _ = a
+    trial = material.mu * a0
+    slip = jnp.maximum(trial - 0.85 * xi, 0) / (material.mu * a1 + material.h0)
+    plastic = (slip / dgamma_0).astype(jnp.float32) ** (1 / material.n)
+    return jnp.minimum(trial / xi, jnp.maximum(0.85, plastic))
+
+
+def flow_rate_root(a, xi, material: Material, dgamma_0, root, steps):
+    """Newton steps on root = (dgamma/dgamma_0)^(1/n), dgamma_0 = dt gamma_dot_0.
+
+    In this variable the implicit flow rule reads |S_dev| = (xi + h0 dgamma) root with |S_dev| =
+    mu (a0 - a1 dgamma + a2 dgamma^2) and dgamma = dgamma_0 root^n: no transcendental function, and
+    concave, so that Newton's method converges monotonically from above.
     """
     a0, a1, a2 = a
     mu, h0, n = material.mu, material.h0, material.n
-    y = log_dgamma
-    log_max = jnp.log(0.999 * a0 / a1)
-    log_rate = jnp.log(dt * material.gamma_dot_0)
     for _ in range(steps):
-        y = jnp.minimum(y, log_max)
-        dgamma = jnp.exp(y)
-        stress = mu * (a0 - dgamma * (a1 - dgamma * a2))
-        slope = mu * (a1 - 2 * dgamma * a2)
+        power = dgamma_0 * root ** (n - 1)
+        dgamma = power * root
         resistance = xi + h0 * dgamma
-        residual = y - log_rate - n * jnp.log(stress / resistance)
-        y = y - residual / (1 + n * dgamma * (slope / stress + h0 / resistance))
-    return y
-
-
-def first_guess(a, xi, material: Material, dt):
-    """Start value of ln(dgamma): the smaller of the elastic and the rate-independent answer."""
-    a0, a1, _ = a
-    trial = material.mu * a0
-    elastic = jnp.log(dt * material.gamma_dot_0) + material.n * jnp.log(trial / xi)
-    plastic = jnp.log(
-        jnp.maximum(trial - 0.85 * xi, 1e-6 * xi) / (material.mu * a1 + material.h0)
-    )
-    return jnp.minimum(elastic, plastic)
+        residual = mu * (a0 - dgamma * (a1 - dgamma * a2)) - resistance * root
+        slope = (mu * (a1 - 2 * dgamma * a2) + h0 * root) * n * power + resistance
+        root = root + residual / slope
+    return root
 
 
 def flow(state: State, N, dgamma, material: Material) -> State:
@@ -132,7 +130,7 @@ def flow(state: State, N, dgamma, material: Material) -> State:
     N11, N22, N12, N33 = N
     (G11, G12), (G21, G22) = state.Fp_inv
     R11, R22, R12, R33 = 1 - dgamma * N11, 1 - dgamma * N22, -dgamma * N12, 1 - dgamma * N33
-    scale = ((R11 * R22 - R12 * R12) * R33) ** (-1 / 3)
+    scale = inverse_cube_root((R11 * R22 - R12 * R12) * R33)
     return State(
         Fp_inv=scale
         * jnp.stack(
@@ -144,6 +142,14 @@ def flow(state: State, N, dgamma, material: Material) -> State:
         Fp_inv33=scale * state.Fp_inv33 * R33,
         xi=state.xi + material.h0 * dgamma,
     )
+
+
+def inverse_cube_root(x):
+    """x^(-1/3) for x near 1, to machine precision for |x - 1| < 0.01: three Newton steps."""
+    root = (4 - x) / 3
+    for _ in range(2):
+        root = root * (4 - x * root**3) / 3
+    return root
 
 
 def second_piola_kirchhoff(C, material: Material):
@@ -192,18 +198,18 @@ def update(F, state: State, material: Material, dt):
         At the end of the step: Fp^-1 <- Fp^-1 (I - dgamma N) and xi <- xi + h0 dgamma with
         dgamma = dt gamma_dot_0 (|S_dev|/xi)^n and N = S_dev/|S_dev|, all at the end.
     """
+    dgamma_0 = dt * material.gamma_dot_0
     C = elastic_right_cauchy_green(F, state)
-    N, _ = flow_direction(*C)
+    N = flow_direction(*C)
     a = stress_polynomial(C, N)
-    y = slip_increment(
-        a, state.xi, material, dt, first_guess(a, state.xi, material, dt), NEWTON_STEPS
-    )
+    root = rate_guess(a, state.xi, material, dgamma_0)
+    root = flow_rate_root(a, state.xi, material, dgamma_0, root, NEWTON_STEPS)
     # The trial direction is off by the order of dgamma: correct it once.
-    N, _ = flow_direction(
-        *elastic_right_cauchy_green(F, flow(state, N, jnp.exp(y), material))
-    )
-    y = slip_increment(stress_polynomial(C, N), state.xi, material, dt, y, 1)
-    return flow(state, N, jnp.exp(y), material)
+    trial = flow(state, N, dgamma_0 * root**material.n, material)
+    N = flow_direction(*elastic_right_cauchy_green(F, trial))
+    a = stress_polynomial(C, N)
+    root = flow_rate_root(a, state.xi, material, dgamma_0, root, 1)
+    return flow(state, N, dgamma_0 * root**material.n, material)
 
 
 def von_mises(F, P, P33):
