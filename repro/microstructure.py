@@ -151,9 +151,13 @@ def polycrystal(
     return Microstructure(periodic_voronoi(rng, grains, size), properties(rng, grains))
 
 
-def inclusion(rng: np.random.Generator, grain_id: np.ndarray) -> Microstructure:
-    """One inclusion in a matrix, `grain_id` (N, N) of 0 and 1, both with Table 3 properties."""
-    return Microstructure(grain_id, table3_properties(rng, 2))
+def inclusion(
+    rng: np.random.Generator,
+    outline: Callable[..., np.ndarray] = circular_inclusion,
+    size: int = paper.GRID,
+) -> Microstructure:
+    """One inclusion in a matrix, both with Table 3 properties; `outline(size)` is the grain map."""
+    return Microstructure(outline(size), table3_properties(rng, 2))
 
 
 def generator(*seed: int) -> np.random.Generator:

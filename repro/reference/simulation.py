@@ -32,6 +32,17 @@ class Trajectory:
 class ConvergenceError(RuntimeError):
     """An increment found no equilibrium; the message names microstructure, increment, residual."""
 
+    def __init__(self, microstructure: int, increment: int, residual: float, tol: float):
+        super().__init__(microstructure, increment, residual, tol)
+        self.microstructure, self.increment = microstructure, increment
+        self.residual, self.tol = residual, tol
+
+    def __str__(self):
+        return (
+            f"microstructure {self.microstructure}: increment {self.increment} did not converge, "
+            f"residual {self.residual:.3g} (tolerance {self.tol:g}); try more increments"
+        )
+
 
 def simulate(
     microstructure: Microstructure,
@@ -111,12 +122,8 @@ def _check_convergence(residual, tol):
     """Raise for the first increment (B, T+1) that is not under `tol` (NaN is not)."""
     failed = np.argwhere(~(residual < tol))
     if failed.size:
-        cell, increment = failed[0]
-        raise ConvergenceError(
-            f"microstructure {cell}: increment {increment} did not converge, "
-            f"residual {residual[cell, increment]:.3g} (tolerance {tol:g}) "
-            f"after {MAX_ITERATIONS} iterations at the most"
-        )
+        cell, increment = (int(i) for i in failed[0])
+        raise ConvergenceError(cell, increment, float(residual[cell, increment]), tol)
 
 
 class _Fields(NamedTuple):
@@ -162,8 +169,8 @@ def _solve(maps, F11, dt, tol) -> _Fields:
 
     def equilibrate(x, stretch, old, history, active):
         def unfinished(it):
-            return (it.residual >= tol) & jnp.isfinite(it.residual) & (
-                it.evaluations < MAX_ITERATIONS
+            return (
+                (it.residual >= tol) & jnp.isfinite(it.residual) & (it.evaluations < MAX_ITERATIONS)
             )
 
         def iterate(it):

@@ -1,0 +1,29 @@
+"""What the commands share: a wrong input ends in one clear line, not in a traceback."""
+
+import shlex
+import sys
+from collections.abc import Callable
+
+import tyro
+
+from repro.reference import ConvergenceError
+
+
+def run(main: Callable[..., int | None]) -> None:
+    """Run a command: options from the signature of `main`, help from its docstring.
+
+    Exit status: what `main` returns (None is 0), or 2 after a one-line error.
+    """
+    try:
+        status = tyro.cli(main, prog=f"python -m {sys.modules['__main__'].__spec__.name}")
+    except (OSError, ValueError, FloatingPointError, ConvergenceError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        status = 2
+    sys.exit(status)
+
+
+def command_line() -> str:
+    """The command as typed, for the provenance of results."""
+    name = getattr(sys.modules["__main__"].__spec__, "name", None)
+    start = ["python", "-m", name] if name else sys.argv[:1]
+    return shlex.join([*start, *sys.argv[1:]])

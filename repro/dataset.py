@@ -1,0 +1,220 @@
+"""The data set: one HDF5 schema, written whole or not at all, and its split by microstructure.
+
+========== ====================== ======= ===========================================
+array      shape                  dtype   meaning
+========== ====================== ======= ===========================================
+grain_id   (M, N, N)              uint8   grain of each pixel; axes x1 (loading), x2
+properties (M, G, 4)              float64 E/GPa, nu, xi0/MPa, h0/GPa; NaN-padded
+time       (T+1,)                 float64 s
+F11        (T+1,)                 float64 mean stretch along x1
+sigma_vm   (M, T+1, N, N)         float32 von Mises stress, MPa; chunked by microstructure
+P_mean     (M, T+1, 3, 3)         float64 mean first Piola-Kirchhoff stress, MPa
+seed       (M, S)                 int64   entropy of the generator of each microstructure
+========== ====================== ======= ===========================================
+
+Attributes say how the data came about: `schema_version` always, and by our own generator also its
+name and version, the tolerance, the suite and the code commit.
+"""
+
+import hashlib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from repro import paper
+from repro.files import atomic_path
+from repro.microstructure import Microstructure
+
+SCHEMA_VERSION = 1
+SPLIT_SEED = 0
+_SHAPES = {  # letters are sizes that must agree between arrays
+    "grain_id": "MNN",
+    "properties": "MGP",
+    "time": "T",
+    "F11": "T",
+    "sigma_vm": "MTNN",
+    "P_mean": "MTDD",
+    "seed": "MS",
+}
+
+
+class DataSetError(ValueError):
+    """A file is not a data set of this project; the message says in one line what is wrong."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Microstructures and their trajectories; arrays as in the table of `repro.dataset`.
+
+    Raises
+    ------
+    DataSetError
+        If shapes do not agree.
+    """
+
+    grain_id: np.ndarray
+    properties: np.ndarray
+    time: np.ndarray
+    F11: np.ndarray
+    sigma_vm: np.ndarray
+    P_mean: np.ndarray
+    seed: np.ndarray
+    attributes: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        _check_shapes({name: getattr(self, name).shape for name in _SHAPES})
+
+    def __len__(self):
+        return len(self.grain_id)
+
+    def microstructure(self, i: int) -> Microstructure:
+        """Microstructure i, without the padding of its properties."""
+        properties = self.properties[i]
+        return Microstructure(self.grain_id[i], properties[~np.isnan(properties).any(1)])
+
+    def property_maps(self, indices) -> np.ndarray:
+        """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
+        return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
+
+
+def _check_shapes(shapes: dict) -> None:
+    sizes = {"P": len(paper.PROPERTY_NAMES), "D": 3}
+    for name, letters in _SHAPES.items():
+        shape = shapes[name]
+        agree = len(shape) == len(letters) and all(
+            sizes.setdefault(letter, size) == size
+            for letter, size in zip(letters, shape, strict=True)
+        )
+        if not agree:
+            wanted = ", ".join(str(sizes.get(letter, letter)) for letter in letters)
+            raise DataSetError(f"array {name} has shape {shape}, expected ({wanted})")
+
+
+def write(path, data: DataSet, overwrite: bool = False) -> None:
+    """Write a data set: to a temporary name first, so that `path` is whole or not there.
+
+    Raises
+    ------
+    FileExistsError
+        If `path` exists and `overwrite` is false.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists: name another file or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        for name in _SHAPES:
+            array = getattr(data, name)
+            chunks = (1, *array.shape[1:]) if name == "sigma_vm" and len(array) else None
+            file.create_dataset(name, data=array, chunks=chunks)
+        file.attrs.update(data.attributes, schema_version=SCHEMA_VERSION)
+
+
+def read(path) -> DataSet:
+    """Read a data set into memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DataSetError
+        If it is not HDF5, lacks an array, has another schema version, or shapes disagree.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        with h5py.File(path) as file:
+            missing = [name for name in _SHAPES if name not in file]
+            if missing:
+                raise DataSetError(f"{path}: not a data set, lacks the array {missing[0]}")
+            version = file.attrs.get("schema_version")
+            if version != SCHEMA_VERSION:
+                raise DataSetError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}")
+            _check_shapes({name: file[name].shape for name in _SHAPES})
+            return DataSet(
+                *(file[name][()] for name in _SHAPES),
+                attributes={key: _plain(value) for key, value in file.attrs.items()},
+            )
+    except DataSetError as error:
+        raise DataSetError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    except OSError as error:
+        raise DataSetError(f"{path}: not a readable HDF5 file ({_first_line(error)})") from None
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _first_line(error) -> str:
+    return str(error).splitlines()[0]
+
+
+def concatenate(parts) -> DataSet:
+    """One data set of several with the same load; attributes are those of the first."""
+    first = parts[0]
+    grains = max(part.properties.shape[1] for part in parts)
+
+    def joined(name):
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    properties = np.concatenate([pad_properties(part.properties, grains) for part in parts])
+    return DataSet(
+        joined("grain_id"),
+        properties,
+        first.time,
+        first.F11,
+        joined("sigma_vm"),
+        joined("P_mean"),
+        joined("seed"),
+        first.attributes,
+    )
+
+
+def pad_properties(properties, grains: int) -> np.ndarray:
+    """NaN-pad properties (..., G, 4) to `grains` rows."""
+    missing = grains - np.shape(properties)[-2]
+    width = [(0, 0)] * (np.ndim(properties) - 2) + [(0, missing), (0, 0)]
+    return np.pad(properties, width, constant_values=np.nan)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices of the microstructures for training and for validation."""
+
+    training: np.ndarray
+    validation: np.ndarray
+    hash: str  # of the indices and of the microstructures behind them
+
+
+def split(data: DataSet, training_fraction: float = paper.TRAINING_FRACTION) -> Split:
+    """The fixed split by microstructure, 80/20 as in the paper (Methods).
+
+    Raises
+    ------
+    DataSetError
+        If either part would be empty.
+    """
+    count = round(training_fraction * len(data))
+    if not 0 < count < len(data):
+        raise DataSetError(f"{len(data)} microstructures cannot be split {training_fraction:.0%}")
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(data))
+    training, validation = np.sort(order[:count]), np.sort(order[count:])
+    content = (training, validation, data.grain_id, data.properties)
+    return Split(training, validation, array_hash(*content))
+
+
+def array_hash(*arrays) -> str:
+    """Twelve hexadecimal digits that identify the contents of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:12]
+
+
+def data_hash(data: DataSet) -> str:
+    """Identifies the whole content of a data set, the stresses included."""
+    return array_hash(*(getattr(data, f.name) for f in fields(data) if f.name != "attributes"))

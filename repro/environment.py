@@ -1,0 +1,56 @@
+"""What a result was computed with: code commit, versions, hardware."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import repro
+
+
+@cache
+def code_commit() -> str:
+    """Short commit of the checkout, with a + if it has changes; the version outside a checkout."""
+
+    def git(*arguments):
+        run = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return run.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return f"v{repro.__version__}"
+
+
+@cache
+def hardware() -> str:
+    """Processor and number of cores, and the GPU that Keras would use if there is one."""
+    return f"{os.cpu_count()} x {_processor()}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(li.split(":")[1].strip() for li in lines if li.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version(), "repro": repro.__version__}
+    for package in ("keras", "tensorflow", "jax", "torch", "numpy", "h5py"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Evaluation of networks and naive references on a data set."""

@@ -1,0 +1,181 @@
+"""Generation of data sets: draw microstructures, solve them on all cores, shard by shard.
+
+A shard is a small data set of consecutive microstructures in `FILE.shards/`. A run that is killed
+loses only the shards in flight; the next run of the same command goes on from the others.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from repro import dataset, paper, reference
+from repro import microstructure as ms
+from repro.environment import code_commit
+from repro.microstructure import Microstructure
+
+SHARD = 10  # microstructures
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A family of microstructures and the load they are put under."""
+
+    draw: Callable[..., Microstructure]  # (rng, size=)
+    stream: int  # makes the seeds of different suites disjoint
+    count: int = paper.TEST_MICROSTRUCTURES
+    F11_max: float = paper.F11_TRAINING
+    increments: int = paper.INCREMENTS
+
+
+def _case(k):
+    return partial(ms.polycrystal, properties=partial(ms.case_properties, case=k))
+
+
+SUITES = {
+    "paper": Suite(ms.polycrystal, 0, paper.MICROSTRUCTURES),
+    "grains5": Suite(partial(ms.polycrystal, grains=5), 1),
+    "grains20": Suite(partial(ms.polycrystal, grains=20), 2),
+    **{f"case{k}": Suite(_case(k), 2 + k) for k in paper.CASES},
+    "circle": Suite(partial(ms.inclusion, outline=ms.circular_inclusion), 7),
+    "square": Suite(partial(ms.inclusion, outline=ms.square_inclusion), 8),
+    "extension": Suite(
+        ms.polycrystal, 9, F11_max=paper.F11_EXTENSION, increments=2 * paper.INCREMENTS
+    ),
+}
+
+
+def generate(
+    path,
+    suite: str = "paper",
+    count: int | None = None,
+    size: int = paper.GRID,
+    seed: int = 0,
+    tol: float = reference.TOLERANCE,
+    workers: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Generate a suite into the data file `path`, going on from the shards of a killed run.
+
+    Parameters
+    ----------
+    path : path-like
+        The data set to write; never overwritten.
+    suite : str
+        Key of `SUITES`.
+    count : int, optional
+        Number of microstructures; by default that of the paper.
+    size : int
+        Pixels along an edge.
+    seed : int
+        Another seed gives other microstructures.
+    tol : float
+        Tolerance of the reference model.
+    workers : int, optional
+        Simulations at a time; by default one a core.
+
+    Raises
+    ------
+    FileExistsError
+        If `path` exists.
+    ValueError
+        If `suite` is unknown or a number is out of range, or if the shards beside `path` belong to
+        another request.
+    ConvergenceError
+        If a simulation fails; the shards already solved stay.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} exists: name another file or remove it")
+    if suite not in SUITES:
+        raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
+    count = SUITES[suite].count if count is None else count
+    if count < 1:
+        raise ValueError(f"count must be positive, got {count}")
+    job = _Job(suite, seed, size, tol)
+    directory = path.with_name(path.name + ".shards")
+    directory.mkdir(parents=True, exist_ok=True)
+    starts = range(0, count, SHARD)
+    names = [directory / f"{start:06d}.h5" for start in starts]
+    todo = [start for start, name in zip(starts, names, strict=True) if not name.exists()]
+    bar = tqdm(total=count, initial=count - sum(min(SHARD, count - s) for s in todo),
+               desc=f"solving {suite}", unit="cell", disable=not progress)  # fmt: skip
+    stop = threading.Event()
+
+    def solve(start):
+        if not stop.is_set():
+            indices = range(start, min(start + SHARD, count))
+            dataset.write(directory / f"{start:06d}.h5", job.solve(indices))
+            bar.update(len(indices))
+
+    with bar, ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        try:
+            for done in as_completed([pool.submit(solve, start) for start in todo]):
+                done.result()
+        finally:
+            stop.set()
+    parts = [dataset.read(name) for name in names]
+    foreign = [n for n, p in zip(names, parts, strict=True) if not job.made(p)]
+    if foreign:
+        raise ValueError(f"{foreign[0]} is of another request: remove {directory}")
+    dataset.write(path, dataset.concatenate(parts))
+    shutil.rmtree(directory)
+
+
+@dataclass(frozen=True)
+class _Job:
+    suite: str
+    seed: int
+    size: int
+    tol: float
+
+    def microstructure(self, i: int) -> tuple[tuple[int, ...], Microstructure]:
+        suite = SUITES[self.suite]
+        entropy = (self.seed, suite.stream, i)
+        return entropy, suite.draw(ms.generator(*entropy), size=self.size)
+
+    def solve(self, indices) -> dataset.DataSet:
+        suite = SUITES[self.suite]
+        seeds, cells = zip(*(self.microstructure(i) for i in indices), strict=True)
+        try:
+            runs = reference.simulate_batch(
+                cells, suite.F11_max, suite.increments, paper.RATE, self.tol
+            )
+        except reference.ConvergenceError as error:
+            # Number it as in the suite, not as in the shard.
+            error.microstructure = indices[error.microstructure]
+            raise
+        return dataset.DataSet(
+            grain_id=np.stack([cell.grain_id for cell in cells]),
+            properties=np.stack([cell.properties for cell in cells]),
+            time=(runs[0].F11 - 1) / paper.RATE,
+            F11=runs[0].F11,
+            sigma_vm=np.stack([run.sigma_vm for run in runs]).astype(np.float32),
+            P_mean=np.stack([run.P_mean for run in runs]),
+            seed=np.array(seeds),
+            attributes=self.attributes(),
+        )
+
+    def attributes(self) -> dict:
+        return {
+            "generator": "repro.reference",
+            "suite": self.suite,
+            "generator_seed": self.seed,
+            "tolerance": self.tol,
+            "rate_per_s": paper.RATE,
+            "commit": code_commit(),
+        }
+
+    def made(self, part: dataset.DataSet) -> bool:
+        """Whether a shard found on disk answers the same request."""
+        wanted = self.attributes()
+        return part.grain_id.shape[1] == self.size and all(
+            part.attributes.get(key) == wanted[key] for key in wanted if key != "commit"
+        )

@@ -1,0 +1,55 @@
+"""The networks: each maps (n, N, N, 5) in physical units to (n, N, N, 1) = sigma_vM(t + dt)/MPa."""
+
+from pathlib import Path
+
+import keras
+
+from repro.models.paper_unet import paper_unet
+
+NETWORKS = {"paper_unet": paper_unet}
+SHIPPED = Path(__file__).parents[2] / "results" / "models"
+
+
+def load(path_or_name) -> keras.Model:
+    """Load a trained network from a `.keras` file, a run directory, or by the name of a shipped one.
+
+    A directory stands for its `best.keras`.
+
+    Returns
+    -------
+    keras.Model
+        (n, N, N, 5) = [E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa] -> (n, N, N, 1) in MPa.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, run or shipped model.
+    ValueError
+        If the file is not a Keras model of this signature.
+    """
+    path = model_path(path_or_name)
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{path}: not a Keras model that can be loaded ({reason})") from None
+    if model.input_shape[-1] != 5 or model.output_shape[-1] != 1:
+        raise ValueError(
+            f"{path}: maps {model.input_shape} to {model.output_shape}, not 5 channels to 1"
+        )
+    return model
+
+
+def model_path(path_or_name) -> Path:
+    """The `.keras` file that `load` would read."""
+    candidates = [Path(path_or_name), SHIPPED / str(path_or_name)]
+    for path in candidates:
+        if path.is_dir() and (path / "best.keras").is_file():
+            return path / "best.keras"
+        if path.is_file():
+            return path
+    shipped = sorted(p.name for p in SHIPPED.glob("*") if (p / "best.keras").is_file())
+    raise FileNotFoundError(
+        f"no model {path_or_name}: give a .keras file, a run directory"
+        + (f", or one of {', '.join(shipped)}" if shipped else "")
+    )
