@@ -1,6 +1,5 @@
 """What the commands share: a wrong input ends in one clear line, not in a traceback."""
 
-import shlex
 import sys
 from collections.abc import Callable
 
@@ -20,10 +19,3 @@ def run(main: Callable[..., int | None]) -> None:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
     sys.exit(status)
-
-
-def command_line() -> str:
-    """The command as typed, for the provenance of results."""
-    name = getattr(sys.modules["__main__"].__spec__, "name", None)
-    start = ["python", "-m", name] if name else sys.argv[:1]
-    return shlex.join([*start, *sys.argv[1:]])

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from repro import cli, evaluation
+import pandas as pd
+
+from repro import cli, dataset
+from repro.evaluation.assessment import assess
+from repro.evaluation.results import KEYS, read_rows, write_rows
+from repro.report import tables
 
 
 def main(
@@ -21,6 +26,10 @@ def main(
         stride: Increments a step. Default: as the network was trained, if its run says so, else 1.
         results: Table (CSV) that the rows are added to.
     """
+    rows = assess(model, dataset.read(data), stride)
+    write_rows(results, rows)
+    written = read_rows(results).merge(pd.DataFrame(rows)[KEYS])
+    print(tables.markdown(tables.errors(written)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main(
 
     Args:
         suite: Family of microstructures; "paper" is the training and validation data.
-        out: Data set to write (HDF5); an existing file is never overwritten. Default: data/SUITE.h5.
+        out: Data set to write (HDF5); never overwritten. Default: data/SUITE.h5.
         count: Number of microstructures. Default: 1000 for "paper", 50 for the test suites.
         size: Pixels along an edge of the cell.
         seed: Another seed gives other microstructures.

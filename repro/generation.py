@@ -99,49 +99,62 @@ def generate(
     count = SUITES[suite].count if count is None else count
     if count < 1:
         raise ValueError(f"count must be positive, got {count}")
-    job = _Job(suite, seed, size, tol)
+    job = Job(suite, seed, size, tol)
     directory = path.with_name(path.name + ".shards")
     directory.mkdir(parents=True, exist_ok=True)
-    starts = range(0, count, SHARD)
-    names = [directory / f"{start:06d}.h5" for start in starts]
-    todo = [start for start, name in zip(starts, names, strict=True) if not name.exists()]
-    bar = tqdm(total=count, initial=count - sum(min(SHARD, count - s) for s in todo),
-               desc=f"solving {suite}", unit="cell", disable=not progress)  # fmt: skip
-    stop = threading.Event()
-
-    def solve(start):
-        if not stop.is_set():
-            indices = range(start, min(start + SHARD, count))
-            dataset.write(directory / f"{start:06d}.h5", job.solve(indices))
-            bar.update(len(indices))
-
-    with bar, ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        try:
-            for done in as_completed([pool.submit(solve, start) for start in todo]):
-                done.result()
-        finally:
-            stop.set()
-    parts = [dataset.read(name) for name in names]
-    foreign = [n for n, p in zip(names, parts, strict=True) if not job.made(p)]
-    if foreign:
-        raise ValueError(f"{foreign[0]} is of another request: remove {directory}")
-    dataset.write(path, dataset.concatenate(parts))
+    shards = {
+        directory / f"{start:06d}-{stop:06d}.h5": range(start, stop)
+        for start in range(0, count, SHARD)
+        for stop in [min(start + SHARD, count)]
+    }
+    for shard, indices in shards.items():
+        if shard.exists() and not job.made(dataset.read(shard), indices):
+            raise ValueError(f"{shard} is of another request: remove {directory}")
+    _solve_missing(job, shards, workers or os.cpu_count(), progress)
+    dataset.write(path, dataset.concatenate([dataset.read(shard) for shard in shards]))
     shutil.rmtree(directory)
 
 
+def _solve_missing(job, shards, workers, progress):
+    """Write the shards that are not there yet; threads, since the compiled solver frees the GIL."""
+    todo = {shard: indices for shard, indices in shards.items() if not shard.exists()}
+    total, left = (sum(map(len, group.values())) for group in (shards, todo))
+    bar = tqdm(
+        total=total, initial=total - left, desc=f"solving {job.suite}", unit="cell",
+        mininterval=1, disable=not progress,
+    )  # fmt: skip
+    stop = threading.Event()
+
+    def solve(shard):
+        if not stop.is_set():
+            dataset.write(shard, job.solve(todo[shard]))
+            bar.update(len(todo[shard]))
+
+    with bar, ThreadPoolExecutor(workers) as pool:
+        try:
+            for done in as_completed([pool.submit(solve, shard) for shard in todo]):
+                done.result()
+        finally:
+            stop.set()
+
+
 @dataclass(frozen=True)
-class _Job:
+class Job:
+    """One request for microstructures of a suite and their simulations."""
+
     suite: str
-    seed: int
-    size: int
-    tol: float
+    seed: int = 0
+    size: int = paper.GRID
+    tol: float = reference.TOLERANCE
 
     def microstructure(self, i: int) -> tuple[tuple[int, ...], Microstructure]:
+        """Seed and microstructure number i: the same whatever is drawn beside it."""
         suite = SUITES[self.suite]
         entropy = (self.seed, suite.stream, i)
         return entropy, suite.draw(ms.generator(*entropy), size=self.size)
 
     def solve(self, indices) -> dataset.DataSet:
+        """Microstructures number `indices` and their trajectories."""
         suite = SUITES[self.suite]
         seeds, cells = zip(*(self.microstructure(i) for i in indices), strict=True)
         try:
@@ -164,6 +177,7 @@ class _Job:
         )
 
     def attributes(self) -> dict:
+        """How the data came about, as stored with it."""
         return {
             "generator": "repro.reference",
             "suite": self.suite,
@@ -173,9 +187,11 @@ class _Job:
             "commit": code_commit(),
         }
 
-    def made(self, part: dataset.DataSet) -> bool:
-        """Whether a shard found on disk answers the same request."""
+    def made(self, part: dataset.DataSet, indices) -> bool:
+        """Whether a shard found on disk answers this request for microstructures `indices`."""
         wanted = self.attributes()
-        return part.grain_id.shape[1] == self.size and all(
-            part.attributes.get(key) == wanted[key] for key in wanted if key != "commit"
+        return (
+            part.grain_id.shape[1] == self.size
+            and part.seed[:, -1].tolist() == list(indices)
+            and all(part.attributes.get(key) == wanted[key] for key in wanted if key != "commit")
         )

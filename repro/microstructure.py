@@ -111,7 +111,7 @@ def periodic_voronoi(rng: np.random.Generator, grains: int, size: int = paper.GR
 
 
 def circular_inclusion(size: int = paper.GRID, radius: float = paper.CIRCLE_RADIUS) -> np.ndarray:
-    """Grain map (N, N) of a centred circle (grain 1, radius in cell edges) in a matrix (grain 0)."""
+    """Grain map (N, N) of a centred circle (grain 1) in a matrix (grain 0); radius in edges."""
     x1, x2 = (np.indices((size, size)) + 0.5) / size - 0.5
     return (x1**2 + x2**2 <= radius**2).astype(np.uint8)
 
@@ -147,7 +147,7 @@ def polycrystal(
     size: int = paper.GRID,
     properties: Callable[[np.random.Generator, int], np.ndarray] = table3_properties,
 ) -> Microstructure:
-    """Draw a periodic Voronoi polycrystal; `properties(rng, grains)` draws its (G, 4) properties."""
+    """Draw a periodic Voronoi polycrystal with properties (G, 4) from `properties(rng, grains)`."""
     return Microstructure(periodic_voronoi(rng, grains, size), properties(rng, grains))
 
 

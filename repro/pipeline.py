@@ -66,7 +66,7 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Shuffled indices of one epoch: depends on seed and epoch only, so a resumed run repeats it."""
+    """Shuffled indices of an epoch, a function of seed and epoch: a resumed run repeats it."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 

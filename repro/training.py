@@ -311,9 +311,7 @@ class _Progress:
 
     def __init__(self, epochs, pairs, batch_size, enabled):
         self.steps = -(-pairs // batch_size)
-        self.bar = tqdm(
-            total=epochs * self.steps, unit="step", mininterval=1, disable=not enabled
-        )
+        self.bar = tqdm(total=epochs * self.steps, unit="step", mininterval=1, disable=not enabled)
         self.epochs = epochs
         self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._on_batch)
 
@@ -331,9 +329,8 @@ class _Progress:
         self.bar.set_description(f"epoch {state.epoch + 1}/{self.epochs}", refresh=False)
 
     def _on_batch(self, batch, logs=None):
-        self.bar.set_postfix_str(
-            f"MAE {logs['mae']:.3f} MPa, best validation {self.best:.3f} MPa", refresh=False
-        )
+        best = f", best validation {self.best:.3f} MPa" if np.isfinite(self.best) else ""
+        self.bar.set_postfix_str(f"MAE {logs['mae']:.3f} MPa{best}", refresh=False)
         self.bar.update()
 
 

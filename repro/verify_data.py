@@ -8,7 +8,7 @@ from repro import cli, dataset, verification
 
 
 def main(file: tyro.conf.Positional[Path]) -> int:
-    """Answer what a reader of the paper would ask of a data set; exit status 1 if it is not the paper's.
+    """Answer what a reader of the paper would ask of a data set; exit 1 if it is not the paper's.
 
     Args:
         file: Data set (HDF5).

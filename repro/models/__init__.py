@@ -11,7 +11,7 @@ SHIPPED = Path(__file__).parents[2] / "results" / "models"
 
 
 def load(path_or_name) -> keras.Model:
-    """Load a trained network from a `.keras` file, a run directory, or by the name of a shipped one.
+    """Load a trained network: a `.keras` file, a run directory, or the name of a shipped model.
 
     A directory stands for its `best.keras`.
 
@@ -31,7 +31,7 @@ def load(path_or_name) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].split(". ")[0]
         raise ValueError(f"{path}: not a Keras model that can be loaded ({reason})") from None
     if model.input_shape[-1] != 5 or model.output_shape[-1] != 1:
         raise ValueError(

@@ -56,7 +56,7 @@ def _depthwise_convolution():
 
 
 def kernel_gradient(x, dy, size):
-    """Gradient (k1, k2, C, 1) of a depthwise kernel of size (k1, k2), from x and dy (B, N, N, C)."""
+    """Gradient (k1, k2, C, 1) of a depthwise kernel (k1, k2), from x and dy (B, N, N, C)."""
     import tensorflow as tf
 
     padding = [((k - 1) // 2, k // 2) for k in size]

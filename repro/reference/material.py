@@ -79,7 +79,7 @@ def stress_polynomial(C, N):
     """Coefficients (a0, a1, a2) of N:Ce(dgamma) = a0 - a1 dgamma + a2 dgamma^2.
 
     With Fp^-1 <- Fp^-1 (I - dgamma N), Ce becomes (I - dgamma N) C (I - dgamma N), so that the
-    projection on the fixed direction N is an exact quadratic: N:C - 2 dgamma N^2:C + dgamma^2 N^3:C.
+    projection on the fixed direction N is exactly N:C - 2 dgamma N^2:C + dgamma^2 N^3:C.
     """
     C11, C22, C12, C33 = C
     N11, N22, N12, N33 = N
@@ -213,7 +213,7 @@ def update(F, state: State, material: Material, dt):
 
 
 def von_mises(F, P, P33):
-    """von Mises stress sqrt(3/2 T_dev:T_dev) of the Cauchy stress T = P F^T / det F, MPa, (N, N)."""
+    """von Mises stress sqrt(3/2 T_dev:T_dev) of Cauchy's T = P F^T / det F, MPa, (N, N)."""
     (F11, F12), (F21, F22) = F
     (P11, P12), (P21, P22) = P
     J = F11 * F22 - F12 * F21

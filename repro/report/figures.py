@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from repro import paper
 
@@ -33,7 +34,8 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
         figure = Figure(figsize=(7.2, 10.2), layout="constrained")
         top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.15, 3.1, 1.4])
         _property_panels(top, property_maps)
-        shown = np.unique(np.linspace(0, len(F11) - 1, columns + 1).round().astype(int)[1:])
+        columns = min(columns, len(F11))
+        shown = np.arange(1, columns + 1) * len(F11) // columns - 1  # the last one included
         _field_panels(middle, F11[shown], sigma_rm[shown], sigma_network[shown])
         _mean_panels(bottom, F11, sigma_rm, sigma_network)
         return figure
@@ -78,6 +80,7 @@ def _mean_panels(figure, F11, sigma_rm, sigma_network):
     right.plot(F11, 100 * np.abs(mean_network / mean_rm - 1), "C1o-", ms=3)
     right.set(xlabel=r"$\bar F_{11}$", ylabel="relative error / %", ylim=(0, None))
     for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.ticklabel_format(axis="x", useOffset=False)
         axes.grid(alpha=0.3)
 
@@ -88,13 +91,16 @@ def _field(axes, field, colours, low, high):
     return axes.imshow(field.T, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
 
 
-def learning_curve(history, title: str) -> Figure:
-    """MAE over epochs; `history` has the columns epoch, mae_training, mae_validation."""
+def learning_curve(history: list[dict], title: str) -> Figure:
+    """MAE over epochs; `history` has a row of epoch, mae_training, mae_validation an epoch."""
+    epoch, training, validation = (
+        [row[key] for row in history] for key in ("epoch", "mae_training", "mae_validation")
+    )
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(3.6, 2.8), layout="constrained")
         axes = figure.subplots()
-        axes.semilogy(history["epoch"], history["mae_training"], label="training (running)")
-        axes.semilogy(history["epoch"], history["mae_validation"], label="validation")
+        axes.semilogy(epoch, training, label="training (running)")
+        axes.semilogy(epoch, validation, label="validation")
         axes.axhline(
             paper.MAE_VALIDATION, color="k", ls="--", lw=0.8, label="paper, validation, 500 epochs"
         )

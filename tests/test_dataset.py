@@ -1,0 +1,95 @@
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+
+from repro import dataset
+from repro.dataset import DataSetError
+
+
+def test_written_data_reads_back(data, tmp_path):
+    dataset.write(tmp_path / "copy.h5", data)
+    copy = dataset.read(tmp_path / "copy.h5")
+    assert dataset.data_hash(copy) == dataset.data_hash(data)
+    assert copy.attributes["suite"] == "paper"
+    with h5py.File(tmp_path / "copy.h5") as file:
+        assert file["sigma_vm"].chunks == (1, *data.sigma_vm.shape[1:])
+
+
+def test_write_does_not_overwrite(data, data_file):
+    with pytest.raises(FileExistsError, match=data_file.name):
+        dataset.write(data_file, data)
+
+
+def test_a_write_that_fails_leaves_nothing(data, tmp_path):
+    bad = dataclasses.replace(data, attributes={"unstorable": object()})
+    with pytest.raises(TypeError):
+        dataset.write(tmp_path / "bad.h5", bad)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shapes_must_agree(data):
+    with pytest.raises(DataSetError, match=r"sigma_vm has shape .* expected \(6, 21, 16, 16\)"):
+        dataclasses.replace(data, sigma_vm=data.sigma_vm[:, :-1])
+
+
+def test_files_that_are_no_data_sets_are_refused_by_name(tmp_path, data_file):
+    with pytest.raises(FileNotFoundError, match="missing.h5"):
+        dataset.read(tmp_path / "missing.h5")
+
+    text = tmp_path / "text.h5"
+    text.write_text("no HDF5")
+    with pytest.raises(DataSetError, match="text.h5: not a readable HDF5 file"):
+        dataset.read(text)
+
+    truncated = tmp_path / "truncated.h5"
+    truncated.write_bytes(data_file.read_bytes()[:-1000])
+    with pytest.raises(DataSetError, match="truncated.h5: not a readable HDF5 file"):
+        dataset.read(truncated)
+
+    changed = tmp_path / "changed.h5"
+    changed.write_bytes(data_file.read_bytes())
+    with h5py.File(changed, "a") as file:
+        file.attrs["schema_version"] = 99
+    with pytest.raises(DataSetError, match="changed.h5: schema version 99"):
+        dataset.read(changed)
+    with h5py.File(changed, "a") as file:
+        del file["F11"]
+    with pytest.raises(DataSetError, match="lacks the array F11"):
+        dataset.read(changed)
+
+
+def test_microstructure_drops_padding(data):
+    padded = dataclasses.replace(data, properties=dataset.pad_properties(data.properties, 15))
+    assert padded.properties.shape == (6, 15, 4)
+    np.testing.assert_array_equal(padded.microstructure(2).properties, data.properties[2])
+    np.testing.assert_array_equal(padded.property_maps([1, 4]), data.property_maps([1, 4]))
+
+
+def test_split_is_disjoint_complete_and_fixed(data):
+    split = dataset.split(data)
+    assert (len(split.training), len(split.validation)) == (5, 1)
+    assert set(split.training) | set(split.validation) == set(range(6))
+    again = dataset.split(data)
+    np.testing.assert_array_equal(again.training, split.training)
+    assert again.hash == split.hash
+
+
+def test_split_hash_knows_the_microstructures(data):
+    other = dataclasses.replace(data, properties=data.properties + 1e-9)
+    assert dataset.split(other).hash != dataset.split(data).hash
+
+
+def test_a_single_microstructure_cannot_be_split(data):
+    one = dataset.DataSet(
+        **{
+            f.name: getattr(data, f.name)[:1]
+            for f in dataclasses.fields(data)
+            if f.name not in ("time", "F11", "attributes")
+        },
+        time=data.time,
+        F11=data.F11,
+    )
+    with pytest.raises(DataSetError, match="1 microstructures cannot be split"):
+        dataset.split(one)

@@ -1,0 +1,77 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from repro import dataset, generation, paper, reference
+from repro.reference import ConvergenceError
+
+COMMAND = [sys.executable, "-m", "repro.generate_data", "--size", "16", "--count", "45", "--workers", "1"]  # fmt: skip
+
+
+def test_suites_are_what_they_say():
+    grains = {"grains5": 5, "grains20": 20, "circle": 2, "square": 2}
+    for name, suite in generation.SUITES.items():
+        seed, cell = generation.Job(name).microstructure(0)
+        assert cell.grain_count == grains.get(name, paper.GRAINS), name
+        assert seed[1] == suite.stream
+    streams = [suite.stream for suite in generation.SUITES.values()]
+    assert len(set(streams)) == len(streams)
+
+
+def test_microstructure_depends_on_its_index_alone(data):
+    _, third = generation.Job("paper", size=16).microstructure(3)
+    np.testing.assert_array_equal(data.grain_id[3], third.grain_id)
+    np.testing.assert_array_equal(data.properties[3], third.properties)
+
+
+def test_data_set_holds_the_simulations(data):
+    run = reference.simulate(data.microstructure(4))
+    np.testing.assert_array_equal(data.sigma_vm[4], run.sigma_vm.astype(np.float32))
+    np.testing.assert_array_equal(data.P_mean[4], run.P_mean)
+    np.testing.assert_allclose(data.time, np.linspace(0, 4, 21))
+
+
+def test_bad_requests_are_refused_by_name(data_file, tmp_path):
+    with pytest.raises(FileExistsError, match=data_file.name):
+        generation.generate(data_file)
+    with pytest.raises(ValueError, match="unknown suite nonsense"):
+        generation.generate(tmp_path / "a.h5", "nonsense")
+    with pytest.raises(ValueError, match="count must be positive"):
+        generation.generate(tmp_path / "a.h5", count=0)
+
+
+def test_failed_simulation_names_its_microstructure(tmp_path):
+    with pytest.raises(ConvergenceError, match=r"microstructure \d+: increment 1 did not converge"):
+        generation.generate(tmp_path / "a.h5", count=12, size=8, tol=1e-30, progress=False)
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_killed_generation_goes_on_and_ends_the_same(tmp_path):
+    killed, whole = tmp_path / "killed.h5", tmp_path / "whole.h5"
+    process = subprocess.Popen([*COMMAND, "--out", killed], stderr=subprocess.DEVNULL)
+    shards = tmp_path / "killed.h5.shards"
+    while not list(shards.glob("0*.h5")) and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in shards.glob("0*.h5")}
+    assert done
+    assert not killed.exists()
+    (shards / ".000040-000045.123.h5").write_text("half a shard")
+
+    for path in (killed, whole):
+        subprocess.run([*COMMAND, "--out", path], check=True, capture_output=True)
+    assert dataset.data_hash(dataset.read(killed)) == dataset.data_hash(dataset.read(whole))
+    assert not shards.exists()
+
+
+def test_shards_of_another_request_are_refused(data, tmp_path):
+    path = tmp_path / "a.h5"
+    dataset.write(tmp_path / "a.h5.shards" / "000000-000006.h5", data)  # 16 pixels
+    with pytest.raises(ValueError, match="of another request: remove"):
+        generation.generate(path, count=6, size=8, progress=False)

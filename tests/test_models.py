@@ -1,0 +1,106 @@
+import keras
+import numpy as np
+import pytest
+
+from repro import models, paper
+from repro.models.depthwise import accelerated
+
+
+def sample_batch(rng, n=2, size=16):
+    low, high = np.array([*paper.PROPERTY_RANGES, (0.0, 400.0)]).T
+    return rng.uniform(low, high, (n, size, size, 5)).astype(np.float32)
+
+
+@pytest.fixture(params=models.NETWORKS)
+def network(request):
+    keras.utils.set_random_seed(0)
+    return models.NETWORKS[request.param]()
+
+
+def loss_gradients(model, x, y):
+    """Gradients of the MAE in training mode, on TensorFlow."""
+    tf = pytest.importorskip("tensorflow")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.abs(model(x, training=True) - y))
+    return tape.gradient(loss, [v.value for v in model.trainable_variables])
+
+
+def test_maps_five_channels_to_stress(network, rng):
+    x = sample_batch(rng)
+    y = network(x)
+    assert y.shape == (2, 16, 16, 1)
+    assert np.isfinite(np.asarray(y)).all()
+
+
+def test_every_weight_gets_a_gradient(network, rng):
+    x = sample_batch(rng)
+    y = sample_batch(rng)[..., 4:]
+    for variable, gradient in zip(
+        network.trainable_variables, loss_gradients(network, x, y), strict=True
+    ):
+        assert gradient is not None, variable.path
+        assert np.abs(gradient).max() > 0, variable.path
+
+
+def test_every_input_channel_matters(network, rng):
+    x = sample_batch(rng)
+    y = np.asarray(network(x, training=True))
+    for channel in range(5):
+        changed = x.copy()
+        changed[..., channel] = changed[..., channel].mean()
+        assert np.abs(np.asarray(network(changed, training=True)) - y).max() > 1e-3, channel
+
+
+def test_saved_model_reloads_to_the_same_stress(network, rng, tmp_path):
+    x = sample_batch(rng)
+    network.save(tmp_path / "model.keras")
+    reloaded = models.load(tmp_path / "model.keras")
+    np.testing.assert_array_equal(np.asarray(reloaded(x)), np.asarray(network(x)))
+
+
+def test_paper_unet_is_the_papers():
+    model = models.paper_unet()
+    separable = [la for la in model.layers if type(la) is keras.layers.SeparableConv2D]
+    assert [la.filters for la in separable] == [32, 32, 64, 64, 128, 128, 256, 256] + [
+        128, 128, 64, 64, 32, 32,
+    ]  # fmt: skip
+    for layer in separable:
+        assert layer.kernel_size == (paper.KERNEL, paper.KERNEL)
+        assert isinstance(layer.depthwise_initializer, keras.initializers.GlorotUniform)
+        assert isinstance(layer.pointwise_initializer, keras.initializers.GlorotUniform)
+    kinds = [type(la).__name__ for la in model.layers]
+    assert kinds.count("BatchNormalization") == kinds.count("ReLU") == len(separable)
+    assert kinds.count("MaxPooling2D") == kinds.count("UpSampling2D") == paper.LEVELS
+    assert all(la.interpolation == "bilinear" for la in model.layers if "UpSampling" in la.name)
+
+
+def test_normalization_maps_table_3_to_unit_range():
+    scale = models.paper_unet().get_layer("normalize")
+    low, high = np.array([*paper.PROPERTY_RANGES, (0.0, paper.STRESS_SCALE)], np.float32).T
+    np.testing.assert_allclose(scale(low.reshape(1, 1, 1, 5)), 0, atol=1e-6)
+    np.testing.assert_allclose(scale(high.reshape(1, 1, 1, 5)), 1, atol=1e-6)
+
+
+def test_accelerated_copy_has_the_same_output_and_gradients(rng):
+    pytest.importorskip("tensorflow")
+    keras.utils.set_random_seed(1)
+    model = models.paper_unet(filters=4, levels=2)
+    fast = accelerated(model)
+    x, y = sample_batch(rng, 3), sample_batch(rng, 3)[..., 4:]
+    np.testing.assert_allclose(fast(x), model(x), rtol=1e-6)
+    pairs = zip(loss_gradients(fast, x, y), loss_gradients(model, x, y), strict=True)
+    for (got, wanted), variable in zip(pairs, model.trainable_variables, strict=True):
+        scale = np.abs(wanted).max()
+        np.testing.assert_allclose(got, wanted, atol=2e-4 * scale, err_msg=variable.path)
+
+
+def test_load_refuses_what_is_no_network(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no model nonsense"):
+        models.load("nonsense")
+    (tmp_path / "text.keras").write_text("no model")
+    with pytest.raises(ValueError, match=r"text.keras: not a Keras model"):
+        models.load(tmp_path / "text.keras")
+    wrong = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 1)])
+    wrong.save(tmp_path / "wrong.keras")
+    with pytest.raises(ValueError, match="not 5 channels to 1"):
+        models.load(tmp_path / "wrong.keras")
