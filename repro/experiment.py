@@ -28,6 +28,7 @@ def train_and_evaluate(
     config: TrainingConfig,
     stride: int,
     time_limit: float | None = None,
+    tensorboard: bool = False,
 ) -> None:
     """Verify a data set, train a network of `models.NETWORKS` on it, evaluate the best weights."""
     out = Path(out)
@@ -41,11 +42,13 @@ def train_and_evaluate(
         "network": network, "stride": stride, "split_hash": split.hash,
         "data_hash": dataset.data_hash(data),
     }  # fmt: skip
-    state = training.train(model, *pairs, config, out, identity, time_limit)
+    state = training.train(
+        model, *pairs, config, out, identity, time_limit, tensorboard=tensorboard
+    )
     if not state.epoch:
         print("no epoch was completed: start the same command again")
         return
-    if state.epoch < config.epochs:
+    if not training.finished(state, config):
         print(f"stopped after epoch {state.epoch}: the same command goes on from there")
     save_figure(out / "learning_curve.png", figures.learning_curve(state.history, network))
     results.write_rows(out / "results.csv", assess(out, data))

@@ -1,16 +1,21 @@
 """From a data set to training samples: pairs of fields one stride apart.
 
-A sample is (E, nu, xi0, h0, sigma_vM(t)) -> sigma_vM(t + dt), shapes (N, N, 5) and (N, N, 1), in
-physical units; the networks scale inside. Samples are gathered batch by batch from the fields of
-the data set, which are held once, and what is shuffled are their indices.
+A pair is (E, nu, xi0, h0, sigma_vM(t)) -> sigma_vM(t + dt), shapes (N, N, 5) and (N, N, 1), in
+physical units; the networks scale inside. The fields of the data set are held once. What is
+shuffled, and handed to the trainer, are samples: rows of five integers that say which pair, and
+under which symmetry of the cell.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from repro.dataset import DataSet
+
+# Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
+SAMPLE_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -33,18 +38,40 @@ class Pairs:
     def __len__(self):
         return len(self.sigma_vm) * self.steps
 
-    def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of the pairs `indices` (n,)."""
-        cell, step = np.divmod(indices, self.steps)
+    def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of samples (n, 5)."""
+        cell, step = np.divmod(samples[:, 0], self.steps)
         start = step * self.stride
-        before = self.sigma_vm[cell, start][..., None]
-        after = self.sigma_vm[cell, start + self.stride][..., None]
-        return np.concatenate([self.properties[cell], before], axis=-1), after
+        x1, x2 = _pixels(samples, self.sigma_vm.shape[-1])
+        cell, start = cell[:, None, None], start[:, None, None]
+        before = self.sigma_vm[cell, start, x1, x2][..., None]
+        after = self.sigma_vm[cell, start + self.stride, x1, x2][..., None]
+        return np.concatenate([self.properties[cell, x1, x2], before], axis=-1), after
 
-    def batches(self, size: int, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches of the pairs in the given order; the last may be smaller."""
-        for start in range(0, len(order), size):
-            yield self.gather(order[start : start + size])
+    def batches(self, samples: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches of the samples in their order; the last may be smaller."""
+        for start in range(0, len(samples), size):
+            yield self.gather(samples[start : start + size])
+
+    def in_order(self) -> np.ndarray:
+        """Samples (len, 5) of all pairs, in order and as they are."""
+        samples = np.zeros((len(self), SAMPLE_COLUMNS), np.int32)
+        samples[:, 0] = np.arange(len(self))
+        return samples
+
+    def epoch(self, seed: int, epoch: int, augment: bool = False) -> np.ndarray:
+        """Samples (len, 5) of an epoch, shuffled: a function of seed and epoch alone.
+
+        With `augment` every sample comes under a symmetry of the problem drawn at random: a
+        translation by whole pixels and reflections of x1 and of x2. These map a solution to a
+        solution; a rotation by 90 degrees would turn the load.
+        """
+        rng = np.random.default_rng((seed, epoch))
+        samples = rng.permutation(self.in_order())
+        if augment:
+            samples[:, 1:3] = rng.integers(self.sigma_vm.shape[-1], size=(len(self), 2))
+            samples[:, 3:5] = rng.integers(2, size=(len(self), 2))
+        return samples
 
 
 def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
@@ -65,12 +92,17 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     )
 
 
-def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Shuffled indices of an epoch, a function of seed and epoch: a resumed run repeats it."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
+def _pixels(samples, n: int):
+    """Pixels that make up the transformed fields: x1 (n, N, 1) and x2 (n, 1, N)."""
+    along = np.arange(n, dtype=np.int32)
+    x1, x2 = (
+        (samples[:, 1 + axis, None] + (1 - 2 * samples[:, 3 + axis, None]) * along) % n
+        for axis in (0, 1)
+    )
+    return x1[:, :, None], x2[:, None, :]
 
 
-def tf_dataset(pairs: Pairs, size: int, order: np.ndarray):
+def tf_dataset(pairs: Pairs, samples: np.ndarray, size: int):
     """`Pairs.batches` as a prefetching `tf.data.Dataset`."""
     import tensorflow as tf
 
@@ -80,9 +112,49 @@ def tf_dataset(pairs: Pairs, size: int, order: np.ndarray):
         tf.TensorSpec((None, n, n, 1), tf.float32),
     )
 
-    def gather(indices):
-        x, y = tf.numpy_function(pairs.gather, [indices], [s.dtype for s in signature])
+    def gather(batch):
+        x, y = tf.numpy_function(pairs.gather, [batch], [s.dtype for s in signature])
         return tf.ensure_shape(x, signature[0].shape), tf.ensure_shape(y, signature[1].shape)
 
-    indices = tf.data.Dataset.from_tensor_slices(order.astype(np.int64))
-    return indices.batch(size).map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    rows = tf.data.Dataset.from_tensor_slices(samples)
+    return rows.batch(size).map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+class Resident(keras.Model):
+    """Model of samples, with the data set on the device: the host sends a few integers a step.
+
+    Maps samples (n, 5) to the error of the network, its output minus the true stress, in MPa, so
+    that it is trained towards zero. It shares its weights with `network`; the fields are weights
+    that are not trained.
+    """
+
+    def __init__(self, network: keras.Model, pairs: Pairs):
+        super().__init__()
+        if pairs.sigma_vm.size > np.iinfo(np.int32).max:
+            raise ValueError("the data set has too many pixels for 32-bit indices")
+        self.network, self.steps, self.stride = network, pairs.steps, pairs.stride
+        self.increments, self.n = pairs.sigma_vm.shape[1:3]
+        self.properties = self._resident(pairs.properties.reshape(-1, 4))
+        self.sigma_vm = self._resident(pairs.sigma_vm.reshape(-1, 1))
+        self.built = True
+
+    def _resident(self, array):
+        weight = self.add_weight(array.shape, "zeros", trainable=False)
+        weight.assign(array)
+        return weight
+
+    def call(self, samples, training=None):
+        """Output of the network for `Pairs.gather(samples)`, minus the true one."""
+        cell, step = samples[:, 0] // self.steps, samples[:, 0] % self.steps
+        x1, x2 = _pixels(samples, self.n)
+        pixel = x1 * self.n + x2
+        before = (cell * self.increments + step * self.stride)[:, None, None] * self.n**2 + pixel
+        after = before + self.stride * self.n**2
+        x = keras.ops.concatenate(
+            [
+                keras.ops.take(self.properties, cell[:, None, None] * self.n**2 + pixel, axis=0),
+                keras.ops.take(self.sigma_vm, before, axis=0),
+            ],
+            axis=-1,
+        )
+        return self.network(x, training=training) - keras.ops.take(self.sigma_vm, after, axis=0)

@@ -24,6 +24,7 @@ def main(
     seed: int = 0,
     stride: int | None = None,
     time_limit: Annotated[float | None, tyro.conf.arg(metavar="MINUTES")] = None,
+    tensorboard: bool = False,
 ) -> None:
     """Train the paper's U-Net and evaluate it. Start the same command again to go on with a run.
 
@@ -37,6 +38,7 @@ def main(
         seed: Of the initial weights.
         stride: Increments from input to output (the paper leaves it open). Default: 1, quick 5.
         time_limit: Stop cleanly before an epoch that would end later than this.
+        tensorboard: Log to OUT/tensorboard too.
     """
     default = QUICK if preset == "quick" else FULL
     train_and_evaluate(
@@ -48,6 +50,7 @@ def main(
         ),
         default["stride"] if stride is None else stride,
         time_limit,
+        tensorboard,
     )
 
 

@@ -1,15 +1,13 @@
 """The one trainer: compiles, trains epoch by epoch, and can be killed at any moment.
 
-After every epoch the whole state goes into one snapshot file, written temporary -> fsync -> rename:
-weights, optimizer, history, best value and best weights. The order of the samples is a function of
-seed and epoch. So starting the same run again goes on where it was, and ends where it would have.
+After every epoch the whole state goes into one snapshot (`repro.snapshot`), and the order of the
+samples is a function of seed and epoch. So starting the same run again goes on where it was, and
+ends where it would have ended.
 """
 
 import json
-import os
 import signal
 import time
-import zipfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +17,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from repro import environment, paper, pipeline
+from repro import environment, paper, pipeline, snapshot
 from repro.dataset import array_hash
 from repro.files import atomic_path
 from repro.models.depthwise import accelerated
 from repro.pipeline import Pairs
+from repro.snapshot import TrainingState
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,25 @@ class TrainingConfig:
     batch_size : int
         Pairs a step (not stated in the paper).
     learning_rate : float
-        Of Adam.
+        Of Adam, at its highest.
     seed : int
         Of the initial weights.
     shuffle_seed : int
-        Of the order of the samples.
+        Of the order of the samples and of their symmetries.
+    weight_decay : float
+        Decoupled, as in AdamW.
+    clip_norm : float, optional
+        Largest norm of the whole gradient.
+    warmup_epochs : int
+        Epochs in which the learning rate rises linearly from zero.
+    cosine : bool
+        Whether it then falls to zero as a cosine over the remaining `epochs`.
+    patience : int, optional
+        Stop after so many epochs without a lower validation MAE.
+    ema : float, optional
+        Momentum of the moving average of the weights that is validated in place of the weights.
+    augment : bool
+        Whether samples come under random exact symmetries (`Pairs.epoch`).
     """
 
     epochs: int = paper.EPOCHS
@@ -49,35 +62,26 @@ class TrainingConfig:
     learning_rate: float = paper.LEARNING_RATE
     seed: int = 0
     shuffle_seed: int = 0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    warmup_epochs: int = 0
+    cosine: bool = False
+    patience: int | None = None
+    ema: float | None = None
+    augment: bool = False
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
+        for name in ("epochs", "batch_size", "learning_rate", "patience", "clip_norm"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
-
-class SnapshotError(ValueError):
-    """A snapshot cannot be used; the message says why and what to do."""
-
-
-@dataclass
-class TrainingState:
-    """Everything a run needs to go on."""
-
-    weights: list[np.ndarray]
-    optimizer: list[np.ndarray]
-    best_weights: list[np.ndarray]
-    history: list[dict]  # one row an epoch
-
-    @property
-    def epoch(self) -> int:
-        """Epochs done."""
-        return len(self.history)
-
-    @property
-    def best(self) -> float:
-        """Lowest validation MAE so far, MPa."""
-        return min((row["mae_validation"] for row in self.history), default=np.inf)
+    def identity(self) -> dict:
+        """What must not change when a run goes on; a run may be extended, unless it is annealed."""
+        fields = asdict(self)
+        if not self.cosine:
+            del fields["epochs"]
+        del fields["patience"]
+        return fields
 
 
 class Interruption(BaseException):
@@ -85,7 +89,7 @@ class Interruption(BaseException):
 
 
 def train(
-    model: keras.Model,
+    network: keras.Model,
     training: Pairs,
     validation: Pairs,
     config: TrainingConfig,
@@ -93,54 +97,76 @@ def train(
     identity: dict | None = None,
     time_limit: float | None = None,
     progress: bool = True,
+    tensorboard: bool = False,
 ) -> TrainingState:
     """Train a network, or go on with the run in `out`.
 
     Parameters
     ----------
-    model : keras.Model
-        Physical units at both ends; its weights are those of the last epoch afterwards.
+    network : keras.Model
+        Physical units at both ends. Its weights are the starting point.
     training, validation : Pairs
+        Of one stride.
     config : TrainingConfig
     out : path-like
-        Directory of the run: config.json, history.csv, snapshot.npz, best.keras, last.keras.
+        Directory of the run: config.json, environment.json, history.csv, snapshot.npz, and at the
+        end best.keras and last.keras.
     identity : dict, optional
         What else must be the same for a run to go on (hash of the split, stride, ...).
     time_limit : float, optional
         Minutes; stops before an epoch that would take longer.
+    progress : bool
+        Show a bar.
+    tensorboard : bool
+        Log to `out`/tensorboard too; needs TensorFlow.
 
     Returns
     -------
     TrainingState
+        After the last epoch; complete if its `epoch` is `config.epochs` or patience ran out.
 
     Raises
     ------
     SnapshotError
         If `out` holds a run of another network, data set or configuration.
+    FloatingPointError
+        If the loss is not finite.
     """
+    deadline = time.monotonic() + 60 * time_limit if time_limit else np.inf
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    identity = {**(identity or {}), **asdict(config), "architecture": architecture_hash(model)}
-    del identity["epochs"]  # a run may be extended
-    network, model = model, accelerated(model) if _tensorflow_on_cpu() else model
-    deadline = time.monotonic() + 60 * time_limit if time_limit else np.inf
-    _compile(model, config)
-    state = _resume(model, out, identity)
-    _write_json(out / "config.json", {**identity, "epochs": config.epochs})
-    _write_json(out / "environment.json", _environment())
-    bar = _Progress(config.epochs, len(training), config.batch_size, progress)
+    identity = {
+        **(identity or {}), **config.identity(), "architecture": architecture_hash(network)
+    }  # fmt: skip
+    engine = _Engine(network, training, validation, config)
+    state = snapshot.load(out, identity)
+    if state is None:
+        state = engine.state(history=[])
+    else:
+        engine.restore(state)
+    _write_json(out / "config.json", {**identity, **asdict(config)})
+    _record_environment(out / "environment.json", state.epoch)
+    bar = _Progress(config.epochs, engine.steps, progress)
+    callbacks = [bar.callback]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False))
     with _signals_raise(), bar:
         try:
-            while state.epoch < config.epochs:
-                if state.history and time.monotonic() + state.history[-1]["seconds"] > deadline:
-                    break
-                state = _train_epoch(model, training, validation, config, state, bar)
-                _save(out / "snapshot.npz", state, identity)
+            while not finished(state, config) and _time_left(state, deadline):
+                bar.begin_epoch(state)
+                state = engine.train_epoch(state, callbacks)
+                snapshot.save(out, state, identity)
                 _write_history(out, state)
         except Interruption:
             pass  # the epoch in flight is lost, the snapshot holds the others
     _export(network, state, out)
     return state
+
+
+def finished(state: TrainingState, config: TrainingConfig) -> bool:
+    """Whether a run has done its epochs or lost its patience."""
+    patience = config.patience or np.inf
+    return state.epoch >= config.epochs or state.epochs_without_gain >= patience
 
 
 def architecture_hash(model: keras.Model) -> str:
@@ -149,17 +175,137 @@ def architecture_hash(model: keras.Model) -> str:
     return array_hash(np.frombuffer(repr(layers).encode(), np.uint8))
 
 
-def _compile(model, config):
-    model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate, beta_1=paper.BETA_1),
-        loss="mae",
-        # The loss is that of the normalized stress, the metric its value in MPa.
-        loss_weights=[1 / paper.STRESS_SCALE],
-        metrics=["mae"],
-        # XLA is ruinous for depthwise convolution on a CPU.
-        jit_compile=False if _tensorflow_on_cpu() else "auto",
+class _Engine:
+    """The compiled model and its batches, whichever way they reach it.
+
+    With TensorFlow on a CPU batches come through tf.data. Elsewhere the data set lives in the
+    memory of the device and batches are gathered there.
+    """
+
+    def __init__(self, network, training, validation, config):
+        self.config, self.training, self.validation = config, training, validation
+        self.steps = -(-len(training) // config.batch_size)
+        self.on_tf_cpu = _tensorflow_on_cpu()
+        self.network = accelerated(network) if self.on_tf_cpu else network
+        self.model = self.network if self.on_tf_cpu else self._resident()
+        self.model.compile(
+            optimizer=_optimizer(config, self.steps),
+            loss="mae",
+            # The loss is that of the normalized stress, the metric its value in MPa.
+            loss_weights=[1 / paper.STRESS_SCALE],
+            metrics=["mae"],
+            # XLA is ruinous for depthwise convolution on a CPU.
+            jit_compile=False if self.on_tf_cpu else "auto",
+        )
+        self.model.optimizer.build(self.model.trainable_variables)
+
+    def _resident(self):
+        both = Pairs(
+            np.concatenate([self.training.properties, self.validation.properties]),
+            np.concatenate([self.training.sigma_vm, self.validation.sigma_vm]),
+            self.training.stride,
+        )
+        return pipeline.Resident(self.network, both)
+
+    def _batches(self, pairs, samples) -> dict:
+        """Arguments for `fit` and `evaluate`."""
+        size = self.config.batch_size
+        if self.on_tf_cpu:
+            return {"x": pipeline.tf_dataset(pairs, samples, size)}
+        if pairs is self.validation:
+            samples = samples + np.array([len(self.training), 0, 0, 0, 0], np.int32)
+        zero = np.zeros((len(samples), 1, 1, 1), np.float32)  # the error to be reached
+        return {"x": samples, "y": zero, "batch_size": size}
+
+    def train_epoch(self, state: TrainingState, callbacks) -> TrainingState:
+        """The state one epoch later."""
+        started = time.monotonic()
+        samples = self.training.epoch(self.config.shuffle_seed, state.epoch, self.config.augment)
+        logs = self.model.fit(
+            **self._batches(self.training, samples),
+            initial_epoch=state.epoch, epochs=state.epoch + 1,
+            shuffle=False, verbose=0, callbacks=callbacks,
+        ).history  # fmt: skip
+        weights = _copies(self.network.weights)
+        validated = self._averaged(weights)
+        row = {
+            "epoch": state.epoch + 1,
+            "mae_training": logs["mae"][0],  # mean over the epoch, weights still moving
+            "mae_validation": self._validate(validated, weights),
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        if not np.isfinite(row["mae_training"]):
+            raise FloatingPointError(
+                f"training diverged in epoch {row['epoch']}: lower --learning-rate"
+            )
+        return TrainingState(
+            weights,
+            _copies(self.model.optimizer.variables),
+            validated if row["mae_validation"] < state.best else state.best_weights,
+            [*state.history, row],
+        )
+
+    def _averaged(self, weights):
+        """The weights to validate: with an EMA, its values for those that are trained."""
+        if self.config.ema is None:
+            return weights
+        average = self.model.optimizer.average_of
+        return [
+            np.array(keras.ops.convert_to_numpy(average(v))) if v.trainable else weight
+            for v, weight in zip(self.network.weights, weights, strict=True)
+        ]
+
+    def _validate(self, weights, then) -> float:
+        """Validation MAE of some weights, in MPa; leaves the weights `then`."""
+        self.network.set_weights(weights)
+        batches = self._batches(self.validation, self.validation.in_order())
+        mae = self.model.evaluate(**batches, verbose=0, return_dict=True)["mae"]
+        self.network.set_weights(then)
+        return float(mae)
+
+    def state(self, history) -> TrainingState:
+        """The present state."""
+        weights = _copies(self.network.weights)
+        return TrainingState(weights, _copies(self.model.optimizer.variables), weights, history)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go back to a state."""
+        self.network.set_weights(state.weights)
+        for variable, value in zip(self.model.optimizer.variables, state.optimizer, strict=True):
+            variable.assign(value)
+
+
+class AveragingAdam(keras.optimizers.Adam):
+    """Adam whose weight average is asked for, not forced on the weights after every `fit`."""
+
+    def finalize_variable_values(self, var_list):
+        """Leave the weights as they are."""
+
+    def average_of(self, variable):
+        """Moving average of a trained variable."""
+        return self._model_variables_moving_average[self._get_variable_index(variable)]
+
+
+def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+    rate = config.learning_rate
+    if config.cosine or config.warmup_epochs:
+        warmup = config.warmup_epochs * steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            config.epochs * steps - warmup,
+            alpha=0.0 if config.cosine else 1.0,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    return AveragingAdam(
+        rate,
+        beta_1=paper.BETA_1,
+        weight_decay=config.weight_decay or None,
+        global_clipnorm=config.clip_norm,
+        use_ema=config.ema is not None,
+        ema_momentum=config.ema or 0.99,
     )
-    model.optimizer.build(model.trainable_variables)
 
 
 def _tensorflow_on_cpu() -> bool:
@@ -170,122 +316,30 @@ def _tensorflow_on_cpu() -> bool:
     return not tf.config.list_physical_devices("GPU")
 
 
-def _train_epoch(model, training, validation, config, state, bar) -> TrainingState:
-    started = time.monotonic()
-    order = pipeline.epoch_order(len(training), config.shuffle_seed, state.epoch)
-    bar.begin_epoch(state)
-    logs = model.fit(
-        _feed(training, config.batch_size, order),
-        validation_data=_feed(validation, config.batch_size, np.arange(len(validation))),
-        shuffle=False,
-        verbose=0,
-        callbacks=[bar.callback],
-    ).history
-    row = {
-        "epoch": state.epoch + 1,
-        "mae_training": logs["mae"][0],  # mean over the epoch, weights still moving
-        "mae_validation": logs["val_mae"][0],
-        "learning_rate": float(model.optimizer.learning_rate),
-        "seconds": round(time.monotonic() - started, 3),
-    }
-    if not np.isfinite(row["mae_training"]):
-        raise FloatingPointError(f"training diverged in epoch {row['epoch']}: lower learning_rate")
-    weights = _copies(model.weights)
-    return TrainingState(
-        weights,
-        _copies(model.optimizer.variables),
-        weights if row["mae_validation"] < state.best else state.best_weights,
-        [*state.history, row],
-    )
-
-
 def _copies(variables) -> list[np.ndarray]:
     return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
-
-
-def _feed(pairs: Pairs, batch_size: int, order):
-    """Batches for Keras: tf.data under TensorFlow, else arrays gathered on the fly."""
-    if keras.backend.backend() == "tensorflow":
-        return pipeline.tf_dataset(pairs, batch_size, order)
-    return pairs.batches(batch_size, order)
-
-
-# --- Snapshots ---------------------------------------------------------------------------
-
-
-def _resume(model, out, identity) -> TrainingState:
-    state = None
-    for name in ("snapshot.npz", "snapshot.previous.npz"):
-        if (out / name).exists() and state is None:
-            try:
-                state = _load(out / name, identity)
-            except (zipfile.BadZipFile, KeyError, OSError, EOFError, json.JSONDecodeError) as error:
-                print(f"{out / name} is damaged ({error}): trying the one before it")
-    if state is None:
-        weights = _copies(model.weights)
-        return TrainingState(weights, [], weights, [])
-    model.set_weights(state.weights)
-    for variable, value in zip(model.optimizer.variables, state.optimizer, strict=True):
-        variable.assign(value)
-    return state
-
-
-def _save(path, state: TrainingState, identity: dict):
-    arrays = {
-        f"{group}_{i}": array
-        for group in ("weights", "optimizer", "best_weights")
-        for i, array in enumerate(getattr(state, group))
-    }
-    meta = {"identity": identity, "history": state.history}
-    with atomic_path(path) as temporary:
-        np.savez(temporary, meta=np.array(json.dumps(meta)), **arrays)
-        if path.exists():
-            _keep_as(path, path.with_name("snapshot.previous.npz"))
-
-
-def _keep_as(path, previous):
-    """A second name for the good snapshot, so that at any moment one is whole under its own."""
-    link = previous.with_suffix(".link")
-    link.unlink(missing_ok=True)
-    os.link(path, link)
-    link.replace(previous)
-
-
-def _load(path, identity: dict) -> TrainingState:
-    with np.load(path, allow_pickle=False) as file:
-        meta = json.loads(str(file["meta"]))
-        for key, wanted in identity.items():
-            found = meta["identity"].get(key)
-            if found != wanted:
-                raise SnapshotError(
-                    f"{path.parent} holds a run with {key} = {found}, not {wanted}: "
-                    "choose another --out or remove it"
-                )
-
-        def arrays(group):
-            count = sum(name.startswith(f"{group}_") for name in file.files)
-            return [file[f"{group}_{i}"] for i in range(count)]
-
-        return TrainingState(
-            arrays("weights"), arrays("optimizer"), arrays("best_weights"), meta["history"]
-        )
 
 
 # --- Files beside the snapshot -------------------------------------------------------------
 
 
-def _write_json(path, content: dict):
+def _write_json(path, content):
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _environment() -> dict:
-    return {
+def _record_environment(path, epoch):
+    """Add where the run goes on from `epoch`: one run may see several machines."""
+    records = json.loads(path.read_text()) if path.exists() else []
+    now = {
+        "from_epoch": epoch,
         "commit": environment.code_commit(),
         "hardware": environment.hardware(),
         "backend": keras.backend.backend(),
         "versions": environment.versions(),
     }
+    if not records or records[-1] != now:
+        _write_json(path, [*records, now])
 
 
 def _write_history(out, state):
@@ -293,26 +347,23 @@ def _write_history(out, state):
         pd.DataFrame(state.history).to_csv(temporary, index=False)
 
 
-def _export(model, state, out):
+def _export(network, state, out):
     """best.keras and last.keras, for inference: without optimizer."""
-    bare = keras.models.clone_model(model)
     for name, weights in (("best", state.best_weights), ("last", state.weights)):
-        bare.set_weights(weights)
+        network.set_weights(weights)
         with atomic_path(out / f"{name}.keras") as temporary:
-            bare.save(temporary)
-    model.set_weights(state.weights)
+            network.save(temporary)
 
 
-# --- Progress and signals ------------------------------------------------------------------
+# --- Progress, time and signals --------------------------------------------------------------
 
 
 class _Progress:
     """One bar over all epochs that shows MAE in MPa, best so far and time left."""
 
-    def __init__(self, epochs, pairs, batch_size, enabled):
-        self.steps = -(-pairs // batch_size)
-        self.bar = tqdm(total=epochs * self.steps, unit="step", mininterval=1, disable=not enabled)
-        self.epochs = epochs
+    def __init__(self, epochs, steps, enabled):
+        self.epochs, self.steps, self.best = epochs, steps, np.inf
+        self.bar = tqdm(total=epochs * steps, unit="step", mininterval=1, disable=not enabled)
         self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._on_batch)
 
     def __enter__(self):
@@ -322,16 +373,21 @@ class _Progress:
         self.bar.close()
 
     def begin_epoch(self, state):
-        if self.bar.n == 0:
-            self.bar.reset(total=self.epochs * self.steps)
+        if self.bar.n < state.epoch * self.steps:  # resumed, or a short last batch of callbacks
             self.bar.initial = self.bar.n = state.epoch * self.steps
         self.best = state.best
         self.bar.set_description(f"epoch {state.epoch + 1}/{self.epochs}", refresh=False)
 
     def _on_batch(self, batch, logs=None):
-        best = f", best validation {self.best:.3f} MPa" if np.isfinite(self.best) else ""
-        self.bar.set_postfix_str(f"MAE {logs['mae']:.3f} MPa{best}", refresh=False)
-        self.bar.update()
+        # Reading the logs waits for the device: do it only when the bar is drawn.
+        if self.bar.update():
+            best = f", best validation {self.best:.3f} MPa" if np.isfinite(self.best) else ""
+            self.bar.set_postfix_str(f"MAE {float(logs['mae']):.3f} MPa{best}", refresh=False)
+
+
+def _time_left(state, deadline) -> bool:
+    seconds = state.history[-1]["seconds"] if state.history else 0
+    return time.monotonic() + seconds < deadline
 
 
 @contextmanager

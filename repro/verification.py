@@ -118,6 +118,8 @@ def _high_stress(data):
     few = len(data) < paper.MICROSTRUCTURES // 2
     near = few or paper.HIGH_STRESS_SHARE / 5 < share < 5 * paper.HIGH_STRESS_SHARE
     return Check(
-        f"pixels above {paper.HIGH_STRESS:g} MPa", f"{share:.3%}" + ", too few microstructures to judge" * few,
-        f"{paper.HIGH_STRESS_SHARE:.3%}", near,
-    )  # fmt: skip
+        f"pixels above {paper.HIGH_STRESS:g} MPa",
+        f"{share:.3%}" + ", too few microstructures to judge" * few,
+        f"{paper.HIGH_STRESS_SHARE:.3%}",
+        near,
+    )

@@ -10,7 +10,10 @@ import pytest
 from repro import dataset, generation, paper, reference
 from repro.reference import ConvergenceError
 
-COMMAND = [sys.executable, "-m", "repro.generate_data", "--size", "16", "--count", "45", "--workers", "1"]  # fmt: skip
+COMMAND = [
+    sys.executable, "-m", "repro.generate_data",
+    "--size", "16", "--count", "45", "--workers", "1",
+]  # fmt: skip
 
 
 def test_suites_are_what_they_say():

@@ -61,8 +61,8 @@ def test_saved_model_reloads_to_the_same_stress(network, rng, tmp_path):
 def test_paper_unet_is_the_papers():
     model = models.paper_unet()
     separable = [la for la in model.layers if type(la) is keras.layers.SeparableConv2D]
-    assert [la.filters for la in separable] == [32, 32, 64, 64, 128, 128, 256, 256] + [
-        128, 128, 64, 64, 32, 32,
+    assert [la.filters for la in separable] == [
+        32, 32, 64, 64, 128, 128, 256, 256, 128, 128, 64, 64, 32, 32,
     ]  # fmt: skip
     for layer in separable:
         assert layer.kernel_size == (paper.KERNEL, paper.KERNEL)

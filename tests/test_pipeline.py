@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -8,7 +9,7 @@ from repro.pipeline import make_pairs
 def test_pairs_are_one_stride_apart(data):
     pairs = make_pairs(data, [1, 4], stride=5)
     assert (len(pairs), pairs.steps) == (8, 4)
-    x, y = pairs.gather(np.array([6]))  # second microstructure, third pair
+    x, y = pairs.gather(pairs.in_order()[[6]])  # second microstructure, third pair
     assert x.shape == (1, 16, 16, 5)
     assert y.shape == (1, 16, 16, 1)
     assert x.dtype == y.dtype == np.float32
@@ -24,18 +25,54 @@ def test_stride_must_divide_the_increments(data, stride):
         make_pairs(data, [0], stride)
 
 
-def test_every_epoch_visits_every_pair_in_its_own_order():
-    orders = [pipeline.epoch_order(100, seed=0, epoch=e) for e in (0, 0, 1)]
-    np.testing.assert_array_equal(orders[0], orders[1])
-    assert (orders[0] != orders[2]).any()
-    np.testing.assert_array_equal(np.sort(orders[2]), np.arange(100))
+def test_symmetries_roll_and_reflect_the_fields(data):
+    pairs = make_pairs(data, [0], stride=20)
+    samples = np.array([[0, 3, 5, 0, 0], [0, 0, 0, 1, 0], [0, 2, 0, 0, 1]], np.int32)
+    x, y = pairs.gather(samples)
+    field = data.sigma_vm[0, 20]
+    np.testing.assert_array_equal(y[0, ..., 0], np.roll(field, (-3, -5), (0, 1)))
+    np.testing.assert_array_equal(y[1, ..., 0], np.roll(field[::-1], 1, 0))
+    np.testing.assert_array_equal(y[2, ..., 0], np.roll(np.roll(field, -2, 0)[:, ::-1], 1, 1))
+    nu = data.property_maps([0])[0, ..., 1]
+    np.testing.assert_array_equal(x[0, ..., 1], np.roll(nu, (-3, -5), (0, 1)))
+
+
+def test_every_epoch_visits_every_pair_in_its_own_order(data):
+    pairs = make_pairs(data, [0, 1, 2])
+    first, again, second = (pairs.epoch(seed=0, epoch=e) for e in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any()
+    np.testing.assert_array_equal(np.sort(second[:, 0]), np.arange(60))
+    assert not first[:, 1:].any()
+
+
+def test_augmentation_draws_every_symmetry(data):
+    samples = make_pairs(data, range(6)).epoch(seed=0, epoch=0, augment=True)
+    np.testing.assert_array_equal(np.sort(samples[:, 0]), np.arange(120))
+    assert set(samples[:, 1]) == set(samples[:, 2]) == set(range(16))
+    assert set(samples[:, 3]) == set(samples[:, 4]) == {0, 1}
 
 
 def test_tf_dataset_gives_the_same_batches(data):
     pytest.importorskip("tensorflow")
     pairs = make_pairs(data, [0, 1], stride=4)
-    order = pipeline.epoch_order(len(pairs), 0, 0)
-    batches = list(pipeline.tf_dataset(pairs, 4, order))
-    for (x, y), (x_tf, y_tf) in zip(pairs.batches(4, order), batches, strict=True):
+    samples = pairs.epoch(0, 0, augment=True)
+    batches = list(pipeline.tf_dataset(pairs, samples, 4))
+    for (x, y), (x_tf, y_tf) in zip(pairs.batches(samples, 4), batches, strict=True):
         np.testing.assert_array_equal(x_tf, x)
         np.testing.assert_array_equal(y_tf, y)
+
+
+def test_resident_model_gathers_the_same_batches(data):
+    pairs = make_pairs(data, [0, 3], stride=5)
+    network = keras.Sequential(
+        [keras.Input((16, 16, 5)), keras.layers.Conv2D(1, 1, use_bias=False)]
+    )
+    resident = pipeline.Resident(network, pairs)
+    assert [v.path for v in resident.trainable_variables] == [v.path for v in network.weights]
+    samples = pairs.epoch(0, 1, augment=True)
+    x, y = pairs.gather(samples)
+    wanted = keras.ops.convert_to_numpy(network(x)) - y
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(resident(samples)), wanted, rtol=1e-5, atol=1e-3
+    )

@@ -34,7 +34,7 @@ def truth(pairs: Pairs) -> np.ndarray:
 
 def one_step(predict: Predictor, pairs: Pairs) -> np.ndarray:
     """Each step from the true stress at its start, as the paper's training does."""
-    batches = pairs.batches(CHUNK, np.arange(len(pairs)))
+    batches = pairs.batches(pairs.in_order(), CHUNK)
     predicted = np.concatenate([predict(x)[..., 0] for x, _ in batches])
     return predicted.reshape(len(pairs.sigma_vm), pairs.steps, *predicted.shape[1:])
 

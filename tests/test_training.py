@@ -1,0 +1,217 @@
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from repro import models, snapshot
+from repro.pipeline import make_pairs
+from repro.snapshot import SnapshotError
+from repro.training import TrainingConfig, train
+
+# A different number of threads, or kernel, sums in another order; on one machine nothing differs.
+SAME = {"rtol": 0, "atol": 0}
+
+
+def small_network():
+    keras.utils.set_random_seed(0)
+    return models.paper_unet(filters=4, levels=2, kernel=3)
+
+
+def run(data, out, **options):
+    network = small_network()
+    identity = options.pop("identity", {"stride": 5})
+    keywords = {key: options.pop(key) for key in ("time_limit",) if key in options}
+    config = TrainingConfig(**{"epochs": 3, "batch_size": 4, **options})
+    training_pairs, validation_pairs = make_pairs(data, range(5), 5), make_pairs(data, [5], 5)
+    return train(
+        network, training_pairs, validation_pairs, config, out, identity, progress=False, **keywords
+    )
+
+
+def assert_same_state(got, wanted):
+    assert [r["mae_validation"] for r in got.history] == [
+        r["mae_validation"] for r in wanted.history
+    ]
+    for group in ("weights", "optimizer", "best_weights"):
+        for a, b in zip(getattr(got, group), getattr(wanted, group), strict=True):
+            np.testing.assert_allclose(a, b, err_msg=group, **SAME)
+
+
+def test_training_lowers_the_loss_and_leaves_its_files(data, tmp_path):
+    state = run(data, tmp_path, epochs=12)
+    errors = [row["mae_training"] for row in state.history]
+    assert errors[-1] < 0.5 * errors[0]
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history["mae_training"].tolist() == pytest.approx(errors)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["epochs"] == 12
+    assert config["stride"] == 5
+    (environment,) = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["versions"]["keras"] == keras.__version__
+    last = models.load(tmp_path / "last.keras")
+    for got, wanted in zip(last.get_weights(), state.weights, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_best_model_is_that_of_the_lowest_validation_error(data, tmp_path):
+    state = run(data, tmp_path, epochs=4)
+    pairs = make_pairs(data, [5], 5)
+    x, y = pairs.gather(pairs.in_order())
+    best = models.load(tmp_path).predict(x, verbose=0)
+    assert np.abs(best - y).mean() == pytest.approx(state.best, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clip_norm": 1.0},
+        {"augment": True, "ema": 0.9, "cosine": True, "warmup_epochs": 1, "weight_decay": 1e-2},
+    ],
+)
+def test_interrupted_run_ends_as_the_uninterrupted_one(data, tmp_path, options, monkeypatch):
+    whole = run(data, tmp_path / "whole", **options)
+    save = snapshot.save
+
+    def save_then_interrupt(directory, state, identity):
+        save(directory, state, identity)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(snapshot, "save", save_then_interrupt)
+    for epoch in range(1, 4):
+        state = run(data, tmp_path / "parts", **options)
+        assert state.epoch == epoch
+    assert_same_state(state, whole)
+
+
+def test_killed_command_ends_as_the_uninterrupted_one(data_file, tmp_path):
+    command = [
+        sys.executable, "-m", "repro.train_paper", "--data", data_file, "--epochs", "5",
+        "--stride", "5",
+    ]  # fmt: skip
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    subprocess.run([*command, "--out", whole], check=True, capture_output=True)
+    delays = random.Random()
+    kills = 0
+    for _ in range(2):
+        process = subprocess.Popen(
+            [*command, "--out", parts], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        before = _written(parts)
+        while _written(parts) == before and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(delays.uniform(0, 0.2))
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+    assert kills
+    subprocess.run([*command, "--out", parts], check=True, capture_output=True)
+    seconds = {"seconds"}
+    tables = [pd.read_csv(out / "history.csv").drop(columns=seconds) for out in (parts, whole)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    for name in ("best.keras", "last.keras"):
+        weights = [models.load(out / name).get_weights() for out in (parts, whole)]
+        for got, wanted in zip(*weights, strict=True):
+            np.testing.assert_allclose(got, wanted, **SAME)
+
+
+def _written(out: Path):
+    path = out / snapshot.NAME
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def test_another_run_under_the_same_name_is_refused(data, tmp_path, monkeypatch):
+    run(data, tmp_path, epochs=1)
+    with pytest.raises(SnapshotError, match="batch_size = 4, not 2"):
+        run(data, tmp_path, batch_size=2)
+    with pytest.raises(SnapshotError, match="stride = 5, not 1"):
+        run(data, tmp_path, identity={"stride": 1})
+    other = models.paper_unet(filters=2, levels=2, kernel=3)
+    monkeypatch.setattr(sys.modules[__name__], "small_network", lambda: other)
+    with pytest.raises(SnapshotError, match="architecture"):
+        run(data, tmp_path)
+
+
+def test_time_limit_stops_before_the_epoch_that_would_overrun(data, tmp_path):
+    state = run(data, tmp_path, epochs=1000, time_limit=1e-6)
+    assert state.epoch == 0
+    assert run(data, tmp_path, epochs=2).epoch == 2
+
+
+def test_patience_stops_after_epochs_without_gain(data, tmp_path):
+    # A learning rate of next to nothing gains nothing that counts.
+    state = run(data, tmp_path, epochs=50, learning_rate=1e-30, patience=2)
+    assert state.epoch < 50
+    assert state.epochs_without_gain == 2
+
+
+def test_divergence_is_an_error(data, tmp_path):
+    bad = make_pairs(data, range(5), 5)
+    bad.sigma_vm[0, 5] = np.nan
+    with pytest.raises(FloatingPointError, match="diverged in epoch 1"):
+        train(small_network(), bad, bad, TrainingConfig(1), tmp_path, progress=False)
+
+
+def test_schedule_warms_up_and_falls_as_a_cosine(data, tmp_path):
+    state = run(data, tmp_path, epochs=6, cosine=True, warmup_epochs=2)
+    rates = [row["learning_rate"] for row in state.history]
+    assert rates[1] == pytest.approx(1e-3, rel=1e-3)
+    assert rates[0] == pytest.approx(5e-4, rel=1e-3)
+    assert rates[3] == pytest.approx(5e-4, rel=1e-3)
+    assert rates[5] == pytest.approx(0, abs=1e-9)
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(ValueError, match="epochs must be positive, got 0"):
+        TrainingConfig(epochs=0)
+    with pytest.raises(ValueError, match="learning_rate must be positive, got -1"):
+        TrainingConfig(learning_rate=-1)
+
+
+def test_tensorboard_logs_on_request(data, tmp_path):
+    pytest.importorskip("tensorboard")
+    pairs = make_pairs(data, [0], 10)
+    train(
+        small_network(), pairs, pairs, TrainingConfig(1), tmp_path, progress=False, tensorboard=True
+    )
+    assert list((tmp_path / "tensorboard").rglob("events*"))
+
+
+def test_runs_without_tensorflow(data_file, tmp_path):
+    """Training, evaluation and loading on JAX, where importing TensorFlow fails."""
+    blocked = tmp_path / "blocked" / "tensorflow"
+    blocked.mkdir(parents=True)
+    (blocked / "__init__.py").write_text("raise ImportError('TensorFlow is not installed')")
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "PYTHONPATH": f"{blocked.parent}{os.pathsep}{Path(__file__).parents[1]}",
+    }
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "repro.train_paper", "--data", data_file, "--out", out,
+        "--epochs", "2", "--stride", "10",
+    ]  # fmt: skip
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert len(pd.read_csv(out / "history.csv")) == 2
+    assert (out / "results.csv").exists()
+    # The same network gives the same stress on the backend of this process.
+    shutil.rmtree(out / "models", ignore_errors=True)
+    results = pd.read_csv(out / "results.csv")
+    from repro import dataset
+    from repro.evaluation.assessment import assess
+
+    here = pd.DataFrame(assess(out, dataset.read(data_file)))
+    merged = results.merge(here, on=["model", "split", "mode", "metric"], suffixes=("", "_here"))
+    assert len(merged) == len(results)
+    np.testing.assert_allclose(merged["value"], merged["value_here"], atol=1e-3)
