@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import keras
 from matplotlib.figure import Figure
 
 from repro import dataset, generation, models, training, verification
+from repro.backend import keras
 from repro.evaluation import modes, results
 from repro.evaluation.assessment import assess
 from repro.files import atomic_path

@@ -9,9 +9,9 @@ under which symmetry of the cell.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
+from repro.backend import keras
 from repro.dataset import DataSet
 
 # Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from repro import environment, paper, pipeline, snapshot
+from repro.backend import ON_TENSORFLOW_CPU, keras
 from repro.dataset import array_hash
 from repro.files import atomic_path
 from repro.models.depthwise import accelerated
@@ -185,9 +185,8 @@ class _Engine:
     def __init__(self, network, training, validation, config):
         self.config, self.training, self.validation = config, training, validation
         self.steps = -(-len(training) // config.batch_size)
-        self.on_tf_cpu = _tensorflow_on_cpu()
-        self.network = accelerated(network) if self.on_tf_cpu else network
-        self.model = self.network if self.on_tf_cpu else self._resident()
+        self.network = accelerated(network) if ON_TENSORFLOW_CPU else network
+        self.model = self.network if ON_TENSORFLOW_CPU else self._resident()
         self.model.compile(
             optimizer=_optimizer(config, self.steps),
             loss="mae",
@@ -195,7 +194,7 @@ class _Engine:
             loss_weights=[1 / paper.STRESS_SCALE],
             metrics=["mae"],
             # XLA is ruinous for depthwise convolution on a CPU.
-            jit_compile=False if self.on_tf_cpu else "auto",
+            jit_compile=False if ON_TENSORFLOW_CPU else "auto",
         )
         self.model.optimizer.build(self.model.trainable_variables)
 
@@ -210,7 +209,7 @@ class _Engine:
     def _batches(self, pairs, samples) -> dict:
         """Arguments for `fit` and `evaluate`."""
         size = self.config.batch_size
-        if self.on_tf_cpu:
+        if ON_TENSORFLOW_CPU:
             return {"x": pipeline.tf_dataset(pairs, samples, size)}
         if pairs is self.validation:
             samples = samples + np.array([len(self.training), 0, 0, 0, 0], np.int32)
@@ -306,14 +305,6 @@ def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer
         use_ema=config.ema is not None,
         ema_momentum=config.ema or 0.99,
     )
-
-
-def _tensorflow_on_cpu() -> bool:
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
 
 
 def _copies(variables) -> list[np.ndarray]:

@@ -7,9 +7,9 @@ for increments stride, 2 stride, ..., to be compared with `truth`.
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 
+from repro.backend import keras
 from repro.pipeline import Pairs
 
 CHUNK = 256  # pairs gathered at a time

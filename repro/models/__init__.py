@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import keras
-
+from repro.backend import keras
+from repro.models.baseline_unet import baseline_unet
 from repro.models.paper_unet import paper_unet
+from repro.models.res_unet import res_unet
 
-NETWORKS = {"paper_unet": paper_unet}
+NETWORKS = {"paper_unet": paper_unet, "baseline_unet": baseline_unet, "res_unet": res_unet}
 SHIPPED = Path(__file__).parents[2] / "results" / "models"
 
 

@@ -6,7 +6,7 @@ convolved with the output's gradient as the kernel, each sample a channel of its
 mathematics, same weights; only the order of summation differs.
 """
 
-import keras
+from repro.backend import keras
 
 
 def accelerated(model: keras.Model) -> keras.Model:

@@ -1,24 +1,129 @@
-"""What the networks share: physical units at both ends."""
+"""What the networks share: physical units at both ends, the U, and periodic padding."""
 
-import keras
+from collections.abc import Callable
+
 import numpy as np
 
 from repro import paper
+from repro.backend import keras, layers, ops
+
+Tensor = keras.KerasTensor
+
+# Values of the five input channels that are normalized to 0 and to 1: the ranges of Table 3, and
+# stress by `paper.STRESS_SCALE`.
+TABLE_3_BOUNDS = np.array([*paper.PROPERTY_RANGES, (0.0, paper.STRESS_SCALE)]).T
 
 
-def physical_inputs() -> keras.KerasTensor:
+def physical_inputs() -> Tensor:
     """Input (N, N, 5): E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa of each pixel; any N."""
     return keras.Input((None, None, 5), name="microstructure_and_stress")
 
 
-def normalize(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Scale to about 1: the ranges of Table 3 to [0, 1], stress by `paper.STRESS_SCALE`."""
-    low, high = np.array([*paper.PROPERTY_RANGES, (0.0, paper.STRESS_SCALE)]).T
-    return keras.layers.Rescaling(
-        (1 / (high - low)).tolist(), (-low / (high - low)).tolist(), name="normalize"
-    )(x)
+def normalize(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
+    """Map `bounds` (2, 5) of the channels to 0 and 1."""
+    low, high = np.asarray(bounds, float)
+    scale = 1 / (high - low)
+    return layers.Rescaling(scale.tolist(), (-low * scale).tolist(), name="normalize")(x)
 
 
-def to_stress(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Scale the normalized output back to sigma_vM(t + dt)/MPa, (N, N, 1)."""
-    return keras.layers.Rescaling(paper.STRESS_SCALE, name="sigma_vm")(x)
+def to_stress(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
+    """Map the normalized output back to sigma_vM(t + dt)/MPa, (N, N, 1)."""
+    low, high = np.asarray(bounds, float)[:, 4]
+    return layers.Rescaling(float(high - low), float(low), name="sigma_vm")(x)
+
+
+def u_shape(
+    x: Tensor,
+    filters: int,
+    levels: int,
+    block: Callable[[Tensor, int], Tensor],
+    pool: Callable[[], layers.Layer] = lambda: layers.MaxPooling2D(2),
+    circular: bool = False,
+) -> Tensor:
+    """The U of a U-Net: `block(x, channels)` at every level, down and up again.
+
+    Parameters
+    ----------
+    x : KerasTensor, (N, N, C)
+        N must be a multiple of 2^levels.
+    filters : int
+        Channels at the finest level; they double with every pooling.
+    levels : int
+        Number of poolings.
+    block : callable
+    pool : callable
+        Makes the pooling layer.
+    circular : bool
+        Whether the bilinear upsampling is periodic.
+    """
+    skips = []
+    for level in range(levels):
+        x = block(x, filters * 2**level)
+        skips.append(x)
+        x = pool()(x)
+    x = block(x, filters * 2**levels)
+    for level in reversed(range(levels)):
+        x = layers.Concatenate()([skips[level], upsample(x, circular)])
+        x = block(x, filters * 2**level)
+    return x
+
+
+def upsample(x: Tensor, circular: bool) -> Tensor:
+    """Bilinear upsampling by two, of the periodic field if `circular`."""
+    if not circular:
+        return layers.UpSampling2D(2, interpolation="bilinear")(x)
+    x = layers.UpSampling2D(2, interpolation="bilinear")(CircularPadding2D(1)(x))
+    return layers.Cropping2D(2)(x)
+
+
+def convolve(x: Tensor, channels: int, kernel: int, padding: str = "same", **options) -> Tensor:
+    """`Conv2D` with zero ("same") or "circular" padding."""
+    if padding == "circular":
+        x, padding = CircularPadding2D(kernel // 2)(x), "valid"
+    return layers.Conv2D(channels, kernel, padding=padding, **options)(x)
+
+
+@keras.saving.register_keras_serializable("repro")
+class CircularPadding2D(layers.Layer):
+    """Continue a periodic field (N1, N2, C) by `width` pixels on each side."""
+
+    def __init__(self, width: int, **options):
+        super().__init__(**options)
+        self.width = width
+
+    def call(self, x):
+        """Concatenate slices: TensorFlow has no circular padding."""
+        w = self.width
+        if not w:
+            return x
+        x = ops.concatenate([x[:, -w:], x, x[:, :w]], axis=1)
+        return ops.concatenate([x[:, :, -w:], x, x[:, :, :w]], axis=2)
+
+    def compute_output_shape(self, shape):
+        """Shape (n, N1 + 2 width, N2 + 2 width, C)."""
+        n, n1, n2, channels = shape
+        grown = [None if edge is None else edge + 2 * self.width for edge in (n1, n2)]
+        return (n, *grown, channels)
+
+    def get_config(self):
+        """For saving."""
+        return {**super().get_config(), "width": self.width}
+
+
+@keras.saving.register_keras_serializable("repro")
+class Stress(layers.Layer):
+    """sigma_vM(t)/MPa, (N, N, 1), of the physical inputs."""
+
+    def call(self, x):
+        """Take the last channel."""
+        return x[..., 4:]
+
+
+@keras.saving.register_keras_serializable("repro")
+class ElasticStiffness(layers.Layer):
+    """E/(1 + nu) of the physical inputs, (N, N, 1): 1 for the stiffest grain of Table 3."""
+
+    def call(self, x):
+        """Twice the shear modulus, scaled."""
+        largest = paper.PROPERTY_RANGES[0][1] / (1 + paper.PROPERTY_RANGES[1][0])
+        return x[..., 0:1] / (1 + x[..., 1:2]) / largest

@@ -1,0 +1,27 @@
+"""The baseline: a plain 3x3 U-Net, what one tries first."""
+
+from repro import paper
+from repro.backend import keras
+from repro.models.paper_unet import paper_unet
+
+
+def baseline_unet(filters: int = paper.FILTERS, levels: int = paper.LEVELS) -> keras.Model:
+    """U-Net of standard 3x3 convolutions, 32-64-128-256 channels, zero padding.
+
+    The paper's network with the kernel that everybody uses: convolution, batch normalization and
+    ReLU twice a level.
+
+    Parameters
+    ----------
+    filters : int
+        Channels at the finest level; they double with every pooling.
+    levels : int
+        Number of poolings; N must be a multiple of 2^levels.
+
+    Returns
+    -------
+    keras.Model
+        (n, N, N, 5) in physical units -> (n, N, N, 1) in MPa.
+    """
+    plain = paper_unet(filters, levels, kernel=3, separable=False)
+    return keras.Model(plain.input, plain.output, name="baseline_unet")
