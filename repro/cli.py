@@ -14,7 +14,11 @@ def run(main: Callable[..., int | None]) -> None:
     Exit status: what `main` returns (None is 0), or 2 after a one-line error.
     """
     try:
-        status = tyro.cli(main, prog=f"python -m {sys.modules['__main__'].__spec__.name}")
+        status = tyro.cli(
+            main,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+            prog=f"python -m {sys.modules['__main__'].__spec__.name}",
+        )
     except (OSError, ValueError, FloatingPointError, ConvergenceError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2

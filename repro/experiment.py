@@ -1,62 +1,117 @@
 """One experiment from end to end: data, verification, training, evaluation, table and pictures."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.figure import Figure
 
-from repro import dataset, generation, models, training, verification
+from repro import dataset, generation, models, paper, training, verification
 from repro.backend import keras
 from repro.evaluation import modes, results
 from repro.evaluation.assessment import assess
 from repro.files import atomic_path
-from repro.pipeline import make_pairs
+from repro.pipeline import NORMALIZATIONS, make_pairs
 from repro.report import figures, tables
 from repro.training import TrainingConfig
 
 
-def load_or_generate(path, count: int) -> dataset.DataSet:
-    """Read a data set; if the file is missing, generate `count` microstructures first."""
-    if not Path(path).exists():
-        generation.generate(path, count=count)
-    return dataset.read(path)
+@dataclass(frozen=True)
+class RunOptions:
+    """Options that all training commands share.
+
+    Parameters
+    ----------
+    preset : {"paper", "quick"}
+        "paper": 1000 microstructures, 500 epochs, stride 1. "quick": 60, 25 and 5, in minutes.
+    data : Path, optional
+        Data set (HDF5); generated if the file is missing. Default: data/PRESET.h5.
+    out : Path, optional
+        Directory of the run. Default: runs/NETWORK, or runs/quick/NETWORK.
+    epochs : int, optional
+        Passes over the training pairs. Default: the preset's.
+    stride : int, optional
+        Increments from input to output (the paper leaves it open). Default: the preset's.
+    time_limit : float, optional
+        Minutes; stop cleanly before an epoch that would end later.
+    tensorboard : bool
+        Log to OUT/tensorboard too.
+    """
+
+    preset: Literal["paper", "quick"] = "paper"
+    data: Path | None = None
+    out: Path | None = None
+    epochs: int | None = None
+    stride: int | None = None
+    time_limit: float | None = None
+    tensorboard: bool = False
+
+
+# Demonstration size: shows that everything works, not what accuracy it gives.
+PRESETS = {
+    "paper": {"count": paper.MICROSTRUCTURES, "epochs": paper.EPOCHS, "stride": 1},
+    "quick": {"count": 60, "epochs": 25, "stride": 5},
+}
 
 
 def train_and_evaluate(
-    network: str,
-    data: dataset.DataSet,
-    out,
-    config: TrainingConfig,
-    stride: int,
-    time_limit: float | None = None,
-    tensorboard: bool = False,
+    network: str, config: TrainingConfig, options: RunOptions, bounds: str = "table 3", **variant
 ) -> None:
-    """Verify a data set, train a network of `models.NETWORKS` on it, evaluate the best weights."""
-    out = Path(out)
+    """Generate or read the data, verify it, train a network on it, evaluate the best weights.
+
+    Parameters
+    ----------
+    network : str
+        Key of `models.NETWORKS`.
+    config : TrainingConfig
+        Its `epochs` are those of `options`, or of the preset.
+    options : RunOptions
+    bounds : str
+        Key of `pipeline.NORMALIZATIONS`.
+    **variant
+        Arguments of the network that differ from its defaults.
+    """
+    preset = PRESETS[options.preset]
+    stride = preset["stride"] if options.stride is None else options.stride
+    epochs = preset["epochs"] if options.epochs is None else options.epochs
+    config = replace(config, epochs=epochs)
+    out = options.out or Path("runs", options.preset.removeprefix("paper"), network)
+    path = options.data or Path("data", f"{options.preset}.h5")
+    if not path.exists():
+        generation.generate(path, count=preset["count"])
+    data = dataset.read(path)
     print(verification.report(verification.verify(data)))
     split = dataset.split(data)
     pairs = [make_pairs(data, part, stride) for part in (split.training, split.validation)]
     keras.utils.set_random_seed(config.seed)
-    model = models.NETWORKS[network]()
-    print(f"training {network} ({model.count_params()} parameters), results in {out}")
     identity = {
-        "network": network, "stride": stride, "split_hash": split.hash,
-        "data_hash": dataset.data_hash(data),
+        "network": network, "bounds": bounds, **variant, "stride": stride,
+        "split_hash": split.hash, "data_hash": dataset.data_hash(data),
     }  # fmt: skip
+    if bounds != "table 3":
+        variant["bounds"] = NORMALIZATIONS[bounds](pairs[0])
+    model = models.NETWORKS[network](**variant)
+    print(f"training {network} ({model.count_params()} parameters), results in {out}")
     state = training.train(
-        model, *pairs, config, out, identity, time_limit, tensorboard=tensorboard
+        model, *pairs, config, out, identity, options.time_limit, tensorboard=options.tensorboard
     )
     if not state.epoch:
         print("no epoch was completed: start the same command again")
         return
     if not training.finished(state, config):
         print(f"stopped after epoch {state.epoch}: the same command goes on from there")
+    _report(network, data, split.validation[0], state, out, stride)
+
+
+def _report(network, data, example, state, out, stride):
+    """Learning curve, result rows, their page, and the picture of one rollout."""
     save_figure(out / "learning_curve.png", figures.learning_curve(state.history, network))
     results.write_rows(out / "results.csv", assess(out, data))
     table = results.read_rows(out / "results.csv")
     tables.write_report(table, out / "RESULTS.md", f"{network}: {out.name}")
     print(tables.markdown(tables.errors(table).drop(columns=["hardware", "commit"])))
-    example = example_figure(models.load(out), data, split.validation[0], stride)
-    save_figure(out / "prediction.png", example)
+    figure = example_figure(models.load(out), data, example, stride)
+    save_figure(out / "prediction.png", figure)
     print(f"pictures: {out / 'prediction.png'}, {out / 'learning_curve.png'}")
 
 

@@ -6,13 +6,14 @@ shuffled, and handed to the trainer, are samples: rows of five integers that say
 under which symmetry of the cell.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from repro.backend import keras
 from repro.dataset import DataSet
+from repro.models.layers import TABLE_3_BOUNDS
 
 # Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
 SAMPLE_COLUMNS = 5
@@ -29,6 +30,17 @@ class Pairs:
     properties: np.ndarray  # (M, N, N, 4) float32
     sigma_vm: np.ndarray  # (M, T+1, N, N) float32, MPa
     stride: int  # increments from input to output
+    own: np.ndarray | None = None  # (M, steps, N, N) stress at the start of each pair, if not true
+
+    @property
+    def before(self) -> np.ndarray:
+        """Stress at the start of each pair, (M, steps, N, N), MPa."""
+        return self.sigma_vm[:, : -self.stride : self.stride] if self.own is None else self.own
+
+    @property
+    def after(self) -> np.ndarray:
+        """True stress at the end of each pair, (M, steps, N, N), MPa."""
+        return self.sigma_vm[:, self.stride :: self.stride]
 
     @property
     def steps(self) -> int:
@@ -41,17 +53,56 @@ class Pairs:
     def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of samples (n, 5)."""
         cell, step = np.divmod(samples[:, 0], self.steps)
-        start = step * self.stride
         x1, x2 = _pixels(samples, self.sigma_vm.shape[-1])
-        cell, start = cell[:, None, None], start[:, None, None]
-        before = self.sigma_vm[cell, start, x1, x2][..., None]
-        after = self.sigma_vm[cell, start + self.stride, x1, x2][..., None]
+        cell, step = cell[:, None, None], step[:, None, None]
+        before = self.before[cell, step, x1, x2][..., None]
+        after = self.after[cell, step, x1, x2][..., None]
         return np.concatenate([self.properties[cell, x1, x2], before], axis=-1), after
 
     def batches(self, samples: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches of the samples in their order; the last may be smaller."""
         for start in range(0, len(samples), size):
             yield self.gather(samples[start : start + size])
+
+    def rollout(self, predict: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Stress after each step of `predict` from its own output, from no stress on.
+
+        Parameters
+        ----------
+        predict : callable
+            (n, N, N, 5) -> (n, N, N, 1) in physical units.
+
+        Returns
+        -------
+        ndarray, shape (M, steps, N, N)
+            To be compared with `after`, MPa.
+        """
+        stress = np.zeros_like(self.sigma_vm[:, 0])[..., None]
+        fields = []
+        for _ in range(self.steps):
+            stress = predict(np.concatenate([self.properties, stress], axis=-1))
+            fields.append(stress[..., 0])
+        return np.stack(fields, axis=1)
+
+    def with_own_output(self, predict, share: float, seed: int, epoch: int) -> "Pairs":
+        """Pairs of an epoch in which a share of the trajectories starts from own output.
+
+        Parameters
+        ----------
+        predict : callable
+            As for `rollout`.
+        share : float
+            Of the microstructures, drawn anew for every epoch.
+        seed, epoch : int
+        """
+        rng = np.random.default_rng((seed, epoch, 1))
+        chosen = rng.permutation(len(self.sigma_vm))[: round(share * len(self.sigma_vm))]
+        if not len(chosen):
+            return self
+        some = Pairs(self.properties[chosen], self.sigma_vm[chosen], self.stride)
+        own = self.before.copy()
+        own[chosen, 1:] = some.rollout(predict)[:, :-1]
+        return replace(self, own=own)
 
     def in_order(self) -> np.ndarray:
         """Samples (len, 5) of all pairs, in order and as they are."""
@@ -90,6 +141,29 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     return Pairs(
         data.property_maps(microstructures), data.sigma_vm[np.asarray(microstructures)], stride
     )
+
+
+def _minimum_maximum(pairs: Pairs) -> np.ndarray:
+    flat = _channels(pairs)
+    return np.stack([[c.min() for c in flat], [c.max() for c in flat]])
+
+
+def _standardized(pairs: Pairs) -> np.ndarray:
+    flat = _channels(pairs)
+    mean, deviation = [c.mean(dtype=float) for c in flat], [c.std(dtype=float) for c in flat]
+    return np.stack([mean, np.add(mean, deviation)])
+
+
+def _channels(pairs):
+    return [*np.moveaxis(pairs.properties, -1, 0), pairs.sigma_vm]
+
+
+# Values (2, 5) of the channels that a network maps to 0 and 1. The paper says "normalized to 1".
+NORMALIZATIONS = {
+    "table 3": lambda pairs: TABLE_3_BOUNDS,
+    "min-max": _minimum_maximum,
+    "per-channel": _standardized,
+}
 
 
 def _pixels(samples, n: int):
@@ -132,10 +206,10 @@ class Resident(keras.Model):
         super().__init__()
         if pairs.sigma_vm.size > np.iinfo(np.int32).max:
             raise ValueError("the data set has too many pixels for 32-bit indices")
-        self.network, self.steps, self.stride = network, pairs.steps, pairs.stride
-        self.increments, self.n = pairs.sigma_vm.shape[1:3]
+        self.network, self.steps, self.n = network, pairs.steps, pairs.sigma_vm.shape[-1]
         self.properties = self._resident(pairs.properties.reshape(-1, 4))
-        self.sigma_vm = self._resident(pairs.sigma_vm.reshape(-1, 1))
+        self.before = self._resident(pairs.before.reshape(-1, 1))
+        self.after = self._resident(pairs.after.reshape(-1, 1))
         self.built = True
 
     def _resident(self, array):
@@ -145,16 +219,15 @@ class Resident(keras.Model):
 
     def call(self, samples, training=None):
         """Output of the network for `Pairs.gather(samples)`, minus the true one."""
-        cell, step = samples[:, 0] // self.steps, samples[:, 0] % self.steps
         x1, x2 = _pixels(samples, self.n)
         pixel = x1 * self.n + x2
-        before = (cell * self.increments + step * self.stride)[:, None, None] * self.n**2 + pixel
-        after = before + self.stride * self.n**2
+        cell = (samples[:, 0] // self.steps)[:, None, None] * self.n**2 + pixel
+        pair = samples[:, 0, None, None] * self.n**2 + pixel
         x = keras.ops.concatenate(
             [
-                keras.ops.take(self.properties, cell[:, None, None] * self.n**2 + pixel, axis=0),
-                keras.ops.take(self.sigma_vm, before, axis=0),
+                keras.ops.take(self.properties, cell, axis=0),
+                keras.ops.take(self.before, pair, axis=0),
             ],
             axis=-1,
         )
-        return self.network(x, training=training) - keras.ops.take(self.sigma_vm, after, axis=0)
+        return self.network(x, training=training) - keras.ops.take(self.after, pair, axis=0)

@@ -11,9 +11,11 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import tyro
 from tqdm import tqdm
 
 from repro import environment, paper, pipeline, snapshot
@@ -55,9 +57,12 @@ class TrainingConfig:
         Momentum of the moving average of the weights that is validated in place of the weights.
     augment : bool
         Whether samples come under random exact symmetries (`Pairs.epoch`).
+    own_output : float
+        Share of the trajectories whose inputs are the network's own rollout instead of the true
+        stress, drawn and computed anew for every epoch: so it learns to correct its own errors.
     """
 
-    epochs: int = paper.EPOCHS
+    epochs: Annotated[int, tyro.conf.Suppress] = paper.EPOCHS
     batch_size: int = paper.BATCH_SIZE
     learning_rate: float = paper.LEARNING_RATE
     seed: int = 0
@@ -69,6 +74,7 @@ class TrainingConfig:
     patience: int | None = None
     ema: float | None = None
     augment: bool = False
+    own_output: float = 0.0
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "learning_rate", "patience", "clip_norm"):
@@ -199,12 +205,7 @@ class _Engine:
         self.model.optimizer.build(self.model.trainable_variables)
 
     def _resident(self):
-        both = Pairs(
-            np.concatenate([self.training.properties, self.validation.properties]),
-            np.concatenate([self.training.sigma_vm, self.validation.sigma_vm]),
-            self.training.stride,
-        )
-        return pipeline.Resident(self.network, both)
+        return pipeline.Resident(self.network, _joined(self.training, self.validation))
 
     def _batches(self, pairs, samples) -> dict:
         """Arguments for `fit` and `evaluate`."""
@@ -213,15 +214,21 @@ class _Engine:
             return {"x": pipeline.tf_dataset(pairs, samples, size)}
         if pairs is self.validation:
             samples = samples + np.array([len(self.training), 0, 0, 0, 0], np.int32)
+        elif pairs.own is not None:
+            self.model.before.assign(_joined(pairs, self.validation).before.reshape(-1, 1))
         zero = np.zeros((len(samples), 1, 1, 1), np.float32)  # the error to be reached
         return {"x": samples, "y": zero, "batch_size": size}
 
     def train_epoch(self, state: TrainingState, callbacks) -> TrainingState:
         """The state one epoch later."""
         started = time.monotonic()
-        samples = self.training.epoch(self.config.shuffle_seed, state.epoch, self.config.augment)
+        seed = self.config.shuffle_seed
+        samples = self.training.epoch(seed, state.epoch, self.config.augment)
+        pairs = self.training.with_own_output(
+            self._predict, self.config.own_output, seed, state.epoch
+        )
         logs = self.model.fit(
-            **self._batches(self.training, samples),
+            **self._batches(pairs, samples),
             initial_epoch=state.epoch, epochs=state.epoch + 1,
             shuffle=False, verbose=0, callbacks=callbacks,
         ).history  # fmt: skip
@@ -244,6 +251,9 @@ class _Engine:
             validated if row["mae_validation"] < state.best else state.best_weights,
             [*state.history, row],
         )
+
+    def _predict(self, x):
+        return self.network.predict(x, batch_size=4 * self.config.batch_size, verbose=0)
 
     def _averaged(self, weights):
         """The weights to validate: with an EMA, its values for those that are trained."""
@@ -273,6 +283,15 @@ class _Engine:
         self.network.set_weights(state.weights)
         for variable, value in zip(self.model.optimizer.variables, state.optimizer, strict=True):
             variable.assign(value)
+
+
+def _joined(training: Pairs, validation: Pairs) -> Pairs:
+    """Both in one, training first."""
+    properties, sigma_vm, before = (
+        np.concatenate([getattr(pairs, name) for pairs in (training, validation)])
+        for name in ("properties", "sigma_vm", "before")
+    )
+    return Pairs(properties, sigma_vm, training.stride, own=before)
 
 
 class AveragingAdam(keras.optimizers.Adam):

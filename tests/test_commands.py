@@ -1,12 +1,15 @@
 """The commands as a user types them; `make run`'s path in miniature."""
 
+import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from repro import paper, train_paper
+from repro import experiment, paper, snapshot, train_advanced, train_baseline, train_paper
 from repro.training import TrainingConfig
 
 
@@ -28,11 +31,15 @@ def last_error(run):
 def trained(tmp_path_factory):
     """A quick run that generates its data, on cells of 64 pixels."""
     base = tmp_path_factory.mktemp("quick")
-    miniature = {"microstructures": 3, "epochs": 1, "stride": 20}
-    code = f"from repro import train_paper as t; t.QUICK.update({miniature}); t.main('quick')"
+    miniature = {"count": 3, "epochs": 1, "stride": 20}
+    code = (
+        "from repro import experiment as e, train_paper;"
+        f"e.PRESETS['quick'].update({miniature});"
+        "train_paper.main(e.RunOptions('quick'))"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=base, capture_output=True, text=True,
-        env={**__import__("os").environ, "PYTHONPATH": str(paper.__file__).rsplit("/repro/", 1)[0]},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     return base, run.stdout
@@ -40,14 +47,14 @@ def trained(tmp_path_factory):
 
 def test_quick_run_verifies_trains_evaluates_and_draws(trained):
     base, output = trained
-    out = base / "runs" / "quick"
+    out = base / "runs" / "quick" / "paper_unet"
     assert "grains a microstructure: 10 grains x 3" in output
     for name in ("best.keras", "last.keras", "history.csv", "config.json", "environment.json"):
         assert (out / name).is_file(), name
     for name in ("prediction.png", "learning_curve.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG"), name
     results = pd.read_csv(out / "results.csv")
-    assert set(results["model"]) == {"quick", "persistence"}
+    assert set(results["model"]) == {"paper_unet", "persistence"}
     assert set(results["mode"]) == {"one-step", "rollout"}
     assert set(results["split"]) == {"training", "validation"}
     assert results["value"].notna().all()
@@ -59,17 +66,17 @@ def test_evaluate_and_make_tables(trained):
     base, _ = trained
     table = base / "results.csv"
     arguments = ("--data", base / "data" / "quick.h5", "--results", table)
-    run = command("evaluate", "--model", base / "runs" / "quick", *arguments)
+    run = command("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
     assert run.returncode == 0, run.stderr
     first = pd.read_csv(table)
-    original = pd.read_csv(base / "runs" / "quick" / "results.csv")
+    original = pd.read_csv(base / "runs" / "quick" / "paper_unet" / "results.csv")
     assert first["value"].tolist() == pytest.approx(original["value"].tolist(), rel=1e-6)
     # Evaluating again replaces the rows.
-    command("evaluate", "--model", base / "runs" / "quick", *arguments)
+    command("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
     assert len(pd.read_csv(table)) == len(first)
     run = command("make_tables", "--results", table)
     assert run.returncode == 0, run.stderr
-    assert "| quick | paper | validation | rollout | 20 |" in (base / "RESULTS.md").read_text()
+    assert "| paper_unet | paper | validation | rollout | 20 |" in (base / "RESULTS.md").read_text()
 
 
 def test_verify_data_judges_by_exit_status(data_file):
@@ -92,13 +99,29 @@ def test_wrong_inputs_end_in_one_line(data_file, tmp_path):
     assert f"{data_file} exists" in last_error(run)
 
 
-def test_default_run_is_the_papers(monkeypatch):
+@pytest.mark.parametrize(
+    ("command", "network", "config"),
+    [
+        (train_paper, "paper_unet", TrainingConfig(batch_size=8, learning_rate=1e-3)),
+        (train_baseline, "baseline_unet", TrainingConfig(learning_rate=1e-4, patience=10)),
+        (train_advanced, "res_unet", train_advanced.ADVANCED),
+    ],
+)
+def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, config):
     seen = {}
-    monkeypatch.setattr(train_paper, "load_or_generate", lambda *a: seen.update(data=a))
-    monkeypatch.setattr(train_paper, "train_and_evaluate", lambda *a: seen.update(run=a))
-    train_paper.main()
-    assert seen["data"][1] == 1000
-    network, _, _, config, stride, *_ = seen["run"]
-    assert (network, stride) == ("paper_unet", 1)
-    assert config == TrainingConfig(epochs=500, batch_size=8, learning_rate=1e-3)
-    assert config.patience is None
+
+    def train(model, training, validation, config, out, *_, **__):
+        seen.update(model=model, stride=training.stride, config=config, out=out)
+        return snapshot.TrainingState([], [], [], [])
+
+    monkeypatch.setattr(
+        experiment.generation, "generate", lambda path, count: seen.update(count=count)
+    )
+    monkeypatch.setattr(experiment.dataset, "read", lambda path: data)
+    monkeypatch.setattr(experiment.training, "train", train)
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    command.main()
+    assert seen["model"].name == network
+    assert (seen["count"], seen["stride"]) == (1000, 1)
+    assert seen["config"] == replace(config, epochs=500)
+    assert seen["out"] == Path("runs", network)

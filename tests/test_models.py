@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from repro import models, paper
+from repro.models import summary
 from repro.models.depthwise import accelerated
 
 
@@ -14,7 +15,7 @@ def sample_batch(rng, n=2, size=16):
 @pytest.fixture(params=models.NETWORKS)
 def network(request):
     keras.utils.set_random_seed(0)
-    return models.NETWORKS[request.param]()
+    return models.NETWORKS[request.param](filters=8)
 
 
 def loss_gradients(model, x, y):
@@ -56,6 +57,76 @@ def test_saved_model_reloads_to_the_same_stress(network, rng, tmp_path):
     network.save(tmp_path / "model.keras")
     reloaded = models.load(tmp_path / "model.keras")
     np.testing.assert_array_equal(np.asarray(reloaded(x)), np.asarray(network(x)))
+
+
+def moved(x, shift):
+    return np.roll(x, shift, axis=(1, 2))
+
+
+def test_circular_padding_makes_the_network_follow_translations(rng):
+    x = sample_batch(rng, size=32)
+    shift = (8, 24)  # multiples of 2^levels
+
+    def broken(network):
+        y = np.asarray(network(x))
+        return np.abs(np.asarray(network(moved(x, shift))) - moved(y, shift)).max() / y.std()
+
+    assert broken(models.res_unet(filters=8)) < 1e-4
+    # Zeros at the edge break it, with and without the new layers.
+    assert broken(models.res_unet(filters=8, circular=False)) > 1e-3
+    assert broken(models.paper_unet(filters=8, kernel=3)) > 1e-3
+
+
+def test_untrained_increment_is_near_persistence(rng):
+    x = sample_batch(rng)
+    change = np.abs(np.asarray(models.res_unet(filters=8)(x)) - x[..., 4:]).mean()
+    assert 0 < change < 30
+
+
+@pytest.mark.parametrize("option", ["circular", "increment", "stiffness"])
+def test_every_option_of_the_residual_network_changes_it(option, rng):
+    x = sample_batch(rng)
+    outputs = []
+    for value in (True, False):
+        keras.utils.set_random_seed(0)
+        outputs.append(np.asarray(models.res_unet(filters=8, **{option: value})(x)))
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
+
+
+def test_every_layer_of_every_network_matters(network, rng):
+    """Scaling any one kernel changes the output: no block is dead."""
+    x = sample_batch(rng, 1)
+    y = np.asarray(network(x, training=True))
+    for weight in [w for w in network.trainable_weights if w.name.endswith("kernel")]:
+        value = weight.numpy()
+        weight.assign(value * (1 + 0.5 * rng.standard_normal(value.shape)))
+        assert np.abs(np.asarray(network(x, training=True)) - y).max() > 0, weight.path
+        weight.assign(value)
+
+
+def test_overview_counts_what_can_be_counted_by_hand():
+    inputs = keras.Input((None, None, 5))
+    x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    x = keras.layers.MaxPooling2D(2)(x)
+    x = keras.layers.SeparableConv2D(2, 5, padding="same", use_bias=False)(x)
+    model = keras.Model(inputs, x)
+    assert summary.operations(model, size=8) == 64 * (9 * 5 * 4) + 16 * (25 * 4 + 4 * 2)
+    assert summary.receptive_field(model) == 3 + 1 + 4 * 2
+    table = summary.overview()
+    assert table["network"].tolist() == list(models.NETWORKS)
+    assert table["parameters"].tolist() == [
+        build().count_params() for build in models.NETWORKS.values()
+    ]
+
+
+def test_variants_of_the_paper_unet():
+    standard = models.paper_unet(filters=4, separable=False)
+    assert not any(isinstance(la, keras.layers.SeparableConv2D) for la in standard.layers)
+    bounds = np.array([[1.0, 2, 3, 4, 5], [2.0, 4, 6, 8, 10]])
+    model = models.paper_unet(filters=4, bounds=bounds)
+    scaled = model.get_layer("normalize")(bounds.reshape(2, 1, 1, 5))
+    np.testing.assert_allclose(scaled, np.array([0, 1]).reshape(2, 1, 1, 1) * np.ones(5))
+    np.testing.assert_allclose(model.get_layer("sigma_vm")(np.array([0.0, 1.0])), [5, 10])
 
 
 def test_paper_unet_is_the_papers():

@@ -76,3 +76,40 @@ def test_resident_model_gathers_the_same_batches(data):
     np.testing.assert_allclose(
         keras.ops.convert_to_numpy(resident(samples)), wanted, rtol=1e-5, atol=1e-3
     )
+
+
+def test_rollout_feeds_back_what_it_predicts(data):
+    pairs = make_pairs(data, [0, 1], stride=5)
+    seen = []
+
+    def add_ten(x):
+        seen.append(x)
+        return x[..., 4:] + 10
+
+    fields = pairs.rollout(add_ten)
+    assert fields.shape == pairs.after.shape == (2, 4, 16, 16)
+    np.testing.assert_array_equal(fields[:, :, 0, 0], [[10, 20, 30, 40]] * 2)
+    np.testing.assert_array_equal(seen[2][..., :4], pairs.properties)
+
+
+def test_own_output_replaces_the_inputs_of_a_share_of_the_trajectories(data):
+    pairs = make_pairs(data, range(4), stride=5)
+    mixed = pairs.with_own_output(lambda x: x[..., 4:] + 10, share=0.5, seed=0, epoch=0)
+    own = [cell for cell in range(4) if not np.array_equal(mixed.before[cell], pairs.before[cell])]
+    assert len(own) == 2
+    np.testing.assert_array_equal(mixed.before[own, :, 0, 0], [[0, 10, 20, 30]] * 2)
+    np.testing.assert_array_equal(mixed.after, pairs.after)
+    assert pairs.with_own_output(None, share=0.0, seed=0, epoch=0) is pairs
+    x, _ = mixed.gather(mixed.in_order()[4 * own[0] + 2 : 4 * own[0] + 3])
+    assert (x[..., 4] == 20).all()
+
+
+def test_normalizations_map_the_data_to_order_one(data):
+    pairs = make_pairs(data, range(6), stride=5)
+    low, high = pipeline.NORMALIZATIONS["min-max"](pairs)
+    assert low[4] == 0
+    assert high[4] == data.sigma_vm.max()
+    np.testing.assert_allclose(low[0], np.nanmin(data.properties[..., 0]), rtol=1e-6)
+    mean, mean_and_deviation = pipeline.NORMALIZATIONS["per-channel"](pairs)
+    np.testing.assert_allclose(mean[2], data.property_maps(range(6))[..., 2].mean(), rtol=1e-5)
+    np.testing.assert_allclose((mean_and_deviation - mean)[4], data.sigma_vm.std(), rtol=1e-5)

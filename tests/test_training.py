@@ -75,7 +75,14 @@ def test_best_model_is_that_of_the_lowest_validation_error(data, tmp_path):
     "options",
     [
         {"clip_norm": 1.0},
-        {"augment": True, "ema": 0.9, "cosine": True, "warmup_epochs": 1, "weight_decay": 1e-2},
+        {
+            "augment": True,
+            "ema": 0.9,
+            "cosine": True,
+            "warmup_epochs": 1,
+            "weight_decay": 1e-2,
+            "own_output": 0.4,
+        },
     ],
 )
 def test_interrupted_run_ends_as_the_uninterrupted_one(data, tmp_path, options, monkeypatch):

@@ -29,7 +29,7 @@ def persistence(x: np.ndarray) -> np.ndarray:
 
 def truth(pairs: Pairs) -> np.ndarray:
     """Stresses of the reference model that the modes predict, (M, steps, N, N), MPa."""
-    return pairs.sigma_vm[:, pairs.stride :: pairs.stride]
+    return pairs.after
 
 
 def one_step(predict: Predictor, pairs: Pairs) -> np.ndarray:
@@ -41,12 +41,7 @@ def one_step(predict: Predictor, pairs: Pairs) -> np.ndarray:
 
 def rollout(predict: Predictor, pairs: Pairs) -> np.ndarray:
     """The whole trajectory from the unloaded state, each step from the predictor's own output."""
-    stress = np.zeros_like(pairs.sigma_vm[:, 0])[..., None]
-    steps = []
-    for _ in range(pairs.steps):
-        stress = predict(np.concatenate([pairs.properties, stress], axis=-1))
-        steps.append(stress[..., 0])
-    return np.stack(steps, axis=1)
+    return pairs.rollout(predict)
 
 
 MODES = {"one-step": one_step, "rollout": rollout}
