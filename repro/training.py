@@ -144,7 +144,7 @@ def train(
     identity = {
         **(identity or {}), **config.identity(), "architecture": architecture_hash(network)
     }  # fmt: skip
-    engine = _Engine(network, training, validation, config)
+    engine = TrainingEngine(network, training, validation, config)
     state = snapshot.load(out, identity)
     if state is None:
         state = engine.state(history=[])
@@ -181,7 +181,7 @@ def architecture_hash(model: keras.Model) -> str:
     return array_hash(np.frombuffer(repr(layers).encode(), np.uint8))
 
 
-class _Engine:
+class TrainingEngine:
     """The compiled model and its batches, whichever way they reach it.
 
     With TensorFlow on a CPU batches come through tf.data. Elsewhere the data set lives in the
@@ -227,11 +227,7 @@ class _Engine:
         pairs = self.training.with_own_output(
             self._predict, self.config.own_output, seed, state.epoch
         )
-        logs = self.model.fit(
-            **self._batches(pairs, samples),
-            initial_epoch=state.epoch, epochs=state.epoch + 1,
-            shuffle=False, verbose=0, callbacks=callbacks,
-        ).history  # fmt: skip
+        logs = self.fit(pairs, samples, state.epoch, callbacks)
         weights = _copies(self.network.weights)
         validated = self._averaged(weights)
         row = {
@@ -251,6 +247,14 @@ class _Engine:
             validated if row["mae_validation"] < state.best else state.best_weights,
             [*state.history, row],
         )
+
+    def fit(self, pairs: Pairs, samples, epoch: int = 0, callbacks=()) -> dict:
+        """Take a step a batch of samples; return the logs."""
+        return self.model.fit(
+            **self._batches(pairs, samples),
+            initial_epoch=epoch, epochs=epoch + 1,
+            shuffle=False, verbose=0, callbacks=list(callbacks),
+        ).history  # fmt: skip
 
     def _predict(self, x):
         return self.network.predict(x, batch_size=4 * self.config.batch_size, verbose=0)

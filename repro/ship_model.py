@@ -1,0 +1,21 @@
+"""Ship a trained network under results/models."""
+
+from pathlib import Path
+
+import tyro
+
+from repro import cli, shipping
+
+
+def main(run: tyro.conf.Positional[Path], name: str | None = None) -> None:
+    """Copy a run to results/models/NAME, with a golden input and output for checks elsewhere.
+
+    Args:
+        run: Directory of the run.
+        name: Default: the name of the directory.
+    """
+    print(f"{shipping.ship(run, name)} written")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,69 @@
+"""Ship a trained network: its run's files under results/models, with a golden input and output."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from repro import generation, models
+from repro.evaluation.modes import network_predictor
+from repro.files import atomic_path
+from repro.snapshot import NAME as SNAPSHOT
+
+GOLDEN = "golden.npz"
+FILES = ("best.keras", "last.keras", "config.json", "environment.json", "history.csv",
+         "learning_curve.png", "prediction.png", SNAPSHOT)  # fmt: skip
+
+
+def ship(run, name: str | None = None) -> Path:
+    """Copy a run to `models.SHIPPED`/`name` and compute its golden output.
+
+    The snapshot goes along, so that training can go on from the shipped directory.
+
+    Parameters
+    ----------
+    run : path-like
+        Directory of a run.
+    name : str, optional
+        By default that of the directory.
+
+    Returns
+    -------
+    Path
+        The directory of the shipped model.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run lacks one of its files.
+    """
+    run = Path(run)
+    missing = [file for file in FILES if not (run / file).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
+    target = models.SHIPPED / (name or run.resolve().name)
+    target.mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        with atomic_path(target / file) as temporary:
+            shutil.copyfile(run / file, temporary)
+    x = golden_input()
+    y = network_predictor(models.load(target))(x)
+    with atomic_path(target / GOLDEN) as temporary:
+        np.savez_compressed(temporary, x=x, y=y)
+    return target
+
+
+def golden_input() -> np.ndarray:
+    """Inputs (2, N, N, 5): a cell of the extension suite, unloaded and under a made-up stress."""
+    _, cell = generation.Job("extension").microstructure(0)
+    maps = cell.property_maps().astype(np.float32)
+    # Half the flow resistance: a field with the grains in it, without solving for one.
+    stresses = np.stack([0 * maps[..., 2], 0.5 * maps[..., 2]])[..., None]
+    return np.concatenate([np.stack([maps, maps]), stresses], axis=-1)
+
+
+def golden_error(directory) -> float:
+    """Mean absolute difference, MPa, of a shipped model's output here from its golden output."""
+    with np.load(Path(directory, GOLDEN), allow_pickle=False) as golden:
+        y = network_predictor(models.load(directory))(golden["x"])
+        return float(np.abs(y - golden["y"]).mean())
