@@ -54,7 +54,7 @@ def train_and_evaluate(
     results.write_rows(out / "results.csv", assess(out, data))
     table = results.read_rows(out / "results.csv")
     tables.write_report(table, out / "RESULTS.md", f"{network}: {out.name}")
-    print(tables.markdown(tables.errors(table).drop(columns=["hardware", "commit"])))
+    print(tables.markdown(tables.errors(table)))
     example = example_figure(models.load(out), data, split.validation[0], stride)
     save_figure(out / "prediction.png", example)
     print(f"pictures: {out / 'prediction.png'}, {out / 'learning_curve.png'}")

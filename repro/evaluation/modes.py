@@ -1,30 +1,31 @@
 """How a network is asked: one step from the true stress, or a rollout on its own output.
 
-A predictor is any callable (n, N, N, 5) -> (n, N, N, 1) in physical units: a network, or one of the
-naive references below. Both modes return fields of shape (M, steps, N, N), the stresses predicted
-for increments stride, 2 stride, ..., to be compared with `truth`.
+A predictor is any callable (n, N, N, 5) -> (n, N, N, 1) in physical units. Both modes return fields
+of shape (M, steps, N, N), the stresses predicted for increments stride, 2 stride, ..., to be
+compared with `truth`.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
+from repro import paper
 from repro.backend import keras
 from repro.pipeline import Pairs
 
-CHUNK = 256  # pairs gathered at a time
+CELLS = 16  # microstructures asked at a time
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 
 def network_predictor(model: keras.Model, batch_size: int = 32) -> Predictor:
-    """Predictor of a network, evaluated in batches."""
-    return lambda x: np.asarray(model.predict(x, batch_size=batch_size, verbose=0))
+    """Predictor of a network, evaluated in batches: of `batch_size` cells of the paper's size."""
 
+    def predict(x):
+        batch = max(1, batch_size * paper.GRID**2 // x[0, ..., 0].size)
+        return np.asarray(model.predict(x, batch_size=batch, verbose=0))
 
-def persistence(x: np.ndarray) -> np.ndarray:
-    """Naive reference: the stress does not change."""
-    return x[..., 4:]
+    return predict
 
 
 def truth(pairs: Pairs) -> np.ndarray:
@@ -34,19 +35,36 @@ def truth(pairs: Pairs) -> np.ndarray:
 
 def one_step(predict: Predictor, pairs: Pairs) -> np.ndarray:
     """Each step from the true stress at its start, as the paper's training does."""
-    batches = pairs.batches(pairs.in_order(), CHUNK)
-    predicted = np.concatenate([predict(x)[..., 0] for x, _ in batches])
-    return predicted.reshape(len(pairs.sigma_vm), pairs.steps, *predicted.shape[1:])
+
+    def ask(properties, sigma_vm):
+        x = [
+            np.concatenate([maps, before[..., None]], axis=-1)
+            for maps, trajectory in zip(properties, sigma_vm, strict=True)
+            for before in trajectory[: -pairs.stride : pairs.stride]
+        ]
+        return predict(np.stack(x)).reshape(len(properties), pairs.steps, *sigma_vm.shape[2:])
+
+    return _in_chunks(ask, pairs)
 
 
 def rollout(predict: Predictor, pairs: Pairs) -> np.ndarray:
     """The whole trajectory from the unloaded state, each step from the predictor's own output."""
-    stress = np.zeros_like(pairs.sigma_vm[:, 0])[..., None]
-    steps = []
-    for _ in range(pairs.steps):
-        stress = predict(np.concatenate([pairs.properties, stress], axis=-1))
-        steps.append(stress[..., 0])
-    return np.stack(steps, axis=1)
+
+    def ask(properties, sigma_vm):
+        stress = np.zeros_like(sigma_vm[:, 0])[..., None]
+        steps = []
+        for _ in range(pairs.steps):
+            stress = predict(np.concatenate([properties, stress], axis=-1))
+            steps.append(stress[..., 0])
+        return np.stack(steps, axis=1)
+
+    return _in_chunks(ask, pairs)
+
+
+def _in_chunks(ask, pairs):
+    starts = range(0, len(pairs.sigma_vm), CELLS)
+    parts = [ask(pairs.properties[i : i + CELLS], pairs.sigma_vm[i : i + CELLS]) for i in starts]
+    return np.concatenate(parts)
 
 
 MODES = {"one-step": one_step, "rollout": rollout}
