@@ -1,13 +1,14 @@
-"""Markdown tables from result rows; nothing in them is typed by hand."""
+"""Tables from result rows; nothing in them is typed by hand."""
 
 import pandas as pd
 
 from repro import paper
 from repro.evaluation.metrics import QUANTILES
+from repro.evaluation.regions import REGIONS
 from repro.evaluation.results import select
 from repro.files import atomic_path
 
-# The paper's MAE for (suite, split, mode); it reports one number and does not name the mode.
+# The paper's MAE for (suite, split); it reports one number and does not name the mode.
 PAPER_MAE = {
     ("paper", "training"): paper.MAE_TRAINING,
     ("paper", "validation"): paper.MAE_VALIDATION,
@@ -16,6 +17,27 @@ PAPER_MAE = {
     ("circle", "all"): paper.MAE_CIRCLE,
     ("square", "all"): paper.MAE_SQUARE,
 }
+# The paper's tables, and ours beyond them: what each line is called, suite and split.
+TRAINING = {"training": ("paper", "training"), "validation": ("paper", "validation")}
+TABLE_1 = {
+    "5 grains": ("grains5", "all"),
+    "10 grains, training": ("paper", "training"),
+    "10 grains, validation": ("paper", "validation"),
+    "20 grains": ("grains20", "all"),
+}
+TABLE_2 = {f"Case {k}": (f"case{k}", "all") for k in paper.CASES}
+INCLUSIONS = {"circular inclusion": ("circle", "all"), "square inclusion": ("square", "all")}
+BEYOND = {
+    f"to F11 = {paper.F11_EXTENSION}": ("extension", "all"),
+    "2 grains": ("grains2", "all"),
+    "40 grains": ("grains40", "all"),
+    "properties outside Table 3": ("out_of_range", "all"),
+    "128 x 128 pixels": ("size128", "all"),
+    "256 x 256 pixels": ("size256", "all"),
+    "elongated grains": ("elongated", "all"),
+    "circles in a matrix": ("circles", "all"),
+}
+GROUP = ["network", "stride", "epochs"]  # runs that differ in their seed only
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -26,7 +48,7 @@ def markdown(table: pd.DataFrame) -> str:
 
     rows = [[text(value) for value in row] for row in table.itertuples(index=False)]
     lines = [list(table.columns), ["---"] * len(table.columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line).replace("\n", " ") + " |" for line in lines)
 
 
 def errors(results: pd.DataFrame) -> pd.DataFrame:
@@ -35,8 +57,8 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
     whole = select(results)
     wide = whole.pivot(index=[*about, "n"], columns="metric", values="value").reset_index()
     paper_mae = [PAPER_MAE.get(key) for key in zip(wide["suite"], wide["split"], strict=True)]
-    errors = wide[["MAE", "RMSE", *QUANTILES]].add_suffix(" / MPa")
-    return pd.concat([wide[about], errors, wide["n"]], axis=1).assign(
+    measures = wide[["MAE", "RMSE", *QUANTILES]].add_suffix(" / MPa")
+    return pd.concat([wide[about], measures, wide["n"]], axis=1).assign(
         **{"paper MAE / MPa": paper_mae}
     )
 
@@ -46,3 +68,104 @@ def write_report(results: pd.DataFrame, path, title: str) -> None:
     page = f"# {title}\n\nGenerated; do not edit.\n\n{markdown(errors(results))}\n"
     with atomic_path(path) as temporary:
         temporary.write_text(page)
+
+
+def networks(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows of trained networks."""
+    return results[results["epochs"].notna()]
+
+
+def time_step(stride) -> str:
+    """The time from input to output, such as "1 s"."""
+    increment = (paper.F11_TRAINING - 1) / paper.RATE / paper.INCREMENTS
+    return f"{round(stride * increment, 6):g} s"
+
+
+def against_paper(results: pd.DataFrame, lines: dict) -> pd.DataFrame:
+    """The paper's MAE beside ours, one row a line of the paper's table and a network.
+
+    Parameters
+    ----------
+    results : DataFrame
+    lines : dict
+        Label of the line -> (suite, split).
+
+    Returns
+    -------
+    DataFrame
+        MAE in MPa, over seeds as mean ± standard deviation, in both modes.
+    """
+    found = networks(select(results, metric="MAE"))
+    rows = []
+    for label, (suite, split) in lines.items():
+        of_line = select(found, suite=suite, split=split)
+        for (network, stride, epochs), group in of_line.groupby(GROUP):
+            rows.append(
+                {
+                    "": label,
+                    "paper": PAPER_MAE.get((suite, split)),
+                    "network": network,
+                    "Δt": time_step(stride),
+                    "epochs": int(epochs),
+                    **{
+                        f"ours, {mode}": over_seeds(group.loc[group["mode"] == mode, "value"])
+                        for mode in ("one-step", "rollout")
+                    },
+                    "n": group["n"].max(),
+                }
+            )
+    table = pd.DataFrame(rows)
+    if len(table) and table["paper"].isna().all():
+        table = table.drop(columns="paper")
+    return table
+
+
+def over_seeds(values: pd.Series) -> str | None:
+    """Mean ± standard deviation over seeds, or the one value."""
+    if values.empty:
+        return None
+    if len(values) == 1:
+        return f"{values.iloc[0]:.3f}"
+    return f"{values.mean():.3f} ± {values.std():.3f} ({len(values)} seeds)"
+
+
+def naive_references(results: pd.DataFrame) -> pd.DataFrame:
+    """What every error has to be compared with: one row a model, mode and time step, validation."""
+    table = errors(select(results, split="validation", suite="paper", F11=None, distance_px=None))
+    table = table.drop(columns=["suite", "split", "paper MAE / MPa"])
+    table.insert(2, "Δt", table.pop("stride").map(time_step))
+    return table.sort_values(["mode", "Δt", "MAE / MPa"], kind="stable")
+
+
+def by_region(results: pd.DataFrame) -> pd.DataFrame:
+    """MAE in MPa at triple junctions, at grain boundaries and in the interiors, validation."""
+    rows = results[results["region"].isin(REGIONS)]
+    rows = rows[(rows["suite"] == "paper") & (rows["split"] == "validation")]
+    table = rows.pivot_table(index=["model", "mode", "stride"], columns="region", values="value")
+    table = table[[region for region in REGIONS if region in table]].reset_index()
+    table.insert(2, "Δt", table.pop("stride").map(time_step))
+    return table.rename_axis(columns=None)
+
+
+def speed(measured: pd.DataFrame) -> pd.DataFrame:
+    """Seconds a simulation, and how many times faster that is than DAMASK and than our solver."""
+    one = measured[measured["cores"] == 1].copy()
+    damask = one.loc[one["contender"] == "DAMASK", "seconds"].min()
+    solver = one.loc[one["default"], "seconds"].min()
+    one["over DAMASK"], one["over our RM"] = damask / one["seconds"], solver / one["seconds"]
+    parallel = measured[measured["cores"] > 1].set_index(["contender", "setting"])["seconds"]
+    keys = zip(one["contender"], one["setting"], strict=True)
+    one["s, all cores"] = [parallel.get(key) for key in keys]
+    columns = {"contender": "", "setting": "setting", "seconds": "s, one core"}
+    columns |= {"s, all cores": "s, all cores", "mae": "MAE / MPa"}
+    columns |= {"over DAMASK": "over DAMASK", "over our RM": "over our RM", "origin": "origin"}
+    return one.sort_values("seconds", ascending=False)[list(columns)].rename(columns=columns)
+
+
+def provenance(rows: pd.DataFrame) -> str:
+    """Where numbers come from: each command with its commit and hardware, once."""
+    sources = rows[["command", "commit", "hardware"]].drop_duplicates()
+    return "\n".join(
+        f"- `{source.command}` (commit {source.commit}, {source.hardware})"
+        for source in sources.itertuples()
+    )
