@@ -254,7 +254,7 @@ def _page(sources: Sources) -> str:
         "## Where the error is\n\nMAE / MPa, validation part.\n\n" + table("regions", evaluate),
         _image(sources, "boundary_distance", "MAE over distance to the nearest grain boundary"),
         "## Speed\n\n" + table("speed", "python -m repro.benchmark speed"),
-        _speed_verdict(sources),
+        speed_verdict(sources),
         _image(sources, "pareto", "Error and time of a whole trajectory"),
         "## Fidelity\n\n" + table("fidelity", evaluate),
         "## The paper's figures\n\n" + _paper_figures(sources),
@@ -283,7 +283,7 @@ def _paper_figures(sources):
     return "\n\n".join(image for image in images if image)
 
 
-def _speed_verdict(sources):
+def speed_verdict(sources):
     """What the measured times do to the paper's statement of speed."""
     if sources.speed is None:
         return ""
