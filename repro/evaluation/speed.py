@@ -150,7 +150,7 @@ def _network_rows(path, cells, truth, repeats) -> list[dict]:
     best = min(rows[1:], key=lambda row: row["seconds"], default=rows[0])
     if best is rows[0]:
         return rows[:1]
-    return [rows[0], {**best, "setting": f"best batch ({best['setting'].split()[1]})"}]
+    return [rows[0], {**best, "setting": f"{best['setting']} (best)"}]
 
 
 def _trajectories(model, cells, stride, batch) -> np.ndarray:
@@ -207,11 +207,24 @@ def _measured_damask(cells) -> dict:
             if failures:
                 raise ValueError(f"DAMASK failed: {next(iter(failures.values()))}")
             predicted = dadf5.read(next(directory.glob("*.hdf5"))).sigma_vm
-            errors.append(_error(cell, predicted, F11[-1]))
+            errors.append(_error(cell, predicted, F11))
     return {
         "setting": f"eps {DAMASK_TOLERANCE:g}", "seconds": float(np.mean(seconds)),
         "mae": float(np.mean(errors)), "n": len(cells), "origin": "measured",
     }  # fmt: skip
+
+
+def read_recorded(case: str, directory: Path = RECORDED_DAMASK):
+    """A trajectory that DAMASK computed: microstructure, sigma_vM (T+1, N, N) in MPa, F11 (T+1,).
+
+    None if it is not kept.
+    """
+    path = directory / f"{case}.h5"
+    if not path.is_file():
+        return None
+    with h5py.File(path) as file:
+        cell = Microstructure(file["grain_id"][()], file["properties"][()])
+        return cell, file["sigma_vm"][()], file["F11"][()]
 
 
 def _recorded_damask(directory) -> Iterator[dict]:
@@ -221,8 +234,8 @@ def _recorded_damask(directory) -> Iterator[dict]:
     index = pd.read_csv(directory / "index.csv")
     index = index[(index["increments"] == paper.INCREMENTS) & (index["grains"] == paper.GRAINS)]
     for tolerance, group in index.groupby("eps_rel_div_P"):
-        kept = [directory / f"{case}.h5" for case in group["case"]]
-        errors = [_recorded_error(path) for path in kept if path.is_file()]
+        kept = [read_recorded(case, directory) for case in group["case"]]
+        errors = [_error(*trajectory) for trajectory in kept if trajectory]
         yield {
             "setting": f"eps {tolerance:g}", "n": len(group), "origin": "recorded",
             "load": np.nan, "command": "DAMASK_grid", "hardware": RECORDED_HARDWARE,
@@ -231,12 +244,6 @@ def _recorded_damask(directory) -> Iterator[dict]:
         }  # fmt: skip
 
 
-def _recorded_error(path) -> float:
-    with h5py.File(path) as file:
-        cell = Microstructure(file["grain_id"][()], file["properties"][()])
-        return _error(cell, file["sigma_vm"][()], float(file["F11"][-1]))
-
-
-def _error(cell, predicted, F11_max) -> float:
-    true = reference.simulate(cell, F11_max, len(predicted) - 1, tol=TRUTH_TOLERANCE).sigma_vm
+def _error(cell, predicted, F11) -> float:
+    true = reference.simulate(cell, F11[-1], len(F11) - 1, tol=TRUTH_TOLERANCE).sigma_vm
     return metrics.mae(predicted[1:], true[1:])

@@ -347,17 +347,20 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     one = speed[(speed["cores"] == 1) & speed["mae"].notna()]
     for i, (contender, part) in enumerate(one.groupby("contender", sort=False)):
-        part = part.sort_values("seconds")
+        part = part.sort_values("mae")
         axes.plot(part["seconds"], part["mae"], f"C{i}o-", ms=4, label=contender)
         for row in part.itertuples():
+            left = row.kind == "network" and row.seconds == part["seconds"].min()
             axes.annotate(
-                row.setting, (row.seconds, row.mae), xytext=(4, 3), textcoords="offset points",
-                fontsize=5.5,
+                row.setting.removesuffix(" (best)"), (row.seconds, row.mae), fontsize=5.5,
+                xytext=(-5 if left else 5, -2), ha="right" if left else "left",
+                textcoords="offset points",
             )  # fmt: skip
     axes.plot(paper.NETWORK_SECONDS, paper.MAE_VALIDATION, "k*", ms=7, label="paper's network")
     axes.axvline(paper.DAMASK_SECONDS, color="k", ls=":", lw=0.8, label="paper's DAMASK")
     axes.set(xscale="log", yscale="log")
     axes.set(xlabel="s a simulation, one core", ylabel="MAE of the trajectory / MPa")
+    axes.margins(0.15)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=6)
+    axes.legend(fontsize=6, loc="center", bbox_to_anchor=(0.58, 0.45))
     return figure
