@@ -7,18 +7,23 @@ import tyro
 
 from repro.reference import ConvergenceError
 
+# Options of a dataclass are typed without its name.
+CONFIG = (tyro.conf.OmitArgPrefixes,)
 
-def run(main: Callable[..., int | None]) -> None:
+
+def run(main: Callable[..., int | None] | dict[str, Callable[..., int | None]]) -> None:
     """Run a command: options from the signature of `main`, help from its docstring.
+
+    A dictionary is a command with subcommands, by name.
 
     Exit status: what `main` returns (None is 0), or 2 after a one-line error.
     """
     try:
-        status = tyro.cli(
-            main,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
-            prog=f"python -m {sys.modules['__main__'].__spec__.name}",
-        )
+        prog = f"python -m {sys.modules['__main__'].__spec__.name}"
+        if isinstance(main, dict):
+            status = tyro.extras.subcommand_cli_from_dict(main, prog=prog, config=CONFIG)
+        else:
+            status = tyro.cli(main, prog=prog, config=CONFIG)
     except (OSError, ValueError, FloatingPointError, ConvergenceError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2

@@ -197,13 +197,28 @@ def split(data: DataSet, training_fraction: float = paper.TRAINING_FRACTION) -> 
     DataSetError
         If either part would be empty.
     """
-    count = round(training_fraction * len(data))
-    if not 0 < count < len(data):
-        raise DataSetError(f"{len(data)} microstructures cannot be split {training_fraction:.0%}")
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(data))
-    training, validation = np.sort(order[:count]), np.sort(order[count:])
+    training, validation = split_indices(len(data), training_fraction)
     content = (training, validation, data.grain_id, data.properties)
     return Split(training, validation, array_hash(*content))
+
+
+def split_indices(
+    microstructures: int, training_fraction: float = paper.TRAINING_FRACTION
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices for training and for validation: a function of their number alone.
+
+    Raises
+    ------
+    DataSetError
+        If either part would be empty.
+    """
+    count = round(training_fraction * microstructures)
+    if not 0 < count < microstructures:
+        raise DataSetError(
+            f"{microstructures} microstructures cannot be split {training_fraction:.0%}"
+        )
+    order = np.random.default_rng(SPLIT_SEED).permutation(microstructures)
+    return np.sort(order[:count]), np.sort(order[count:])
 
 
 def array_hash(*arrays) -> str:

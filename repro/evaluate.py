@@ -1,35 +1,45 @@
-"""Evaluate a trained network on a data set."""
+"""Evaluate a trained network on the test suites, or on a data set of your own."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-import pandas as pd
+import tyro
 
-from repro import cli, dataset
-from repro.evaluation.assessment import assess
-from repro.evaluation.results import KEYS, read_rows, write_rows
-from repro.report import tables
+from repro import cli, dataset, generation
+from repro.evaluation import campaign
+from repro.report import reality, tables
 
 
 def main(
     model: str,
-    data: Path = Path("data/paper.h5"),
+    suite: Literal["all", *generation.SUITES] = "paper",
+    data: Path | None = None,
     stride: int | None = None,
+    count: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    directory: Path = Path("data"),
     results: Path = Path("results/results.csv"),
 ) -> None:
-    """Add the network's errors, one-step and rollout, and those of persistence to a results table.
+    """Add the errors of a network and of the naive references to a table of results.
 
-    The paper's data set is evaluated by training and validation split, any other as a whole.
+    One-step and rollout; the paper's data by training and validation split, test suites as a whole.
 
     Args:
         model: A .keras file, a run directory, or the name of a shipped model.
-        data: Data set (HDF5).
+        suite: Test suite, generated first if its file is missing; "all" takes half an hour.
+        data: Data set (HDF5) of your own instead of a suite.
         stride: Increments a step. Default: as the network was trained, if its run says so, else 1.
+        count: Microstructures of a suite that is generated. Default: those of the suite.
+        directory: Where the suites are, SUITE.h5.
         results: Table (CSV) that the rows are added to.
     """
-    rows = assess(model, dataset.read(data), stride)
-    write_rows(results, rows)
-    written = read_rows(results).merge(pd.DataFrame(rows)[KEYS])
-    print(tables.markdown(tables.errors(written)))
+    if data:
+        rows = campaign.evaluate_data(model, dataset.read(data), results, stride)
+    else:
+        suites = generation.SUITES if suite == "all" else [suite]
+        rows = campaign.evaluate_suites(model, suites, directory, results, stride, count)
+    checks = campaign.read_checks(results.with_name("data_checks.csv"))
+    print(tables.markdown(tables.errors(rows)))
+    print(reality.verdict(checks, rows))
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def _report(network, data, example, state, out, stride):
     results.write_rows(out / "results.csv", assess(out, data))
     table = results.read_rows(out / "results.csv")
     tables.write_report(table, out / "RESULTS.md", f"{network}: {out.name}")
-    print(tables.markdown(tables.errors(table).drop(columns=["hardware", "commit"])))
+    print(tables.markdown(tables.errors(table)))
     figure = example_figure(models.load(out), data, example, stride)
     save_figure(out / "prediction.png", figure)
     print(f"pictures: {out / 'prediction.png'}, {out / 'learning_curve.png'}")

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Literal
 
-from repro import cli, generation, paper, reference
+from repro import cli, generation, reference
 
 
 def main(
     suite: Literal[*generation.SUITES] = "paper",
     out: Path | None = None,
     count: int | None = None,
-    size: int = paper.GRID,
+    size: int | None = None,
     seed: int = 0,
     tol: float = reference.TOLERANCE,
     workers: int | None = None,
@@ -20,8 +20,8 @@ def main(
     Args:
         suite: Family of microstructures; "paper" is the training and validation data.
         out: Data set to write (HDF5); never overwritten. Default: data/SUITE.h5.
-        count: Number of microstructures. Default: 1000 for "paper", 50 for the test suites.
-        size: Pixels along an edge of the cell.
+        count: Number of microstructures. Default: those of the suite, 1000 for "paper".
+        size: Pixels along an edge of the cell. Default: those of the suite, 64 for the paper's.
         seed: Another seed gives other microstructures.
         tol: Tolerance of the reference model (rms strain correction).
         workers: Simulations at a time. Default: one a core.

@@ -33,6 +33,7 @@ class Suite:
     count: int = paper.TEST_MICROSTRUCTURES
     F11_max: float = paper.F11_TRAINING
     increments: int = paper.INCREMENTS
+    size: int = paper.GRID
 
 
 def _case(k):
@@ -49,6 +50,18 @@ SUITES = {
     "extension": Suite(
         ms.polycrystal, 9, F11_max=paper.F11_EXTENSION, increments=2 * paper.INCREMENTS
     ),
+    # Beyond the paper: fewer and more grains, materials outside Table 3, finer grids (of larger
+    # cells: as many pixels a grain as in training), other morphologies.
+    "grains2": Suite(partial(ms.polycrystal, grains=2), 10),
+    "grains40": Suite(partial(ms.polycrystal, grains=40), 11),
+    "out_of_range": Suite(partial(ms.polycrystal, properties=ms.out_of_range_properties), 12),
+    "size128": Suite(partial(ms.polycrystal, grains=4 * paper.GRAINS), 13, count=20, size=128),
+    "size256": Suite(partial(ms.polycrystal, grains=16 * paper.GRAINS), 14, count=5, size=256),
+    "elongated": Suite(
+        partial(ms.polycrystal, tessellation=partial(ms.periodic_voronoi, aspect=ms.ELONGATION)),
+        15,
+    ),
+    "circles": Suite(ms.composite, 16),
 }
 
 
@@ -56,7 +69,7 @@ def generate(
     path,
     suite: str = "paper",
     count: int | None = None,
-    size: int = paper.GRID,
+    size: int | None = None,
     seed: int = 0,
     tol: float = reference.TOLERANCE,
     workers: int | None = None,
@@ -72,8 +85,8 @@ def generate(
         Key of `SUITES`.
     count : int, optional
         Number of microstructures; by default that of the paper.
-    size : int
-        Pixels along an edge.
+    size : int, optional
+        Pixels along an edge; by default those of the suite, 64 for the paper's.
     seed : int
         Another seed gives other microstructures.
     tol : float
@@ -99,7 +112,7 @@ def generate(
     count = SUITES[suite].count if count is None else count
     if count < 1:
         raise ValueError(f"count must be positive, got {count}")
-    job = Job(suite, seed, size, tol)
+    job = Job(suite, seed, size or SUITES[suite].size, tol)
     directory = path.with_name(path.name + ".shards")
     directory.mkdir(parents=True, exist_ok=True)
     shards = {
@@ -144,14 +157,14 @@ class Job:
 
     suite: str
     seed: int = 0
-    size: int = paper.GRID
+    size: int | None = None  # pixels along an edge, by default those of the suite
     tol: float = reference.TOLERANCE
 
     def microstructure(self, i: int) -> tuple[tuple[int, ...], Microstructure]:
         """Seed and microstructure number i: the same whatever is drawn beside it."""
         suite = SUITES[self.suite]
         entropy = (self.seed, suite.stream, i)
-        return entropy, suite.draw(ms.generator(*entropy), size=self.size)
+        return entropy, suite.draw(ms.generator(*entropy), size=self.size or suite.size)
 
     def solve(self, indices) -> dataset.DataSet:
         """Microstructures number `indices` and their trajectories."""

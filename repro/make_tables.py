@@ -1,21 +1,22 @@
-"""Generate the tables from the results."""
+"""Generate the page of results, its tables, figures and cards."""
 
 from pathlib import Path
 
 from repro import cli
-from repro.evaluation.results import read_rows
-from repro.report.tables import write_report
+from repro.report.page import build
 
 
-def main(results: Path = Path("results/results.csv")) -> None:
-    """Write RESULTS.md beside a results table.
+def main(directory: Path = Path("results"), check: bool = False) -> int:
+    """Bring RESULTS.md, tables/, figures/ and the cards up to date with the result tables.
 
     Args:
-        results: Table (CSV) written by python -m repro.evaluate.
+        directory: Where results.csv is, written by python -m repro.evaluate.
+        check: Write nothing; name what is not up to date, and exit 1 if anything is.
     """
-    page = results.with_name("RESULTS.md")
-    write_report(read_rows(results), page, "Results")
-    print(f"{page} written")
+    stale = build(directory, check)
+    for path in stale:
+        print(f"{path} {'is not up to date' if check else 'written'}")
+    return 1 if check and stale else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,15 @@ from scipy.spatial import cKDTree
 from repro import paper
 
 MAX_REDRAWS = 1000
+# Beyond the paper. One interval outward of Case 1 (Eq. 1), but for h0, which cannot be negative.
+OUT_OF_RANGE = (
+    ((25.0, 50.0), (300.0, 325.0)),
+    ((0.18, 0.20), (0.40, 0.42)),
+    ((25.0, 50.0), (300.0, 325.0)),
+    ((50.0, 52.5), (52.5, 55.0)),
+)
+CIRCLE_RADII = (0.06, 0.16)  # of the cell edge
+ELONGATION = 3.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,9 @@ def check_properties(properties: np.ndarray) -> None:
             raise ValueError(f"{name} of grain {bad[0]} is {values[bad[0]]:g}: it {rule}")
 
 
-def periodic_voronoi(rng: np.random.Generator, grains: int, size: int = paper.GRID) -> np.ndarray:
+def periodic_voronoi(
+    rng: np.random.Generator, grains: int, size: int = paper.GRID, aspect: float = 1.0
+) -> np.ndarray:
     """Draw the Voronoi tessellation of random points in a periodic cell.
 
     A draw in which a point owns no pixel is drawn again, so the number of grains is exact.
@@ -89,6 +100,8 @@ def periodic_voronoi(rng: np.random.Generator, grains: int, size: int = paper.GR
         Number of grains.
     size : int
         Pixels along an edge, N.
+    aspect : float
+        How much longer along x1 than along x2 the grains are on average.
 
     Returns
     -------
@@ -102,9 +115,10 @@ def periodic_voronoi(rng: np.random.Generator, grains: int, size: int = paper.GR
     if not 1 <= grains <= min(255, size * size):
         raise ValueError(f"grains must lie in 1...{min(255, size * size)}, got {grains}")
     pixels = (np.indices((size, size)).reshape(2, -1).T + 0.5) / size
+    edges = np.array([1.0, aspect])  # distances along x2 count `aspect` times
     for _ in range(MAX_REDRAWS):
         # boxsize makes the nearest-point search periodic.
-        nearest = cKDTree(rng.random((grains, 2)), boxsize=1.0).query(pixels)[1]
+        nearest = cKDTree(edges * rng.random((grains, 2)), boxsize=edges).query(edges * pixels)[1]
         if len(np.unique(nearest)) == grains:
             return nearest.reshape(size, size).astype(np.uint8)
     raise ValueError(f"{grains} grains do not fit a {size}x{size} cell: use fewer or more pixels")
@@ -122,6 +136,30 @@ def square_inclusion(size: int = paper.GRID, edge: float = paper.SQUARE_EDGE) ->
     return (np.maximum(abs(x1), abs(x2)) <= edge / 2).astype(np.uint8)
 
 
+def random_circles(rng: np.random.Generator, circles: int, size: int = paper.GRID) -> np.ndarray:
+    """Draw circles (grains 1...) that do not overlap in a periodic matrix (grain 0), (N, N) uint8.
+
+    Radii are uniform in `CIRCLE_RADII`; the larger are placed first, each where there is room.
+
+    Raises
+    ------
+    ValueError
+        If no place is found for a circle.
+    """
+    pixels = (np.indices((size, size)) + 0.5) / size
+    grain_id = np.zeros((size, size), np.uint8)
+    for grain, radius in enumerate(np.sort(rng.uniform(*CIRCLE_RADII, circles))[::-1], 1):
+        for _ in range(MAX_REDRAWS):
+            offset = abs(pixels - rng.random((2, 1, 1)))
+            inside = (np.minimum(offset, 1 - offset) ** 2).sum(0) <= radius**2
+            if inside.any() and not grain_id[inside].any():
+                grain_id[inside] = grain
+                break
+        else:
+            raise ValueError(f"no room for {circles} circles in the cell: use fewer")
+    return grain_id
+
+
 def table3_properties(rng: np.random.Generator, grains: int) -> np.ndarray:
     """Draw properties (G, 4), each uniform in its range of the paper's Table 3."""
     low, high = np.array(paper.PROPERTY_RANGES).T
@@ -135,7 +173,16 @@ def case_properties(rng: np.random.Generator, grains: int, case: int) -> np.ndar
     """
     if case not in paper.CASES:
         raise ValueError(f"case must be one of {sorted(paper.CASES)}, got {case}")
-    low, high = np.moveaxis(np.array(paper.CASES[case]), -1, 0)  # (4, 2): property, interval
+    return _two_interval_properties(rng, grains, paper.CASES[case])
+
+
+def out_of_range_properties(rng: np.random.Generator, grains: int) -> np.ndarray:
+    """Draw properties (G, 4) outside Table 3: from the intervals next to those of Case 1."""
+    return _two_interval_properties(rng, grains, OUT_OF_RANGE)
+
+
+def _two_interval_properties(rng, grains, intervals):
+    low, high = np.moveaxis(np.array(intervals), -1, 0)  # (4, 2): property, interval
     chosen = rng.integers(0, 2, size=(grains, 4))
     columns = np.arange(4)
     return rng.uniform(low[columns, chosen], high[columns, chosen])
@@ -146,9 +193,10 @@ def polycrystal(
     grains: int = paper.GRAINS,
     size: int = paper.GRID,
     properties: Callable[[np.random.Generator, int], np.ndarray] = table3_properties,
+    tessellation: Callable[..., np.ndarray] = periodic_voronoi,
 ) -> Microstructure:
-    """Draw a periodic Voronoi polycrystal with properties (G, 4) from `properties(rng, grains)`."""
-    return Microstructure(periodic_voronoi(rng, grains, size), properties(rng, grains))
+    """Draw a polycrystal: grain map `tessellation(rng, grains, size)`, properties (G, 4)."""
+    return Microstructure(tessellation(rng, grains, size), properties(rng, grains))
 
 
 def inclusion(
@@ -158,6 +206,11 @@ def inclusion(
 ) -> Microstructure:
     """One inclusion in a matrix, both with Table 3 properties; `outline(size)` is the grain map."""
     return Microstructure(outline(size), table3_properties(rng, 2))
+
+
+def composite(rng: np.random.Generator, circles: int = 8, size: int = paper.GRID) -> Microstructure:
+    """Random circles in a matrix, each and the matrix with Table 3 properties of its own."""
+    return Microstructure(random_circles(rng, circles, size), table3_properties(rng, circles + 1))
 
 
 def generator(*seed: int) -> np.random.Generator:

@@ -50,6 +50,14 @@ class Pairs:
     def __len__(self):
         return len(self.sigma_vm) * self.steps
 
+    def of(self, microstructures) -> "Pairs":
+        """The pairs of some of the microstructures."""
+        properties, sigma_vm, own = (
+            None if field is None else field[microstructures]
+            for field in (self.properties, self.sigma_vm, self.own)
+        )
+        return Pairs(properties, sigma_vm, self.stride, own)
+
     def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of samples (n, 5)."""
         cell, step = np.divmod(samples[:, 0], self.steps)
@@ -99,9 +107,8 @@ class Pairs:
         chosen = rng.permutation(len(self.sigma_vm))[: round(share * len(self.sigma_vm))]
         if not len(chosen):
             return self
-        some = Pairs(self.properties[chosen], self.sigma_vm[chosen], self.stride)
         own = self.before.copy()
-        own[chosen, 1:] = some.rollout(predict)[:, :-1]
+        own[chosen, 1:] = self.of(chosen).rollout(predict)[:, :-1]
         return replace(self, own=own)
 
     def in_order(self) -> np.ndarray:

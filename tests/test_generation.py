@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from repro import dataset, generation, paper, reference
+from repro.microstructure import CIRCLE_RADII, Microstructure, random_circles
 from repro.reference import ConvergenceError
 
 COMMAND = [
@@ -17,13 +18,44 @@ COMMAND = [
 
 
 def test_suites_are_what_they_say():
-    grains = {"grains5": 5, "grains20": 20, "circle": 2, "square": 2}
+    grains = {
+        "grains5": 5, "grains20": 20, "circle": 2, "square": 2, "grains2": 2, "grains40": 40,
+        "size128": 40, "size256": 160, "circles": 9,
+    }  # fmt: skip
     for name, suite in generation.SUITES.items():
         seed, cell = generation.Job(name).microstructure(0)
         assert cell.grain_count == grains.get(name, paper.GRAINS), name
         assert seed[1] == suite.stream
+        assert cell.grain_id.shape == (suite.size, suite.size)
     streams = [suite.stream for suite in generation.SUITES.values()]
     assert len(set(streams)) == len(streams)
+
+
+def test_out_of_range_is_outside_table_3():
+    cell = generation.Job("out_of_range").microstructure(0)[1]
+    low, high = np.array(paper.PROPERTY_RANGES).T
+    assert ((cell.properties < low) | (cell.properties > high)).all()
+    coarse = Microstructure(cell.grain_id[::4, ::4], cell.properties)
+    assert np.isfinite(reference.simulate(coarse).sigma_vm).all()  # and it can be solved
+
+
+def test_elongated_grains_are_longer_along_x1():
+    lengths = np.zeros(2)
+    for i in range(5):
+        grain_id = generation.Job("elongated").microstructure(i)[1].grain_id
+        for axis in (0, 1):
+            crossed = np.roll(grain_id, 1, axis) != grain_id
+            lengths[axis] += 1 / crossed.mean()
+    assert 2 < lengths[0] / lengths[1] < 4
+
+
+def test_circles_do_not_touch_their_periodic_neighbours(rng):
+    for _ in range(5):
+        grain_id = random_circles(rng, 8, 64)
+        areas = np.bincount(grain_id.ravel())[1:] / 64**2
+        low, high = np.pi * np.square(CIRCLE_RADII)
+        assert (areas > 0.8 * low).all()
+        assert (areas < 1.2 * high).all()  # overlaps would have left less or merged
 
 
 def test_microstructure_depends_on_its_index_alone(data):

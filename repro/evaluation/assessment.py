@@ -1,18 +1,23 @@
-"""Assess trained networks: their errors on a data set, beside persistence, as result rows."""
+"""Assess trained networks: their errors on a data set, beside naive references, as result rows."""
 
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from repro import dataset, environment, models
+from repro import dataset, environment, models, reference
 from repro.dataset import DataSet
-from repro.evaluation import modes, results
+from repro.evaluation import modes, naive
+from repro.evaluation.metrics import measure
 from repro.generation import SUITES
 from repro.pipeline import make_pairs
+
+LABEL_NOISE = "reference model"
+LABEL_NOISE_CELLS = 8
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Run:
     """What the run directory of a trained network says of it; None where it does not."""
 
     model: str
+    network: str | None = None
     stride: int | None = None
     seed: int | None = None
     epochs: int | None = None
@@ -33,7 +39,7 @@ def run_of(path) -> Run:
     config = json.loads((path.parent / "config.json").read_text())
     history = pd.read_csv(path.parent / "history.csv")
     name = path.resolve().parent.name + ("" if path.stem == "best" else f" ({path.stem})")
-    return Run(name, config.get("stride"), config.get("seed"), len(history))
+    return Run(name, config.get("network"), config.get("stride"), config.get("seed"), len(history))
 
 
 def split_indices(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
@@ -44,8 +50,10 @@ def split_indices(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
     return {"training": split.training, "validation": split.validation}, split.hash
 
 
-def assess(model_path, data: DataSet, stride: int | None = None) -> list[dict]:
-    """Result rows of a network and of persistence on every part of a data set, in every mode.
+def assess(
+    model_path, data: DataSet, stride: int | None = None, training: DataSet | None = None
+) -> list[dict]:
+    """Result rows of a network and of the naive references on every part of a data set.
 
     Parameters
     ----------
@@ -54,6 +62,9 @@ def assess(model_path, data: DataSet, stride: int | None = None) -> list[dict]:
     data : DataSet
     stride : int, optional
         Increments a step; by default as the network was trained, else 1.
+    training : DataSet, optional
+        The data set that the network was trained on, whose mean is one of the naive references; by
+        default `data`, if that has a training part.
 
     Raises
     ------
@@ -63,29 +74,73 @@ def assess(model_path, data: DataSet, stride: int | None = None) -> list[dict]:
     path = models.model_path(model_path)
     run = run_of(path)
     stride = stride or run.stride or 1
-    predictors = {
-        run: modes.network_predictor(models.load(path)),
-        Run("persistence"): modes.persistence,
-    }
+    predict = modes.network_predictor(models.load(path))
     parts, split_hash = split_indices(data)
+    source = data if "training" in parts else training
+    curve = naive.mean_curve(source, split_indices(source)[0]["training"]) if source else None
     rows = []
     for part, indices in parts.items():
         pairs = make_pairs(data, indices, stride)
-        for about, predict in predictors.items():
-            started = time.perf_counter()
-            new = results.evaluate(
-                predict,
-                pairs,
-                model=about.model,
-                suite=data.attributes.get("suite", "unknown"),
-                split=part,
-                epochs=about.epochs,
-                seed=about.seed,
-                split_hash=split_hash,
-                command=environment.command_line(),
-                commit=environment.code_commit(),
-                hardware=environment.hardware(),
-            )
-            wall = round(time.perf_counter() - started, 3)
-            rows += [{**row, "wall_s": wall} for row in new]
+        contenders = {
+            (run, mode): partial(ask, predict, pairs) for mode, ask in modes.MODES.items()
+        } | _naive(data, indices, pairs, curve)
+        for (who, mode), fields in contenders.items():
+            about = {**_about(who), "mode": mode, "split": part, "split_hash": split_hash}
+            rows += _measured(fields, modes.truth(pairs), data, indices, stride, about)
     return rows
+
+
+def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> list[dict]:
+    """Result rows of the data's own error: its first cells solved at a ten times tighter tolerance.
+
+    What no network can be better than, on this data.
+    """
+    part = split_indices(data)[0].popitem()[0]
+    indices = split_indices(data)[0][part][:cells]
+    tol = data.attributes.get("tolerance", reference.TOLERANCE)
+    rate = (data.F11[-1] - 1) / data.time[-1]
+    load = (data.F11[-1], len(data.F11) - 1, rate, tol / 10)
+    tight = reference.simulate_batch([data.microstructure(i) for i in indices], *load)
+    true = np.stack([run.sigma_vm[stride::stride] for run in tight])
+    about = {
+        "model": f"{LABEL_NOISE}, tolerance {tol:g}", "mode": "rollout", "split": part,
+        "split_hash": split_indices(data)[1],
+    }  # fmt: skip
+    return _measured(
+        lambda: data.sigma_vm[indices, stride::stride], true, data, indices, stride, about
+    )
+
+
+def _naive(data, indices, pairs, curve) -> dict:
+    """The naive references and how each is asked; the mean only where training data reaches."""
+    asked = {
+        ("persistence", "one-step"): partial(naive.persistence, pairs),
+        ("Taylor", "rollout"): partial(naive.taylor_estimate, data, indices, pairs.stride),
+    }
+    if pairs.steps > 1:
+        asked["linear extrapolation", "one-step"] = partial(naive.linear_extrapolation, pairs)
+    if curve is not None and len(curve) == len(data.F11):
+        asked["training mean", "rollout"] = partial(naive.training_mean, pairs, curve)
+    return {(Run(name), mode): fields for (name, mode), fields in asked.items()}
+
+
+def _about(run: Run) -> dict:
+    return {
+        "model": run.model, "network": run.network, "seed": run.seed, "epochs": run.epochs
+    }  # fmt: skip
+
+
+def _measured(fields, true, data, indices, stride, about) -> list[dict]:
+    """Rows of every measurement of the predictions that `fields()` returns."""
+    started = time.perf_counter()
+    predicted = fields()
+    seconds = time.perf_counter() - started
+    steps = predicted.shape[1]  # linear extrapolation lacks the first step
+    F11 = data.F11[stride::stride][-steps:]
+    measured = measure(predicted, true[:, -steps:], F11, data.grain_id[indices])
+    provenance = {
+        "suite": data.attributes.get("suite", "unknown"), "stride": stride, "n": len(indices),
+        "command": environment.command_line(), "commit": environment.code_commit(),
+        "hardware": environment.hardware(), "wall_s": round(seconds, 3),
+    }  # fmt: skip
+    return [{**about, **provenance, **m._asdict()} for m in measured]

@@ -4,33 +4,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.evaluation.metrics import METRICS
-from repro.evaluation.modes import MODES, Predictor, truth
 from repro.files import atomic_path
-from repro.pipeline import Pairs
 
-# What a row is about; rows that agree in these replace each other.
-KEYS = ["model", "suite", "split", "mode", "stride", "metric"]
-VALUES = ["value", "unit", "n"]
-PROVENANCE = ["epochs", "seed", "split_hash", "command", "commit", "hardware", "wall_s"]
-
-
-def evaluate(predict: Predictor, pairs: Pairs, **about) -> list[dict]:
-    """Rows of every metric in every mode; `about` fills the other columns."""
-    return [
-        {
-            **about,
-            "mode": mode,
-            "stride": pairs.stride,
-            "metric": metric,
-            "value": measure(predicted, truth(pairs)),
-            "unit": "MPa",
-            "n": len(pairs.sigma_vm),
-        }
-        for mode, ask in MODES.items()
-        for predicted in [ask(predict, pairs)]
-        for metric, measure in METRICS.items()
-    ]
+# What a row is about; rows that agree in these replace each other. F11 and distance_px are empty
+# where a number is over all steps or all distances.
+KEYS = ["model", "suite", "split", "mode", "stride", "metric", "region", "F11", "distance_px"]
+VALUES = ["value", "unit", "n"]  # n: microstructures
+PROVENANCE = [
+    "network", "epochs", "seed", "split_hash", "command", "commit", "hardware", "wall_s"
+]  # fmt: skip
+TEXT = [
+    "model", "suite", "split", "mode", "metric", "region", "unit", "network", "split_hash",
+    "command", "commit", "hardware",
+]  # fmt: skip
 
 
 def write_rows(path, rows: list[dict]) -> None:
@@ -40,9 +26,10 @@ def write_rows(path, rows: list[dict]) -> None:
     if path.exists():
         table = pd.concat([read_rows(path), table], ignore_index=True)
     table = table.drop_duplicates(KEYS, keep="last").sort_values(KEYS, kind="stable")
+    table = table.astype({"epochs": "Int64", "seed": "Int64"})
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False, float_format="%.7g")
 
 
 def read_rows(path) -> pd.DataFrame:
@@ -56,10 +43,22 @@ def read_rows(path) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; python -m repro.evaluate writes it")
-    text = ["model", "suite", "split", "mode", "metric", "unit"]
-    text += ["split_hash", "command", "commit", "hardware"]
-    table = pd.read_csv(path, dtype=dict.fromkeys(text, str))
+    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str))
     missing = [column for column in KEYS + VALUES + PROVENANCE if column not in table]
     if missing:
         raise ValueError(f"{path}: not a results table, lacks the column {missing[0]}")
+    return table
+
+
+def select(table: pd.DataFrame, **wanted) -> pd.DataFrame:
+    """Rows in which every named column has the wanted value.
+
+    Numbers over the whole cell and all steps, unless `region`, `F11` or `distance_px` is named;
+    `F11=True` or `distance_px=True` asks for the rows that are resolved in it.
+    """
+    for column, value in {"region": "all", "F11": False, "distance_px": False, **wanted}.items():
+        if column in ("F11", "distance_px") and isinstance(value, bool):
+            table = table[table[column].notna() == value]
+        elif value is not None:
+            table = table[table[column] == value]
     return table

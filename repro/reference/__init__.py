@@ -7,5 +7,6 @@ from repro.reference.simulation import (
     simulate,
     simulate_batch,
 )
+from repro.reference.taylor import taylor
 
-__all__ = ["TOLERANCE", "ConvergenceError", "Trajectory", "simulate", "simulate_batch"]
+__all__ = ["TOLERANCE", "ConvergenceError", "Trajectory", "simulate", "simulate_batch", "taylor"]

@@ -1,18 +1,44 @@
-"""Figures in the form of the paper's."""
+"""Figures, those of the paper in its form. Arrays and tables in, matplotlib figures out."""
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from repro import paper
+from repro.evaluation.results import select
+from repro.report.tables import networks, time_step
 
-FIELD_MAP, ERROR_MAP, PROPERTY_MAP = "viridis", "magma", "cividis"
-_STYLE = {"font.size": 8, "axes.titlesize": 8, "image.origin": "lower", "savefig.dpi": 200}
+FIELD_MAP, ERROR_MAP, PROPERTY_MAP = "viridis", "magma", "cividis"  # all perceptually uniform
+ONE_COLUMN, TWO_COLUMNS = 3.5, 7.1  # inches, as in the journal
+_STYLE = {
+    "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "image.origin": "lower",
+    "axes.grid": False, "lines.linewidth": 1.2, "lines.markersize": 3,
+}  # fmt: skip
+_STRETCH = r"mean stretch $\bar F_{11}$"
+_MODE_STYLE = {"one-step": "-", "rollout": "--"}
 
 
+def _styled(draw):
+    """Draw under the style of this module."""
+
+    def styled(*arguments, **options):
+        with mpl.rc_context(_STYLE):
+            figure = draw(*arguments, **options)
+        figure.set_dpi(200)
+        return figure
+
+    styled.__doc__ = draw.__doc__
+    return styled
+
+
+# --- Fields ------------------------------------------------------------------------------
+
+
+@_styled
 def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int = 4) -> Figure:
-    """The form of the paper's Figs. 1-3 for one microstructure.
+    """The form of the paper's Figs. 1-8 for one microstructure.
 
     Parameters
     ----------
@@ -30,15 +56,60 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
     Figure
         (a) the properties, (b) both fields and their difference, (c) mean stress and its error.
     """
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 10.2), layout="constrained")
-        top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.15, 3.1, 1.4])
-        _property_panels(top, property_maps)
-        columns = min(columns, len(F11))
-        shown = np.arange(1, columns + 1) * len(F11) // columns - 1  # the last one included
-        _field_panels(middle, F11[shown], sigma_rm[shown], sigma_network[shown])
-        _mean_panels(bottom, F11, sigma_rm, sigma_network)
-        return figure
+    figure = Figure(figsize=(TWO_COLUMNS, 9.4), layout="constrained")
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.1, 5.4, 1.9])
+    _property_panels(top, property_maps)
+    columns = min(columns, len(F11))
+    shown = np.arange(1, columns + 1) * len(F11) // columns - 1  # the last one included
+    _field_panels(middle, F11[shown], sigma_rm[shown], {"network": sigma_network[shown]})
+    _mean_panels(bottom, F11, sigma_rm, {"network": sigma_network})
+    return figure
+
+
+@_styled
+def comparison_figure(F11, sigma_rm, predictions: dict) -> Figure:
+    """Fields of several networks at the end of the load, their errors and their mean stresses.
+
+    Parameters
+    ----------
+    F11 : dict of ndarray
+        Name of the network -> mean stretch of its increments, (S,).
+    sigma_rm : dict of ndarray
+        Name -> stress of the reference model at these, (S, N, N), MPa.
+    predictions : dict of ndarray
+        Name -> stress of the network, (S, N, N), MPa.
+    """
+    figure = Figure(figsize=(TWO_COLUMNS, 5.6), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[3.4, 2])
+    names = list(predictions)
+    truth = sigma_rm[names[0]][-1]
+    fields = np.stack([predictions[name][-1] for name in names])
+    errors = np.abs(fields - truth)
+    grid = top.subplots(2, len(names) + 1, squeeze=False)
+    high, high_error = max(truth.max(), fields.max()), np.percentile(errors, 99.8)
+    image = _field(grid[0, 0], truth, FIELD_MAP, 0, high)
+    grid[0, 0].set_title("reference model")
+    grid[1, 0].axis("off")
+    for axes, error_axes, name, field, error in zip(
+        grid[0, 1:], grid[1, 1:], names, fields, errors, strict=True
+    ):
+        _field(axes, field, FIELD_MAP, 0, high)
+        axes.set_title(name)
+        difference = _field(error_axes, error, ERROR_MAP, 0, high_error)
+        error_axes.set_xlabel(f"MAE {error.mean():.2f} MPa")
+    top.colorbar(image, ax=grid[0], label=r"$\sigma_\mathrm{vM}$ / MPa")
+    top.colorbar(difference, ax=grid[1], label="|difference| / MPa", extend="max")
+    left, right = bottom.subplots(1, 2)
+    for name in names:
+        error = np.abs(predictions[name] - sigma_rm[name]).mean((1, 2))
+        left.plot(F11[name], error, "o-", label=name)
+        means = predictions[name].mean((1, 2)) / sigma_rm[name].mean((1, 2))
+        right.plot(F11[name], 100 * np.abs(means - 1), "o-")
+    left.set(xlabel=_STRETCH, ylabel="MAE / MPa", ylim=(0, None))
+    right.set(xlabel=_STRETCH, ylabel="error of the mean / %", ylim=(0, None))
+    left.legend()
+    _stretch_axes(left, right)
+    return figure
 
 
 def _property_panels(figure, property_maps):
@@ -47,40 +118,47 @@ def _property_panels(figure, property_maps):
     for i, axes in enumerate(figure.subplots(1, 4)):
         low, high = paper.PROPERTY_RANGES[i]
         image = _field(axes, property_maps[..., i], PROPERTY_MAP, low, high)
-        figure.colorbar(image, ax=axes, location="bottom", label=labels[i])
+        figure.colorbar(image, ax=axes, location="bottom", label=labels[i], shrink=0.9)
 
 
-def _field_panels(figure, F11, sigma_rm, sigma_network):
-    figure.suptitle(r"(b) $\sigma_\mathrm{vM}$ / MPa", x=0.01, ha="left")
+def _field_panels(figure, F11, sigma_rm, predictions):
+    figure.suptitle(r"(b) von Mises stress $\sigma_\mathrm{vM}$", x=0.01, ha="left")
+    ((name, sigma_network),) = predictions.items()
     error = np.abs(sigma_network - sigma_rm)
-    scale = max(sigma_rm.max(), sigma_network.max())
+    high = max(sigma_rm.max(), sigma_network.max())
     rows = (
-        ("reference model", sigma_rm, FIELD_MAP, scale),
-        ("network", sigma_network, FIELD_MAP, scale),
-        ("|difference|", error, ERROR_MAP, np.percentile(error, 99.8)),
+        ("reference model", sigma_rm, FIELD_MAP, high, "neither"),
+        (name, sigma_network, FIELD_MAP, high, "neither"),
+        ("|difference|", error, ERROR_MAP, np.percentile(error, 99.8), "max"),
     )
     grid = figure.subplots(3, len(F11), squeeze=False)
-    for axes_row, (name, fields, colours, high) in zip(grid, rows, strict=True):
-        for axes, field, stretch in zip(axes_row, fields, F11, strict=True):
-            image = _field(axes, field, colours, 0, high)
-            if name == rows[0][0]:
-                axes.set_title(rf"$\bar F_{{11}}$ = {stretch:.4f}")
-        axes_row[0].set_ylabel(name)
-        figure.colorbar(image, ax=axes_row, extend="neither" if high == scale else "max")
+    for axes_row, (label, fields, colours, limit, extend) in zip(grid, rows, strict=True):
+        for axes, field in zip(axes_row, fields, strict=True):
+            image = _field(axes, field, colours, 0, limit)
+        axes_row[0].set_ylabel(label)
+        figure.colorbar(image, ax=axes_row, extend=extend, label="MPa")
+    for axes, stretch in zip(grid[0], F11, strict=True):
+        axes.set_title(rf"$\bar F_{{11}}$ = {stretch:.4f}")
 
 
-def _mean_panels(figure, F11, sigma_rm, sigma_network):
+def _mean_panels(figure, F11, sigma_rm, predictions):
     figure.suptitle("(c) mean over the cell", x=0.01, ha="left")
     left, right = figure.subplots(1, 2)
-    mean_rm, mean_network = sigma_rm.mean((1, 2)), sigma_network.mean((1, 2))
+    mean_rm = sigma_rm.mean((1, 2))
     left.plot(F11, mean_rm, "k-", label="reference model")
-    left.plot(F11, mean_network, "C1o", ms=3, label="network")
-    left.set(xlabel=r"$\bar F_{11}$", ylabel=r"mean $\sigma_\mathrm{vM}$ / MPa")
-    left.legend()
-    right.plot(F11, 100 * np.abs(mean_network / mean_rm - 1), "C1o-", ms=3)
-    right.set(xlabel=r"$\bar F_{11}$", ylabel="relative error / %", ylim=(0, None))
-    for axes in (left, right):
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+    for colour, (name, sigma) in enumerate(predictions.items(), 1):
+        mean = sigma.mean((1, 2))
+        left.plot(F11, mean, f"C{colour}o", label=name)
+        right.plot(F11, 100 * np.abs(mean / mean_rm - 1), f"C{colour}o-")
+    left.set(xlabel=_STRETCH, ylabel=r"$\sigma_\mathrm{vM}$ / MPa", ylim=(0, None))
+    left.legend(loc="lower right")
+    right.set(xlabel=_STRETCH, ylabel="relative error / %", ylim=(0, None))
+    _stretch_axes(left, right)
+
+
+def _stretch_axes(*all_axes):
+    for axes in all_axes:
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.ticklabel_format(axis="x", useOffset=False)
         axes.grid(alpha=0.3)
 
@@ -91,20 +169,198 @@ def _field(axes, field, colours, low, high):
     return axes.imshow(field.T, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
 
 
+@_styled
+def trajectory_figure(F11, sigma_vm, columns: int = 5) -> Figure:
+    """Fields of one simulation over its load, and the mean, least and greatest stress.
+
+    Parameters
+    ----------
+    F11 : ndarray, shape (T+1,)
+    sigma_vm : ndarray, shape (T+1, N, N)
+        MPa.
+    """
+    figure = Figure(figsize=(TWO_COLUMNS, 3.6), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5, 2])
+    shown = np.linspace(0, len(F11) - 1, columns + 1).astype(int)[1:]
+    row = top.subplots(1, columns)
+    for axes, i in zip(row, shown, strict=True):
+        image = _field(axes, sigma_vm[i], FIELD_MAP, 0, sigma_vm.max())
+        axes.set_title(rf"$\bar F_{{11}}$ = {F11[i]:.4f}")
+    top.colorbar(image, ax=row, label=r"$\sigma_\mathrm{vM}$ / MPa")
+    axes = bottom.subplots()
+    axes.fill_between(F11, sigma_vm.min((1, 2)), sigma_vm.max((1, 2)), alpha=0.2, label="range")
+    axes.plot(F11, sigma_vm.mean((1, 2)), label="mean")
+    axes.set(xlabel=_STRETCH, ylabel=r"$\sigma_\mathrm{vM}$ / MPa", ylim=(0, None))
+    axes.legend(loc="upper left")
+    _stretch_axes(axes)
+    return figure
+
+
+@_styled
+def parity_figure(sigma, other, label: str, other_label: str) -> Figure:
+    """Two stress fields (N, N) in MPa, their difference, and one over the other."""
+    figure = Figure(figsize=(TWO_COLUMNS, 2.1), layout="constrained")
+    first, second, third, fourth = figure.subplots(1, 4)
+    high = max(sigma.max(), other.max())
+    for axes, field, name in ((first, sigma, label), (second, other, other_label)):
+        image = _field(axes, field, FIELD_MAP, 0, high)
+        axes.set_title(name)
+    figure.colorbar(image, ax=[first, second], location="bottom", label="MPa", shrink=0.6)
+    image = _field(third, np.abs(sigma - other), ERROR_MAP, 0, None)
+    third.set_title("|difference|")
+    figure.colorbar(image, ax=third, location="bottom", label="MPa")
+    fourth.plot(other.ravel(), sigma.ravel(), ".", ms=1)
+    fourth.axline((0, 0), slope=1, color="k", lw=0.6)
+    fourth.set(xlabel=f"{other_label} / MPa", ylabel=f"{label} / MPa", aspect="equal")
+    return figure
+
+
+@_styled
+def periodic_cell_figure(grain_id) -> Figure:
+    """The paper's Fig. 9: a random microstructure, with its periodic surroundings."""
+    figure = Figure(figsize=(ONE_COLUMN, ONE_COLUMN), layout="constrained")
+    axes = figure.subplots()
+    N = len(grain_id)
+    half = N // 2
+    around = np.pad(grain_id, half, mode="wrap")
+    extent = (-half, N + half) * 2
+    style = {"cmap": "tab10", "extent": extent, "interpolation": "nearest"}
+    axes.imshow(around.T, alpha=0.35, **style)
+    axes.imshow(np.ma.masked_where(~_middle(around, half), around).T, **style)
+    axes.add_patch(mpl.patches.Rectangle((0, 0), N, N, fill=False, lw=1.2))
+    axes.set(xlabel=r"$x_1$ / pixel (loading direction)", ylabel=r"$x_2$ / pixel")
+    axes.set(xticks=range(0, N + 1, N // 4), yticks=range(0, N + 1, N // 4))
+    return figure
+
+
+def _middle(field, margin):
+    middle = np.zeros(field.shape, bool)
+    middle[margin:-margin, margin:-margin] = True
+    return middle
+
+
+@_styled
+def histogram_figure(histogram: pd.DataFrame) -> Figure:
+    """The paper's Fig. 11: shares of the pixels over E and over the stress at three stretches.
+
+    Parameters
+    ----------
+    histogram : DataFrame
+        Columns quantity ("E" or "sigma_vm"), F11, low, high, share.
+    """
+    figure = Figure(figsize=(TWO_COLUMNS, 2.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    E = histogram[histogram["quantity"] == "E"]
+    _density(left, E, color="C0", fill=True, alpha=0.5)
+    left.set(xlabel="E / GPa", ylabel="density / GPa$^{-1}$")
+    stress = histogram[histogram["quantity"] == "sigma_vm"]
+    colours = mpl.colormaps[FIELD_MAP](np.linspace(0.1, 0.8, stress["F11"].nunique()))
+    for colour, (F11, part) in zip(colours, stress.groupby("F11"), strict=True):
+        _density(right, part, color=colour, label=rf"$\bar F_{{11}}$ = {F11:.3f}")
+    right.axvline(paper.HIGH_STRESS, color="k", ls=":", lw=0.8)
+    right.set(xlabel=r"$\sigma_\mathrm{vM}$ / MPa", ylabel="density / MPa$^{-1}$", xlim=(0, None))
+    right.legend()
+    return figure
+
+
+def _density(axes, part, **style):
+    edges = [*part["low"], part["high"].iloc[-1]]
+    axes.stairs(part["share"] / (part["high"] - part["low"]), edges, **style)
+
+
+# --- Curves --------------------------------------------------------------------------------
+
+
 def learning_curve(history: list[dict], title: str) -> Figure:
     """MAE over epochs; `history` has a row of epoch, mae_training, mae_validation an epoch."""
-    epoch, training, validation = (
-        [row[key] for row in history] for key in ("epoch", "mae_training", "mae_validation")
+    return learning_curves({title: pd.DataFrame(history)})
+
+
+@_styled
+def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
+    """MAE over epochs of several runs; histories as in `learning_curve`."""
+    figure = Figure(figsize=(ONE_COLUMN, 2.8), layout="constrained")
+    axes = figure.subplots()
+    for colour, (name, history) in enumerate(histories.items()):
+        style = {"color": f"C{colour}", "marker": "." if len(history) < 10 else ""}
+        axes.plot(history["epoch"], history["mae_training"], ls=":", **style)
+        axes.plot(history["epoch"], history["mae_validation"], label=name, **style)
+    axes.axhline(paper.MAE_VALIDATION, color="k", ls="--", lw=0.8)
+    axes.plot([], [], "k--", lw=0.8, label=f"paper, validation, {paper.EPOCHS} epochs")
+    axes.plot([], [], "k:", label="training, running mean")
+    axes.set(xlabel="epoch", ylabel="one-step MAE / MPa", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.legend()
+    axes.grid(alpha=0.3, which="both")
+    return figure
+
+
+@_styled
+def increment_figure(results: pd.DataFrame) -> Figure:
+    """MAE over the load, validation data, one panel a mode; `results` are result rows."""
+    rows = select(results, suite="paper", split="validation", metric="MAE", F11=True)
+    return _panels_by_mode(rows, "F11", _STRETCH, _stretch_axes)
+
+
+@_styled
+def distance_figure(results: pd.DataFrame) -> Figure:
+    """MAE over the distance to the nearest grain boundary, validation data, one panel a mode."""
+    rows = select(results, suite="paper", split="validation", metric="MAE", distance_px=True)
+    return _panels_by_mode(
+        rows, "distance_px", "distance to the nearest grain boundary / pixel", lambda *_: None
     )
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(3.6, 2.8), layout="constrained")
-        axes = figure.subplots()
-        axes.semilogy(epoch, training, label="training (running)")
-        axes.semilogy(epoch, validation, label="validation")
-        axes.axhline(
-            paper.MAE_VALIDATION, color="k", ls="--", lw=0.8, label="paper, validation, 500 epochs"
-        )
-        axes.set(xlabel="epoch", ylabel="one-step MAE / MPa", title=title)
-        axes.legend()
+
+
+def _panels_by_mode(rows, abscissa, label, finish):
+    rows = rows[~rows["model"].str.startswith("reference model")]  # orders of magnitude below
+    figure = Figure(figsize=(TWO_COLUMNS, 2.8), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    trained = set(networks(rows)["model"])
+    colours = {model: f"C{i}" for i, model in enumerate(sorted(trained))}
+    for axes, mode in zip(panels, _MODE_STYLE, strict=True):
+        greys = iter(("0.0", "0.35", "0.55", "0.7"))
+        for (model, stride), part in rows[rows["mode"] == mode].groupby(["model", "stride"]):
+            own = model in trained
+            style = {"color": colours[model], "marker": "o"} if own else {
+                "color": next(greys, "0.8"), "ls": "--", "lw": 0.9
+            }  # fmt: skip
+            name = f"{model}, Δt = {time_step(stride)}" if own else model
+            axes.plot(part[abscissa], part["value"], label=name, **style)
+        axes.set(xlabel=label, yscale="log", title=mode)
         axes.grid(alpha=0.3, which="both")
-        return figure
+        axes.legend(fontsize=6)
+    panels[0].set_ylabel("MAE / MPa")
+    finish(*panels)
+    return figure
+
+
+@_styled
+def pareto_figure(speed: pd.DataFrame) -> Figure:
+    """Error beside seconds a simulation on one core, of networks and of solvers alike.
+
+    Parameters
+    ----------
+    speed : DataFrame
+        Columns contender, setting, cores, seconds, mae, origin.
+    """
+    figure = Figure(figsize=(ONE_COLUMN + 1, 3.2), layout="constrained")
+    axes = figure.subplots()
+    one = speed[(speed["cores"] == 1) & speed["mae"].notna()]
+    for i, (contender, part) in enumerate(one.groupby("contender", sort=False)):
+        part = part.sort_values("mae")
+        axes.plot(part["seconds"], part["mae"], f"C{i}o-", ms=4, label=contender)
+        for row in part.itertuples():
+            left = row.kind == "network" and row.seconds == part["seconds"].min()
+            axes.annotate(
+                row.setting.removesuffix(" (best)"), (row.seconds, row.mae), fontsize=5.5,
+                xytext=(-5 if left else 5, -2), ha="right" if left else "left",
+                textcoords="offset points",
+            )  # fmt: skip
+    axes.plot(paper.NETWORK_SECONDS, paper.MAE_VALIDATION, "k*", ms=7, label="paper's network")
+    axes.axvline(paper.DAMASK_SECONDS, color="k", ls=":", lw=0.8, label="paper's DAMASK")
+    axes.set(xscale="log", yscale="log")
+    axes.set(xlabel="s a simulation, one core", ylabel="MAE of the trajectory / MPa")
+    axes.margins(0.15)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=6, loc="center", bbox_to_anchor=(0.58, 0.45))
+    return figure

@@ -1,0 +1,118 @@
+"""Evaluate a network on many data sets, and keep beside its errors what the data is like."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from repro import dataset, environment, generation, paper, verification
+from repro.dataset import DataSet
+from repro.evaluation import results
+from repro.evaluation.assessment import assess, label_noise
+from repro.files import atomic_path
+
+HISTOGRAM_BINS = 60
+
+
+def evaluate_suites(
+    model,
+    suites,
+    directory,
+    table,
+    stride: int | None = None,
+    count: int | None = None,
+) -> pd.DataFrame:
+    """Evaluate a network on test suites, which are generated where their file is missing.
+
+    Parameters
+    ----------
+    model : path-like
+        As for `repro.models.load`.
+    suites : iterable of str
+        Keys of `generation.SUITES`.
+    directory : path-like
+        Where the data sets are, SUITE.h5.
+    table : path-like
+        CSV that the rows are added to, after every suite.
+    stride : int, optional
+        Increments a step; by default as the network was trained.
+    count : int, optional
+        Microstructures of a suite that is generated; by default those of the suite.
+
+    Returns
+    -------
+    DataFrame
+        The rows of this network and of the naive references on these suites.
+    """
+    training = load_suite("paper", directory, count)
+    rows = []
+    for suite in suites:
+        data = training if suite == "paper" else load_suite(suite, directory, count)
+        rows.append(evaluate_data(model, data, table, stride, training))
+    return pd.concat(rows, ignore_index=True)
+
+
+def evaluate_data(model, data: DataSet, table, stride=None, training=None) -> pd.DataFrame:
+    """Add the errors of a network on one data set to `table`; what the data is like goes beside."""
+    rows = assess(model, data, stride, training)
+    rows += label_noise(data, rows[0]["stride"])
+    results.write_rows(table, rows)
+    if any(row["split"] == "training" for row in rows):
+        write_checks(Path(table).with_name("data_checks.csv"), data)
+        write_histogram(Path(table).with_name("histogram.csv"), data)
+    return pd.DataFrame(rows)
+
+
+def load_suite(suite: str, directory, count: int | None = None) -> DataSet:
+    """Read a suite's data set; generate it first if its file is missing."""
+    path = Path(directory) / f"{suite}.h5"
+    if not path.exists():
+        generation.generate(path, suite, count)
+    return dataset.read(path)
+
+
+def write_checks(path, data: DataSet) -> None:
+    """What `repro.verification` finds about a data set, one question a row."""
+    table = pd.DataFrame(verification.verify(data))
+    table["split_hash"], table["n"] = dataset.split(data).hash, len(data)
+    table["command"], table["commit"] = environment.command_line(), environment.code_commit()
+    _write(path, table)
+
+
+def read_checks(path) -> list[verification.Check]:
+    """The checks that `write_checks` wrote; none if there is no such file."""
+    if not Path(path).is_file():
+        return []
+    table = pd.read_csv(path, dtype={"found": str, "wanted": str}, keep_default_na=False)
+    fields = table[["question", "found", "wanted", "passed"]]
+    return [verification.Check(*row) for row in fields.itertuples(index=False)]
+
+
+def write_histogram(path, data: DataSet) -> None:
+    """Shares of the pixels over E and over sigma_vM at the stretches of the paper's Fig. 11."""
+    E = data.property_maps(range(len(data)))[..., 0]
+    at = [int(np.argmin(np.abs(data.F11 - F11))) for F11 in paper.HISTOGRAM_F11]
+    high = float(data.sigma_vm[:, at].max())
+    parts = [_histogram("E", np.nan, "GPa", E, paper.PROPERTY_RANGES[0])]
+    parts += [
+        _histogram("sigma_vm", data.F11[i], "MPa", data.sigma_vm[:, i], (0, high)) for i in at
+    ]
+    table = pd.concat(parts)
+    table["n"], table["split_hash"] = len(data), dataset.split(data).hash
+    table["command"], table["commit"] = environment.command_line(), environment.code_commit()
+    _write(path, table)
+
+
+def _histogram(quantity, F11, unit, values, limits):
+    counts, edges = np.histogram(values, HISTOGRAM_BINS, limits)
+    return pd.DataFrame(
+        {
+            "quantity": quantity, "F11": F11, "unit": unit, "low": edges[:-1], "high": edges[1:],
+            "share": counts / values.size,
+        }
+    )  # fmt: skip
+
+
+def _write(path, table):
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")

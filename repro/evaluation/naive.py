@@ -1,0 +1,50 @@
+"""What can be said without a network: the references that any network has to beat.
+
+Each returns fields like those of `repro.evaluation.modes`, (M, steps, N, N) in MPa.
+"""
+
+import numpy as np
+
+from repro.dataset import DataSet
+from repro.pipeline import Pairs
+from repro.reference import taylor
+
+
+def persistence(pairs: Pairs) -> np.ndarray:
+    """The stress does not change in a step."""
+    return pairs.sigma_vm[:, : -pairs.stride : pairs.stride]
+
+
+def linear_extrapolation(pairs: Pairs) -> np.ndarray:
+    """The stress goes on as in the step before: 2 sigma(t) - sigma(t - dt), from two true states.
+
+    Says nothing about the first step: one step fewer than the others.
+    """
+    true = pairs.sigma_vm[:, :: pairs.stride]
+    return 2 * true[:, 1:-1] - true[:, :-2]
+
+
+def mean_curve(training: DataSet, indices) -> np.ndarray:
+    """Mean stress of the training data over pixels and microstructures, (T+1,), MPa."""
+    return np.mean([training.sigma_vm[i].mean((1, 2), dtype=np.float64) for i in indices], axis=0)
+
+
+def training_mean(pairs: Pairs, curve: np.ndarray) -> np.ndarray:
+    """The same for every pixel of every microstructure: the `mean_curve` of the training data.
+
+    A random microstructure is statistically homogeneous, so its expected field is constant.
+    """
+    steps = curve[pairs.stride :: pairs.stride].astype(np.float32)
+    cells, _, n, _ = pairs.sigma_vm.shape
+    return np.broadcast_to(steps[:, None, None], (cells, len(steps), n, n))
+
+
+def taylor_estimate(data: DataSet, indices, stride: int) -> np.ndarray:
+    """Every grain on its own under the mean strain, by `repro.reference.taylor`."""
+    properties = data.properties[indices]
+    valid = ~np.isnan(properties).any(-1)
+    rate = (data.F11[-1] - 1) / (data.time[-1] - data.time[0])
+    curves = taylor(properties[valid], data.F11[-1], len(data.F11) - 1, rate)[stride::stride]
+    table = np.full((len(curves), *valid.shape), np.nan, np.float32)
+    table[:, valid] = curves
+    return np.stack([table[:, i][:, data.grain_id[cell]] for i, cell in enumerate(indices)])

@@ -1,0 +1,249 @@
+"""Seconds a simulation takes: DAMASK, our reference model and trained networks, side by side.
+
+A simulation is a whole trajectory of the paper, microstructure in, all stress fields out. Every
+contender is measured in the same run, on the same microstructures, and its error with it: against
+the reference model at a tolerance that is far tighter than any contender's.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from repro import dataset, environment, generation, models, paper, reference
+from repro.evaluation import metrics
+from repro.evaluation.assessment import run_of
+from repro.files import atomic_path
+from repro.microstructure import Microstructure
+
+TOLERANCES = (1e-5, 1e-6, 1e-7, 1e-8)  # of the reference model
+TRUTH_TOLERANCE = 1e-9
+BATCHES = (4, 16, 64)  # of the networks, beside 1
+DAMASK_TOLERANCE = 5e-4  # its default eps_rel_div
+RECORDED_DAMASK = Path(__file__).parents[2] / "tests" / "data" / "damask"
+RECORDED_HARDWARE = "one core of a 2-core machine"
+COLUMNS = [
+    "contender", "kind", "setting", "default", "cores", "seconds", "mae", "n", "origin", "load",
+    "command", "commit", "hardware",
+]  # fmt: skip
+
+
+def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
+    """Measure every contender on one core and on all.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Trained networks, as for `repro.models.load`.
+    microstructures : int
+        Cells of the validation part that are simulated.
+    repeats : int
+        The fastest of them counts, since whatever else runs only slows down.
+
+    Returns
+    -------
+    DataFrame
+        Columns as in `COLUMNS`; seconds a simulation, MAE of the trajectory in MPa; `default` marks
+        the reference model as it made the data; `origin` says "measured" or "recorded".
+
+    Raises
+    ------
+    FileNotFoundError
+        If a model does not exist.
+    ValueError
+        If the system cannot confine a process to one core.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise ValueError("one core can only be measured where processes can be confined: on Linux")
+    paths = [str(models.model_path(name)) for name in names]
+    validation = dataset.split_indices(paper.MICROSTRUCTURES)[1][:microstructures]
+    cells = [generation.Job("paper").microstructure(int(i))[1] for i in validation]
+    load = os.getloadavg()[0]
+    rows = []
+    available = sorted(os.sched_getaffinity(0))
+    for cores in sorted({1, len(available)}):
+        with _confined_to(available[:cores]), get_context("spawn").Pool(1) as pool:
+            rows += pool.apply(_measure_here, (paths, cells, cores, repeats))
+    rows += damask_rows(cells)
+    about = {
+        "load": round(load, 2), "command": environment.command_line(),
+        "commit": environment.code_commit(), "hardware": environment.hardware(),
+    }  # fmt: skip
+    return pd.DataFrame([{**about, **row} for row in rows], columns=COLUMNS)
+
+
+def shipped() -> list[str]:
+    """Names of the trained networks that come with the project."""
+    return sorted(path.parent.name for path in models.SHIPPED.glob("*/best.keras"))
+
+
+def write(path, table: pd.DataFrame) -> None:
+    """Write a table of `measure` as CSV."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.5g")
+
+
+@contextmanager
+def _confined_to(cores):
+    """Processes started within run on these cores only; libraries size their threads by it."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _measure_here(paths, cells, cores, repeats) -> list[dict]:
+    """Rows of the reference model and of the networks on the cores of this process."""
+    truth = np.stack([run.sigma_vm for run in _solve(cells, TRUTH_TOLERANCE)])
+    rows = []
+    for tol in TOLERANCES:
+        seconds, runs = _fastest(partial(_solve, cells, tol, cores), repeats)
+        predicted = np.stack([run.sigma_vm for run in runs])[:, 1:]
+        rows.append(
+            {
+                "contender": "reference model", "kind": "solver", "setting": f"tol {tol:g}",
+                "default": tol == reference.TOLERANCE, "seconds": seconds / len(cells),
+                "mae": metrics.mae(predicted, truth[:, 1:]),
+            }
+        )  # fmt: skip
+    for path in paths:
+        rows += _network_rows(path, cells, truth, repeats)
+    common = {"cores": cores, "n": len(cells), "origin": "measured"}
+    return [{**common, **row} for row in rows]
+
+
+def _solve(cells, tol, workers=1):
+    """Simulations, `workers` at a time in threads, as in the generation of data."""
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda cell: reference.simulate(cell, tol=tol), cells))
+
+
+def _network_rows(path, cells, truth, repeats) -> list[dict]:
+    """One row for single cells, one for the batch at which a simulation takes least."""
+    run, model = run_of(path), models.load(path)
+    stride = run.stride or 1
+    true = truth[:, stride::stride]
+    rows = []
+    for batch in sorted({1, *(min(b, len(cells)) for b in BATCHES)}):
+        ask = partial(_trajectories, model, cells, stride, batch)
+        seconds, predicted = _fastest(ask, repeats)
+        rows.append(
+            {
+                "contender": run.model, "kind": "network", "setting": f"batch {batch}",
+                "default": False, "seconds": seconds / len(cells),
+                "mae": metrics.mae(predicted, true),
+            }
+        )  # fmt: skip
+    best = min(rows[1:], key=lambda row: row["seconds"], default=rows[0])
+    if best is rows[0]:
+        return rows[:1]
+    return [rows[0], {**best, "setting": f"{best['setting']} (best)"}]
+
+
+def _trajectories(model, cells, stride, batch) -> np.ndarray:
+    """Rollouts (n, S, N, N) from the microstructures, everything included."""
+    parts = []
+    for start in range(0, len(cells), batch):
+        properties = np.stack([cell.property_maps() for cell in cells[start : start + batch]])
+        properties = properties.astype(np.float32)
+        stress = np.zeros_like(properties[..., :1])
+        steps = []
+        for _ in range(paper.INCREMENTS // stride):
+            stress = np.asarray(
+                model.predict_on_batch(np.concatenate([properties, stress], axis=-1))
+            )
+            steps.append(stress[..., 0])
+        parts.append(np.stack(steps, axis=1))
+    return np.concatenate(parts)
+
+
+def _fastest(action: Callable, repeats: int):
+    """Seconds of the fastest of several calls after a first one that compiles, and its result."""
+    result = action()
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        result = action()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds), result
+
+
+# --- DAMASK --------------------------------------------------------------------------------
+
+
+def damask_rows(cells: list[Microstructure], recorded: Path = RECORDED_DAMASK) -> list[dict]:
+    """DAMASK on one core: measured where it is on the PATH, else as recorded with its results."""
+    about = {"contender": "DAMASK", "kind": "solver", "default": False, "cores": 1}
+    if shutil.which("DAMASK_grid"):
+        return [{**about, **_measured_damask(cells)}]
+    return [{**about, **row} for row in _recorded_damask(recorded)]
+
+
+def _measured_damask(cells) -> dict:
+    from repro.damask import dadf5, export, run
+
+    F11 = np.linspace(1, paper.F11_TRAINING, paper.INCREMENTS + 1)
+    seconds, errors = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        for i, cell in enumerate(cells):
+            directory = Path(scratch, str(i))
+            export.write_inputs(directory, cell, F11, (F11 - 1) / paper.RATE)
+            started = time.perf_counter()
+            failures = run.run([directory], workers=1)
+            seconds.append(time.perf_counter() - started)
+            if failures:
+                raise ValueError(f"DAMASK failed: {next(iter(failures.values()))}")
+            predicted = dadf5.read(next(directory.glob("*.hdf5"))).sigma_vm
+            errors.append(_error(cell, predicted, F11))
+    return {
+        "setting": f"eps {DAMASK_TOLERANCE:g}", "seconds": float(np.mean(seconds)),
+        "mae": float(np.mean(errors)), "n": len(cells), "origin": "measured",
+    }  # fmt: skip
+
+
+def read_recorded(case: str, directory: Path = RECORDED_DAMASK):
+    """A trajectory that DAMASK computed: microstructure, sigma_vM (T+1, N, N) in MPa, F11 (T+1,).
+
+    None if it is not kept.
+    """
+    path = directory / f"{case}.h5"
+    if not path.is_file():
+        return None
+    with h5py.File(path) as file:
+        cell = Microstructure(file["grain_id"][()], file["properties"][()])
+        return cell, file["sigma_vm"][()], file["F11"][()]
+
+
+def _recorded_damask(directory) -> Iterator[dict]:
+    """The recorded runs of the paper's trajectory, one row a tolerance."""
+    if not (directory / "index.csv").is_file():
+        return
+    index = pd.read_csv(directory / "index.csv")
+    index = index[(index["increments"] == paper.INCREMENTS) & (index["grains"] == paper.GRAINS)]
+    for tolerance, group in index.groupby("eps_rel_div_P"):
+        kept = [read_recorded(case, directory) for case in group["case"]]
+        errors = [_error(*trajectory) for trajectory in kept if trajectory]
+        yield {
+            "setting": f"eps {tolerance:g}", "n": len(group), "origin": "recorded",
+            "load": np.nan, "command": "DAMASK_grid", "hardware": RECORDED_HARDWARE,
+            "seconds": group["damask_wall_s_one_thread"].mean(),
+            "mae": float(np.mean(errors)) if errors else np.nan,
+        }  # fmt: skip
+
+
+def _error(cell, predicted, F11) -> float:
+    true = reference.simulate(cell, F11[-1], len(F11) - 1, tol=TRUTH_TOLERANCE).sigma_vm
+    return metrics.mae(predicted[1:], true[1:])

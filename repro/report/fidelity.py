@@ -1,0 +1,139 @@
+"""The fidelity table: every statement of the paper, what we do, and what the difference does."""
+
+import pandas as pd
+
+from repro import paper
+from repro.evaluation.results import select
+from repro.report.tables import networks, time_step
+
+AS_IS, CHANGED, NOT_STATED = "as is", "changed", "not stated"
+NOT_MEASURED = "not measured"
+
+
+def fidelity(results: pd.DataFrame, found: dict[str, str]) -> pd.DataFrame:
+    """One row a statement of the paper.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Result rows, for the measured effects.
+    found : dict
+        What the checks of the training data found, question -> finding.
+    """
+    columns = ["statement", "place", "status", "ours", "measured effect"]
+    rows = [*_reference_model(results, found), *_network(results), *_open(results)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _reference_model(results, found):
+    noise = _label_noise(results)
+    yield (
+        f"periodic 2D cell of {paper.GRID}x{paper.GRID} pixels, Voronoi grains, isotropic",
+        "Methods", AS_IS, "periodic Voronoi tessellation", "",
+    )  # fmt: skip
+    yield (
+        "finite-strain elasto-viscoplasticity, J2 flow with linear hardening", "Methods", AS_IS,
+        "same equations, backward Euler in time", "",
+    )  # fmt: skip
+    yield (
+        "solved with DAMASK's spectral solver", "Methods", CHANGED,
+        "own spectral solver, verified against DAMASK", noise,
+    )  # fmt: skip
+    yield (
+        f"mean deformation gradient prescribed in full, {paper.RATE:g} 1/s to F11 = "
+        f"{paper.F11_TRAINING}", "Methods", AS_IS,
+        ", ".join(found[q] for q in ("loading rate", "final stretch F11") if q in found), "",
+    )  # fmt: skip
+    yield (
+        f"{paper.MICROSTRUCTURES} microstructures of {paper.GRAINS} grains, "
+        f"{paper.TRAINING_FRACTION:.0%} for training", "Methods",
+        AS_IS if _microstructures(results) == paper.MICROSTRUCTURES else CHANGED,
+        "; ".join(
+            found[q] for q in ("grains a microstructure", "split by microstructure") if q in found
+        ), "",
+    )  # fmt: skip
+    yield "each grain uniform in the ranges of Table 3", "Table 3", AS_IS, "", ""
+    share = found.get(f"pixels above {paper.HIGH_STRESS:g} MPa", "")
+    yield (
+        f"{paper.HIGH_STRESS_SHARE:.3%} of the pixels above {paper.HIGH_STRESS:g} MPa", "Fig. 11",
+        "a result", share, "",
+    )  # fmt: skip
+
+
+def _microstructures(results):
+    rows = select(networks(results), suite="paper", metric="MAE", mode="one-step")
+    return rows.groupby("split")["n"].max().sum()
+
+
+def _label_noise(results):
+    noise = results[results["model"].str.startswith("reference model")]
+    noise = select(noise, suite="paper", metric="MAE")
+    if noise.empty:
+        return NOT_MEASURED
+    return f"{noise['value'].max():.2g} MPa (tolerance against a ten times tighter one)"
+
+
+def _network(results):
+    yield (
+        "input 64x64x5: E, nu, xi0, h0, sigma_vM(t); output sigma_vM(t + Δt)", "Methods", AS_IS,
+        "any multiple of 8 pixels", "",
+    )  # fmt: skip
+    yield (
+        f"U-Net, {paper.FILTERS} filters, separable {paper.KERNEL}x{paper.KERNEL} convolution, "
+        "batch normalization, ReLU, max pooling, bilinear upsampling", "Fig. 12", AS_IS, "", "",
+    )  # fmt: skip
+    yield "Glorot initialization for all weights and biases", "Methods", AS_IS, "", ""
+    yield (
+        f"Adam, learning rate {paper.LEARNING_RATE:g}, momentum {paper.BETA_1}; loss MAE",
+        "Methods", AS_IS, f"momentum read as beta_1 = {paper.BETA_1}", "",
+    )  # fmt: skip
+    epochs = networks(results).groupby("model")["epochs"].max().astype(int)
+    enough = len(epochs) and (epochs >= paper.EPOCHS).all()
+    yield (
+        f"{paper.EPOCHS} epochs", "Methods", AS_IS if enough else CHANGED,
+        ", ".join(f"{model}: {count}" for model, count in epochs.items()),
+        "learning curves" if len(epochs) else "",
+    )  # fmt: skip
+
+
+def _open(results):
+    strides = sorted({int(stride) for stride in networks(results)["stride"]})
+    ours = ", ".join(time_step(stride) for stride in strides)
+    yield "time step Δt", "–", NOT_STATED, ours, _effect_of_stride(results)
+    yield (
+        "mode of the reported MAE",
+        "–",
+        NOT_STATED,
+        "one-step and rollout",
+        _effect_of_mode(results),
+    )
+    for statement, choice in (
+        ("levels and channels", f"{paper.LEVELS} poolings, {_channels()} channels"),
+        ('"normalized to 1"', f"Table 3 to [0, 1]; stress over {paper.STRESS_SCALE:g} MPa"),
+        ("batch size", f"{paper.BATCH_SIZE}"),
+        ("bias and order of the layers", "no bias, batch normalization, ReLU; twice a level"),
+        ("inclusion size", f"radius {paper.CIRCLE_RADIUS}, edge {paper.SQUARE_EDGE} of the cell"),
+        ("padding", "zeros"),
+    ):
+        yield statement, "–", NOT_STATED, choice, NOT_MEASURED
+
+
+def _channels():
+    return "-".join(str(paper.FILTERS * 2**level) for level in range(paper.LEVELS + 1))
+
+
+def _validation(results, **wanted):
+    found = select(networks(results), suite="paper", split="validation", metric="MAE", **wanted)
+    return found[found["network"] == "paper_unet"]
+
+
+def _effect_of_stride(results):
+    groups = _validation(results, mode="one-step").groupby("stride")["value"].mean()
+    if len(groups) < 2:
+        return NOT_MEASURED
+    return "one-step " + ", ".join(f"{time_step(k)}: {v:.3g} MPa" for k, v in groups.items())
+
+
+def _effect_of_mode(results):
+    groups = _validation(results).groupby("mode")["value"].mean()
+    return ", ".join(f"{mode} {v:.3g} MPa" for mode, v in groups.items()) or NOT_MEASURED

@@ -1,0 +1,40 @@
+"""Single microstructures solved and predicted on the spot: what the figures of fields show."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from repro import dataset, generation, paper
+from repro.dataset import DataSet
+from repro.evaluation import modes
+from repro.pipeline import make_pairs
+
+
+@dataclass(frozen=True)
+class Example:
+    """One microstructure, its solution and a network's rollout; S steps of the network."""
+
+    property_maps: np.ndarray  # (N, N, 4): E/GPa, nu, xi0/MPa, h0/GPa
+    F11: np.ndarray  # (S,)
+    sigma_rm: np.ndarray  # (S, N, N), MPa
+    sigma_network: np.ndarray  # (S, N, N), MPa
+
+
+def example_index(suite: str) -> int:
+    """Number of the microstructure that is shown: the first that no network was trained on."""
+    if suite == "paper":
+        return int(dataset.split_indices(paper.MICROSTRUCTURES)[1][0])
+    return 0
+
+
+def solve_example(suite: str, size: int | None = None) -> DataSet:
+    """The shown microstructure of a suite and its solution, as a data set of one."""
+    return generation.Job(suite, size=size).solve([example_index(suite)])
+
+
+def predict_example(model: keras.Model, data: DataSet, stride: int, i: int = 0) -> Example:
+    """Rollout of a network for microstructure i of a data set."""
+    pairs = make_pairs(data, [i], stride)
+    predicted = modes.rollout(modes.network_predictor(model), pairs)[0]
+    return Example(pairs.properties[0], data.F11[stride::stride], modes.truth(pairs)[0], predicted)

@@ -1,0 +1,310 @@
+"""The one page of results, its tables, cards and figures: assembled, written, or only compared."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import keras
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from repro import generation, models, paper
+from repro.evaluation.campaign import read_checks
+from repro.evaluation.results import read_rows, select
+from repro.files import atomic_path
+from repro.report import architecture, cards, figures, gallery, reality, tables
+from repro.report.fidelity import fidelity
+
+# The paper's figures of fields: number -> suite and what it shows.
+FIELD_FIGURES = {
+    1: ("grains5", "5 grains"),
+    2: ("paper", "10 grains, from the validation part"),
+    3: ("grains20", "20 grains"),
+    4: ("case1", "property contrast, Case 1"),
+    5: ("case3", "property contrast, Case 3"),
+    6: ("circle", "circular inclusion"),
+    7: ("square", "square inclusion"),
+    8: ("extension", f"beyond the training data, to F11 = {paper.F11_EXTENSION}"),
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the page is made from: the tables of results and the shipped models."""
+
+    directory: Path
+    results: pd.DataFrame
+    speed: pd.DataFrame | None
+    histogram: pd.DataFrame | None
+    checks: list
+    models: dict[str, Path]  # name -> directory
+
+    @property
+    def headline(self) -> str | None:
+        """The model in the paper's figures: the paper's network, if it is shipped."""
+        return "paper_unet" if "paper_unet" in self.models else next(iter(self.models), None)
+
+
+def read_sources(directory) -> Sources:
+    """Read `results.csv` and what lies beside it; only `results.csv` has to be there."""
+    directory = Path(directory)
+
+    def optional(name):
+        return pd.read_csv(directory / name) if (directory / name).is_file() else None
+
+    shipped = sorted(path.parent for path in directory.glob("models/*/best.keras"))
+    return Sources(
+        directory,
+        read_rows(directory / "results.csv"),
+        optional("speed.csv"),
+        optional("histogram.csv"),
+        read_checks(directory / "data_checks.csv"),
+        {path.name: path for path in shipped},
+    )
+
+
+def build(directory, check: bool = False) -> list[Path]:
+    """Write everything that is not up to date, or with `check` only name it.
+
+    A text is compared by its content, a figure by the fingerprint of what it is drawn from.
+
+    Returns
+    -------
+    list of Path
+        The files that were, or would be, written.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no results in `directory`.
+    """
+    sources = read_sources(directory)
+    stale = []
+    for name, (fingerprint, draw) in _figures(sources).items():
+        path = sources.directory / "figures" / f"{name}.png"
+        if _fingerprint_of(path) != fingerprint:
+            stale.append(path)
+            if not check:
+                _save_figure(path, draw(), fingerprint)
+    for path, text in _texts(sources).items():
+        if not path.is_file() or path.read_text() != text:
+            stale.append(path)
+            if not check:
+                _save_text(path, text)
+    return stale
+
+
+# --- Figures -------------------------------------------------------------------------------
+
+
+def _figures(sources: Sources) -> dict[str, tuple[str, Callable[[], Figure]]]:
+    """Name -> fingerprint of what the figure is drawn from, and how to draw it."""
+    results, found = sources.results, {}
+
+    def add(name, draw, *inputs):
+        found[name] = (_fingerprint(draw, *inputs), draw)
+
+    histories = {name: pd.read_csv(path / "history.csv") for name, path in sources.models.items()}
+    if histories:
+        add("learning_curves", partial(figures.learning_curves, histories), histories)
+    add("increments", partial(figures.increment_figure, results), results)
+    add("boundary_distance", partial(figures.distance_figure, results), results)
+    add("figure9", _figure_9)
+    if sources.histogram is not None:
+        draw = partial(figures.histogram_figure, sources.histogram)
+        add("figure11", draw, sources.histogram)
+    if sources.speed is not None:
+        add("pareto", partial(figures.pareto_figure, sources.speed), sources.speed)
+    if sources.headline:
+        weights = sources.models[sources.headline] / "best.keras"
+        add("figure12", partial(_figure_12, weights), weights)
+        for number, (suite, _) in FIELD_FIGURES.items():
+            add(f"figure{number}", partial(_field_figure, weights, suite), weights)
+    return found
+
+
+@cache
+def _load(weights: Path) -> keras.Model:
+    return models.load(weights)
+
+
+def _field_figure(weights, suite):
+    stride = json.loads((weights.parent / "config.json").read_text())["stride"]
+    example = gallery.predict_example(_load(weights), gallery.solve_example(suite), stride)
+    return figures.prediction_figure(
+        example.property_maps, example.F11, example.sigma_rm, example.sigma_network
+    )
+
+
+def _figure_9():
+    index = gallery.example_index("paper")
+    return figures.periodic_cell_figure(generation.Job("paper").microstructure(index)[1].grain_id)
+
+
+def _figure_12(weights):
+    return architecture.architecture_figure(_load(weights))
+
+
+def _fingerprint(draw, *inputs) -> str:
+    """Identifies the code that draws a figure and the contents that it is drawn from."""
+    digest = hashlib.sha256()
+    for module in (figures, architecture, gallery):
+        digest.update(inspect.getsource(module).encode())
+    digest.update(repr(getattr(draw, "args", ())[1:]).encode())
+    for content in inputs:
+        if isinstance(content, Path):
+            digest.update(content.read_bytes())
+        elif isinstance(content, dict):
+            digest.update("".join(k + v.to_csv() for k, v in content.items()).encode())
+        else:
+            digest.update((content.to_csv() if hasattr(content, "to_csv") else content).encode())
+    return digest.hexdigest()[:16]
+
+
+def _fingerprint_of(path) -> str | None:
+    if not path.is_file():
+        return None
+    with Image.open(path) as image:
+        return image.info.get("Source")
+
+
+def _save_figure(path, figure, fingerprint):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, metadata={"Source": fingerprint, "Software": None})
+
+
+def _save_text(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+# --- Texts ---------------------------------------------------------------------------------
+
+
+def _texts(sources: Sources) -> dict[Path, str]:
+    """Path -> content of every generated text."""
+    directory = sources.directory
+    texts = {
+        directory / "tables" / f"{name}.csv": table.to_csv(index=False, float_format="%.6g")
+        for name, table in _tables(sources).items()
+        if len(table)
+    }
+    texts[directory / "RESULTS.md"] = _page(sources)
+    texts[directory / "DATA_CARD.md"] = cards.data_card(sources.checks, sources.speed)
+    for path in sources.models.values():
+        texts[path / "README.md"] = cards.model_card(path, sources.results)
+    return texts
+
+
+def _tables(sources: Sources) -> dict[str, pd.DataFrame]:
+    results = sources.results
+    found = {check.question: check.found for check in sources.checks}
+    built = {
+        name: tables.against_paper(results, lines)
+        for name, lines in {
+            "training_validation": tables.TRAINING,
+            "table1_grains": tables.TABLE_1,
+            "table2_contrast": tables.TABLE_2,
+            "inclusions": tables.INCLUSIONS,
+            "beyond": tables.BEYOND,
+        }.items()
+    }
+    built["naive_references"] = tables.naive_references(results)
+    built["regions"] = tables.by_region(results)
+    built["fidelity"] = fidelity(results, found)
+    if sources.speed is not None:
+        built["speed"] = tables.speed(sources.speed)
+    return built
+
+
+def _page(sources: Sources) -> str:
+    built = _tables(sources)
+
+    def table(name, command):
+        if name not in built or built[name].empty:
+            return f"*Not there yet: `{command}`.*"
+        return tables.markdown(built[name])
+
+    evaluate = f"python -m repro.evaluate --model {sources.headline or 'M'} --suite all"
+    verdict = reality.verdict(sources.checks, sources.results).splitlines()
+    sections = [
+        "# Results\n\nGenerated by `python -m repro.make_tables`; do not edit. MAE of σvM in MPa, "
+        "over all pixels, increments and microstructures. *One-step*: each step from the true "
+        "stress. *Rollout*: the whole load from the unloaded state, on the network's own output. "
+        "The paper does not say which of them it reports.",
+        "## The verdict\n\n" + "\n".join(f"- {sentence}" for sentence in verdict),
+        "## Training and validation\n\n" + table("training_validation", evaluate),
+        _image(sources, "learning_curves", "Learning curves"),
+        "## Number of grains (Table 1)\n\n" + table("table1_grains", evaluate),
+        "## Property contrast (Table 2)\n\n" + table("table2_contrast", evaluate),
+        "## Inclusions (Figs. 6, 7)\n\n" + table("inclusions", evaluate),
+        "## Beyond the paper\n\n" + table("beyond", evaluate),
+        "## What an error has to be compared with\n\nValidation part. Linear extrapolation needs "
+        "two true states and says nothing about the first step. *reference model*: the error of "
+        "the labels, against a ten times tighter tolerance.\n\n"
+        + table("naive_references", evaluate),
+        _image(sources, "increments", "MAE over the load"),
+        "## Where the error is\n\nMAE / MPa, validation part.\n\n" + table("regions", evaluate),
+        _image(sources, "boundary_distance", "MAE over distance to the nearest grain boundary"),
+        "## Speed\n\n" + table("speed", "python -m repro.benchmark speed"),
+        speed_verdict(sources),
+        _image(sources, "pareto", "Error and time of a whole trajectory"),
+        "## Fidelity\n\n" + table("fidelity", evaluate),
+        "## The paper's figures\n\n" + _paper_figures(sources),
+        "## Provenance\n\n" + tables.provenance(select(sources.results, metric="MAE")),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _image(sources, name, caption):
+    if name not in _figures(sources):
+        return ""
+    return f"![{caption}](figures/{name}.png)\n\n*{caption}.*"
+
+
+def _paper_figures(sources):
+    if not sources.headline:
+        return "*Not there yet: no model is shipped in `results/models/`.*"
+    captions = {
+        number: f"Fig. {number}: {what}; rollout of {sources.headline}"
+        for number, (_, what) in FIELD_FIGURES.items()
+    }
+    captions[9] = "Fig. 9: a random microstructure and its periodic surroundings"
+    captions[11] = "Fig. 11: distribution of E and of σvM over the pixels of all microstructures"
+    captions[12] = f"Fig. 12: architecture of {sources.headline}"
+    images = [_image(sources, f"figure{number}", text) for number, text in captions.items()]
+    return "\n\n".join(image for image in images if image)
+
+
+def speed_verdict(sources):
+    """What the measured times do to the paper's statement of speed."""
+    if sources.speed is None:
+        return ""
+    one = sources.speed[sources.speed["cores"] == 1]
+    ours = one[one["default"]]
+    nets = one[one["kind"] == "network"]
+    if ours.empty or nets.empty:
+        return ""
+    solver, network = ours.iloc[0], nets.loc[nets["seconds"].idxmin()]
+    damask = one.loc[one["contender"] == "DAMASK", "seconds"]
+    against_damask = f"{damask.min() / network['seconds']:.0f} times" if len(damask) else "–"
+    ratio = solver["seconds"] / network["seconds"]
+    comparison = (
+        f"and {ratio:.1f} times faster" if ratio > 1 else f"but {1 / ratio:.1f} times slower"
+    )
+    return (
+        f'The paper: "about {paper.SPEED_UP:.0f} times faster", {paper.NETWORK_SECONDS} s against '
+        f"{paper.DAMASK_SECONDS:g} s. Here the fastest network ({network['contender']}, "
+        f"{network['setting']}) takes {network['seconds']:.2g} s a simulation on one core, with an "
+        f"error of {network['mae']:.2g} MPa: it is {against_damask} faster than DAMASK, "
+        f"{comparison} than our reference model, which takes {solver['seconds']:.2g} s with an "
+        f"error of {solver['mae']:.1g} MPa. The speed-up is one over DAMASK as it is run, not over "
+        "solving the problem."
+    )

@@ -1,0 +1,80 @@
+"""The reality check: what a result says about the reproduction, in words and by rule."""
+
+import pandas as pd
+
+from repro import paper
+from repro.evaluation.results import select
+from repro.verification import Check
+
+IN_THE_BALLPARK = 2.5  # MPa of one-step validation MAE; the paper has paper.MAE_VALIDATION
+LOOK_AT_THE_DATA = 3.5  # MPa; with the paper's data and training nothing sensible is this far off
+
+
+def verdict(checks: list[Check], rows: pd.DataFrame) -> str:
+    """Judge data and networks, one sentence a line.
+
+    Parameters
+    ----------
+    checks : list of Check
+        What `verification.verify` finds about the data; empty if it was not asked.
+    rows : DataFrame
+        Result rows as in `repro.evaluation.results`.
+
+    Returns
+    -------
+    str
+        The verdict on the data, then one on each network that was evaluated on a validation part.
+    """
+    networks = select(
+        rows[rows["epochs"].notna()], split="validation", mode="one-step", metric="MAE"
+    )
+    sentences = [_data(checks)] if checks else []
+    sentences += [
+        f"{row.model}: {' '.join(_network(row, rows, checks))}" for row in networks.itertuples()
+    ]
+    return "\n".join(sentences)
+
+
+def _data(checks):
+    failed = [f"{c.question} ({c.found}; the paper has {c.wanted})" for c in checks if not c.passed]
+    if failed:
+        return "The data is not the paper's: " + "; ".join(failed) + "."
+    return "The data is the paper's in everything that can be checked."
+
+
+def _network(row, rows, checks):
+    yield (
+        f"one-step validation MAE {row.value:.3f} MPa after {row.epochs:.0f} of the paper's "
+        f"{paper.EPOCHS} epochs; the paper reports {paper.MAE_VALIDATION} MPa."
+    )
+    yield _distance(row, checks)
+    if row.epochs < paper.EPOCHS:
+        yield "It was trained for less than the paper's network: the comparison is not yet fair."
+    yield from _against_naive(row, rows)
+
+
+def _distance(row, checks):
+    if row.value <= paper.MAE_VALIDATION:
+        return "That reaches the paper's accuracy."
+    if row.value < IN_THE_BALLPARK:
+        return "That is in the right ballpark."
+    if row.value <= LOOK_AT_THE_DATA:
+        return "That is near, but not there."
+    if any(not check.passed for check in checks):
+        return "That is far off: look at the data first, which is not the paper's."
+    if row.epochs < paper.EPOCHS:
+        return "That is far off: train to the end before anything else."
+    return "That is far off: look at the data first, then at the training."
+
+
+def _against_naive(row, rows):
+    """A one-step error means nothing without its step: say what needs no network at all."""
+    same = {"suite": row.suite, "stride": row.stride, "metric": "MAE"}
+    for name in ("persistence", "linear extrapolation"):
+        naive = select(rows, model=name, split="validation", mode="one-step", **same)["value"]
+        if len(naive):
+            better = "better" if row.value < naive.iloc[0] else "worse"
+            yield f"It is {better} than {name} ({naive.iloc[0]:.2f} MPa)."
+    rollout = select(rows, model=row.model, split="validation", mode="rollout", **same)["value"]
+    if len(rollout):
+        yield f"On its own output from the unloaded state (rollout): {rollout.iloc[0]:.3f} MPa."

@@ -1,0 +1,162 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from repro import dataset, models, paper, reference
+from repro.evaluation import campaign, metrics, modes, naive, regions, results
+from repro.evaluation.assessment import assess, label_noise
+from repro.microstructure import Microstructure, periodic_voronoi
+from repro.pipeline import make_pairs
+
+# Grain 1 fills columns 2 to 4 of an 8x8 cell, grain 0 the others.
+STRIPE = np.zeros((8, 8), np.uint8)
+STRIPE[:, 2:5] = 1
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    """A run as the trainer leaves it, of a small network without training."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    out.mkdir()
+    keras.utils.set_random_seed(0)
+    models.paper_unet(filters=2, levels=1, kernel=3).save(out / "best.keras")
+    (out / "config.json").write_text(json.dumps({"network": "paper_unet", "stride": 5, "seed": 3}))
+    pd.DataFrame({"epoch": [1, 2], "mae_validation": [9.0, 8.0]}).to_csv(out / "history.csv")
+    return out
+
+
+def test_regions_of_a_stripe():
+    at_boundary = regions.at_boundary(STRIPE)
+    assert at_boundary.any(0).tolist() == at_boundary.all(0).tolist()
+    assert np.flatnonzero(at_boundary[0]).tolist() == [1, 2, 4, 5]
+    assert set(np.unique(regions.regions(STRIPE))) == {1, 2}  # no triple junction
+    np.testing.assert_array_equal(regions.boundary_distance(STRIPE)[3], [1, 0, 0, 1, 0, 0, 1, 2])
+
+
+def test_triple_junctions_are_where_three_grains_meet():
+    grains = STRIPE.copy()
+    grains[4:, 5:] = 2
+    junction = regions.regions(grains) == regions.REGIONS.index("triple junctions")
+    assert junction[4, 4]
+    assert junction[0, 4]  # across the edge of the periodic cell
+    assert not junction[2, 4]
+
+
+def test_regions_and_distances_are_periodic(rng):
+    grains = periodic_voronoi(rng, 5, 16)
+    shifted = np.roll(grains, (5, 11), (0, 1))
+    for field in (regions.regions, regions.boundary_distance):
+        np.testing.assert_array_equal(field(shifted), np.roll(field(grains), (5, 11), (0, 1)))
+
+
+def test_a_cell_of_one_grain_has_no_boundary():
+    assert np.isinf(regions.boundary_distance(np.zeros((4, 4), int))).all()
+
+
+def test_measurements_of_a_known_error(rng):
+    true = rng.uniform(100, 200, (2, 3, 8, 8))
+    error = np.broadcast_to(np.array([1.0, 2.0, 6.0])[:, None, None], true.shape) * 1.0
+    error = error + 10 * (regions.regions(STRIPE) == 1)
+    rows = pd.DataFrame(
+        metrics.measure(true + error, true, [1.1, 1.2, 1.3], np.stack([STRIPE] * 2))
+    )
+    value = rows.set_index(["metric", "region", "F11", "distance_px"])["value"].to_dict()
+
+    def get(metric, region="all", F11=None, distance=None):
+        (row,) = [
+            v for (m, r, f, d), v in value.items()
+            if (m, r) == (metric, region) and (f == F11 or (F11 is None and np.isnan(f)))
+            and (d == distance or (distance is None and np.isnan(d)))
+        ]  # fmt: skip
+        return row
+
+    assert get("MAE") == pytest.approx(3 + 5)
+    assert get("MAE", F11=1.2) == pytest.approx(2 + 5)
+    assert get("MAE", "interiors") == pytest.approx(3)
+    assert get("MAE", "grain boundaries") == get("MAE", distance=0) == pytest.approx(13)
+    assert get("MAE", distance=2) == pytest.approx(3)
+    assert get("q99") == pytest.approx(16)
+    assert get("mean stress error", F11=1.3) == pytest.approx(
+        100 * np.mean(11 / true[:, 2].mean((1, 2)))
+    )
+
+
+def test_one_step_and_rollout_of_a_known_predictor(data):
+    pairs = make_pairs(data, [0, 3], stride=5)
+
+    def add_one(x):
+        return x[..., 4:] + 1
+
+    np.testing.assert_array_equal(
+        modes.one_step(add_one, pairs), naive.persistence(pairs) + np.float32(1)
+    )
+    assert modes.rollout(add_one, pairs).shape == modes.truth(pairs).shape
+    np.testing.assert_array_equal(
+        modes.rollout(add_one, pairs)[:, :, 0, 0], [[1, 2, 3, 4], [1, 2, 3, 4]]
+    )
+
+
+def test_extrapolation_is_exact_for_a_linear_history(data):
+    linear = data.sigma_vm[:, :1] + np.arange(21, dtype=np.float32)[:, None, None] * 7
+    pairs = make_pairs(dataclasses.replace(data, sigma_vm=linear), [1, 2], 2)
+    np.testing.assert_array_equal(naive.linear_extrapolation(pairs), modes.truth(pairs)[:, 1:])
+
+
+def test_taylor_is_exact_for_a_homogeneous_cell(rng):
+    properties = np.array([[200.0, 0.3, 120.0, 10.0]])
+    cell = Microstructure(np.zeros((4, 4), int), properties)
+    exact = reference.simulate(cell).sigma_vm[:, 2, 2]
+    np.testing.assert_allclose(reference.taylor(properties)[:, 0], exact, rtol=1e-9)
+
+
+def test_taylor_gives_each_grain_its_own_stress(data):
+    fields = naive.taylor_estimate(data, [2, 4], stride=5)
+    assert fields.shape == (2, 4, 16, 16)
+    grain = data.grain_id[4, 3, 7]
+    alone = reference.taylor(data.properties[4, [grain]])[20, 0]
+    assert fields[1, 3, 3, 7] == pytest.approx(alone, rel=1e-6)
+
+
+def test_assessment_is_tidy_and_says_what_it_is_about(data, run_directory, tmp_path):
+    rows = pd.DataFrame(assess(run_directory, data))
+    assert not rows.duplicated(results.KEYS).any()
+    assert set(rows["model"]) == {
+        "tiny", "persistence", "linear extrapolation", "training mean", "Taylor"
+    }  # fmt: skip
+    own = rows[rows["model"] == "tiny"]
+    assert set(own["mode"]) == {"one-step", "rollout"}
+    assert (own[["stride", "epochs", "seed"]] == [5, 2, 3]).all(axis=None)
+    assert np.isfinite(rows["value"]).all()
+    results.write_rows(tmp_path / "r.csv", rows.to_dict("records"))
+    results.write_rows(tmp_path / "r.csv", rows.to_dict("records"))  # replaces, does not add
+    read = results.read_rows(tmp_path / "r.csv")
+    assert len(read) == len(rows)
+    (whole,) = results.select(
+        read, model="tiny", split="validation", mode="one-step", metric="MAE"
+    )["value"]
+    pairs = make_pairs(data, dataset.split(data).validation, 5)
+    predicted = modes.one_step(modes.network_predictor(models.load(run_directory)), pairs)
+    assert whole == pytest.approx(metrics.mae(predicted, modes.truth(pairs)), rel=1e-4)
+
+
+def test_label_noise_is_far_below_any_network(data):
+    (mae,) = [
+        r["value"] for r in label_noise(data, 5)
+        if r["metric"] == "MAE" and r["region"] == "all"
+        and np.isnan(r["F11"]) and np.isnan(r["distance_px"])
+    ]  # fmt: skip
+    assert 0 < mae < 0.01 * paper.MAE_VALIDATION
+
+
+def test_campaign_keeps_checks_and_histogram(data, run_directory, tmp_path):
+    campaign.evaluate_data(run_directory, data, tmp_path / "results.csv")
+    checks = campaign.read_checks(tmp_path / "data_checks.csv")
+    assert [c.question for c in checks if not c.passed] == ["pixels"]
+    histogram = pd.read_csv(tmp_path / "histogram.csv")
+    shares = histogram.groupby(["quantity", "F11"], dropna=False)["share"].sum()
+    np.testing.assert_allclose(shares, 1, rtol=1e-4)
+    assert campaign.read_checks(tmp_path / "nothing.csv") == []

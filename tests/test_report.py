@@ -1,0 +1,115 @@
+import json
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from repro import models, paper
+from repro.evaluation import campaign, results
+from repro.report import architecture, figures, page, tables
+
+
+@pytest.fixture(scope="module")
+def directory(data, tmp_path_factory):
+    """Results of a small network without training, as make_tables finds them."""
+    directory = tmp_path_factory.mktemp("results")
+    run = directory / "models" / "tiny"
+    run.mkdir(parents=True)
+    keras.utils.set_random_seed(0)
+    models.paper_unet(filters=2, levels=1, kernel=3).save(run / "best.keras")
+    (run / "config.json").write_text(
+        json.dumps({"network": "paper_unet", "stride": 5, "seed": 0, "epochs": 500})
+    )
+    (run / "environment.json").write_text(
+        json.dumps({"commit": "abc", "hardware": "2 x CPU", "backend": "tensorflow"})
+    )
+    history = {"epoch": [1, 2], "mae_training": [9.0, 8.5], "mae_validation": [9.0, 8.0]}
+    pd.DataFrame({**history, "seconds": 3600}).to_csv(run / "history.csv", index=False)
+    campaign.evaluate_data(run, data, directory / "results.csv")
+    return directory
+
+
+@pytest.fixture
+def one_field_figure(monkeypatch):
+    monkeypatch.setattr(page, "FIELD_FIGURES", {1: page.FIELD_FIGURES[1]})
+
+
+@pytest.mark.usefixtures("one_field_figure")
+def test_page_is_written_once_and_again_only_if_a_source_changes(directory):
+    assert page.build(directory, check=True)
+    assert not (directory / "RESULTS.md").exists()
+    written = page.build(directory)
+    assert directory / "RESULTS.md" in written
+    assert page.build(directory, check=True) == []
+
+    text = (directory / "RESULTS.md").read_text()
+    for image in [part.split(")")[0] for part in text.split("](")[1:]]:
+        assert (directory / image).is_file(), image
+    (value,) = results.select(
+        results.read_rows(directory / "results.csv"), model="tiny", split="validation",
+        mode="rollout", metric="MAE",
+    )["value"]  # fmt: skip
+    assert f"| validation | {paper.MAE_VALIDATION} | paper_unet | 1 s | 2 |" in text
+    assert f"{value:.3f}" in text
+    assert "8.000 MPa, in epoch 2" in (directory / "models/tiny/README.md").read_text()
+    assert "| pixels | 16x16 | 64x64 | no |" in (directory / "DATA_CARD.md").read_text()
+
+    table = results.read_rows(directory / "results.csv")
+    changed = table["metric"].eq("MAE") & table["F11"].notna()
+    table.loc[changed, "value"] += 1
+    results.write_rows(directory / "results.csv", table.to_dict("records"))
+    stale = page.build(directory, check=True)
+    assert directory / "figures" / "increments.png" in stale
+    assert directory / "figures" / "figure1.png" not in stale
+
+
+def test_page_says_what_is_missing(directory, tmp_path):
+    (tmp_path / "results.csv").write_bytes((directory / "results.csv").read_bytes())
+    page.build(tmp_path)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "Not there yet: no model is shipped" in text
+    assert "Not there yet: `python -m repro.benchmark speed`" in text
+    with pytest.raises(FileNotFoundError, match=r"results\.csv: no such file"):
+        page.build(tmp_path / "nowhere")
+
+
+def rows(**columns):
+    base = {
+        "model": "a", "suite": "grains5", "split": "all", "mode": "one-step", "stride": 1,
+        "metric": "MAE", "region": "all", "F11": np.nan, "distance_px": np.nan, "n": 50,
+        "network": "paper_unet", "epochs": 500, "seed": 0,
+    }  # fmt: skip
+    return pd.DataFrame({**base, **columns})
+
+
+def test_seeds_are_summarized_and_networks_kept_apart():
+    found = rows(model=["a", "b", "c"], value=[1.0, 3.0, 9.0], network=["x", "x", "y"])
+    table = tables.against_paper(found, tables.TABLE_1).set_index("network")
+    assert table.loc["x", "ours, one-step"] == "2.000 ± 1.414 (2 seeds)"
+    assert table.loc["y", "ours, one-step"] == "9.000"
+    assert table.loc["x", "paper"] == paper.MAE_GRAINS[5]
+
+
+def test_naive_references_are_no_networks():
+    found = rows(model=["persistence"], value=[12.0], network=None, epochs=np.nan)
+    assert tables.against_paper(found, tables.TABLE_1).empty
+
+
+def test_architecture_is_the_networks_own():
+    drawn = architecture.layer_boxes(models.paper_unet(filters=4, levels=2, kernel=3), 64)
+    convolutions = [box for box in drawn if box.kind == "SeparableConv2D"]
+    assert [(b.pixels, b.channels) for b in convolutions[::2]] == [
+        (64, 4), (32, 8), (16, 16), (32, 8), (64, 4),
+    ]  # fmt: skip
+    skips = [b.sources[0] for b in drawn if b.kind == "Concatenate"]
+    assert skips == [convolutions[3].name, convolutions[1].name]
+
+
+def test_fields_are_drawn_with_x1_to_the_right():
+    field = np.zeros((8, 8))
+    field[7, 0] = 1.0  # at the end of x1
+    axes = plt.figure().subplots()
+    drawn = figures._field(axes, field, "viridis", 0, 1).get_array()
+    assert drawn[0, 7] == 1

@@ -1,0 +1,78 @@
+import os
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from repro import models, paper, reference
+from repro.evaluation import modes, speed
+from repro.pipeline import make_pairs
+from repro.report import page, tables
+
+
+@pytest.fixture(scope="module")
+def measured(data, tmp_path_factory):
+    """Measurements on small cells, in this process."""
+    path = tmp_path_factory.mktemp("speed") / "tiny.keras"
+    keras.utils.set_random_seed(0)
+    models.paper_unet(filters=2, levels=1, kernel=3).save(path)
+    cells = [data.microstructure(i) for i in range(3)]
+    rows = speed._measure_here([str(path)], cells, 1, repeats=1)
+    return path, pd.DataFrame(rows)
+
+
+def test_tighter_tolerances_are_more_accurate(measured):
+    solver = measured[1].query("kind == 'solver'")
+    assert len(solver) == len(speed.TOLERANCES)
+    assert (np.diff(solver["mae"]) < 0).all()
+    assert solver["default"].tolist() == [tol == reference.TOLERANCE for tol in speed.TOLERANCES]
+
+
+def test_network_is_measured_on_its_rollout(measured, data):
+    path, table = measured
+    network = table.query("kind == 'network'")
+    pairs = make_pairs(data, range(3), 1)
+    predicted = modes.rollout(modes.network_predictor(models.load(path)), pairs)
+    wanted = np.abs(predicted - modes.truth(pairs)).mean()
+    np.testing.assert_allclose(network["mae"], wanted, rtol=1e-3)
+    assert network["setting"].iloc[0] == "batch 1"
+    assert (table["seconds"] > 0).all()
+
+
+def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():
+    rows = pd.DataFrame(speed._recorded_damask(speed.RECORDED_DAMASK))
+    assert set(rows["origin"]) == {"recorded"}
+    tight = rows.loc[rows["seconds"].idxmax()]
+    assert tight["mae"] < 0.01
+    assert rows["seconds"].between(10, 200).all()
+
+
+def test_speed_table_and_verdict_compare_with_damask_and_the_solver(tmp_path):
+    def row(contender, kind, seconds, default=False):
+        return {
+            "contender": contender, "kind": kind, "setting": "s", "default": default, "cores": 1,
+            "seconds": seconds, "mae": 1e-3, "origin": "measured",
+        }  # fmt: skip
+
+    found = pd.DataFrame(
+        [
+            row("DAMASK", "solver", 30.0),
+            row("reference model", "solver", 0.1, default=True),
+            row("net", "network", 0.2),
+        ]
+    )
+    table = tables.speed(found).set_index("")
+    assert table.loc["net", "over DAMASK"] == 150
+    assert table.loc["net", "over our RM"] == 0.5
+    sources = page.Sources(tmp_path, pd.DataFrame(), found, None, [], {})
+    text = page.speed_verdict(sources)
+    assert f"about {paper.SPEED_UP:.0f} times faster" in text
+    assert "150 times faster than DAMASK, but 2.0 times slower than our reference model" in text
+
+
+def test_one_core_means_one_core():
+    before = os.sched_getaffinity(0)
+    with speed._confined_to([min(before)]):
+        assert os.sched_getaffinity(0) == {min(before)}
+    assert os.sched_getaffinity(0) == before
