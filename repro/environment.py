@@ -9,6 +9,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+import jax
+
 import repro
 
 
@@ -35,8 +37,10 @@ def code_commit() -> str:
 
 @cache
 def hardware() -> str:
-    """Processor and number of cores, and the GPU that Keras would use if there is one."""
-    return f"{os.cpu_count()} x {_processor()}"
+    """Processor and number of cores, and the accelerator that JAX sees, if there is one."""
+    device = jax.devices()[0]
+    accelerator = "" if device.platform == "cpu" else f", {device.device_kind}"
+    return f"{os.cpu_count()} x {_processor()}{accelerator}"
 
 
 def _processor() -> str:
