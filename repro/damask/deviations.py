@@ -39,8 +39,9 @@ def simulate(
     M : float or ndarray, shape (G,)
         Exact: the paper's law with xi0 and h0 times M/sqrt(3/2).
     dilatation : bool
-        True is solved as elastic: in DAMASK pressure then counts in hardening, which lifts xi out
-        of reach of the deviator (within 0.001 MPa on the example in the tests).
+        True is solved as elastic: in DAMASK pressure then counts in hardening, which lifts xi of a
+        grain that hardens at all out of reach of the deviator. Not exact; the tests hold it
+        against DAMASK.
 
     Raises
     ------
