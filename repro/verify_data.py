@@ -1,21 +1,28 @@
-"""Say whether a data set is the paper's."""
+"""Say whether a data set, or a result of DAMASK, is the paper's."""
 
 from pathlib import Path
 
 import tyro
 
 from repro import cli, dataset, verification
+from repro.damask import dadf5, diagnosis
 
 
 def main(file: tyro.conf.Positional[Path]) -> int:
     """Answer what a reader of the paper would ask of a data set; exit 1 if it is not the paper's.
 
+    Of results of DAMASK also say what in their set-up differs, and what that does to the answer.
+
     Args:
-        file: Data set (HDF5).
+        file: Data set (HDF5), or DADF5 file of DAMASK (*.hdf5), or a folder of DADF5 files.
     """
-    checks = verification.verify(dataset.read(file))
-    print(verification.report(checks))
-    return 0 if all(check.passed for check in checks) else 1
+    if file.is_dir() or dadf5.is_dadf5(file):
+        text, passed = diagnosis.report_files([file])
+    else:
+        checks = verification.verify(dataset.read(file))
+        text, passed = verification.report(checks), all(check.passed for check in checks)
+    print(text)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

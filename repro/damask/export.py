@@ -1,0 +1,156 @@
+"""Write the input files that make DAMASK solve the paper's problem: grid, material and load."""
+
+import base64
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from repro import paper
+from repro.damask.setup import PAPER_M
+from repro.files import atomic_path
+from repro.microstructure import Microstructure
+
+GRID, MATERIAL, LOAD, NUMERICS = "grid.vti", "material.yaml", "load.yaml", "numerics.yaml"
+NO_SATURATION = 1e20  # Pa; (1 - xi/xi_inf)^a is 1 to machine precision
+
+
+def write_inputs(
+    directory,
+    microstructure: Microstructure,
+    F11: Sequence[float],
+    time: Sequence[float],
+    tolerance: float | None = None,
+) -> None:
+    """Write the input files of one simulation into `directory`.
+
+    Parameters
+    ----------
+    directory : path-like
+        Created if need be; files of the same name are replaced.
+    microstructure : Microstructure
+    F11 : array_like, shape (T+1,)
+        Mean stretch, in equal increments from 1.
+    time : array_like, shape (T+1,)
+        s, in equal increments from 0.
+    tolerance : float, optional
+        eps_rel_div(P); by default DAMASK's own, 5e-4. The reference solutions of this project were
+        computed with 5e-6.
+
+    Raises
+    ------
+    ValueError
+        If the load is not linear in time.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    texts = {
+        GRID: vti(microstructure.grain_id),
+        MATERIAL: yaml.safe_dump(material(microstructure.properties)),
+        LOAD: yaml.safe_dump(load(F11, time)),
+    }
+    if tolerance is not None:
+        texts[NUMERICS] = yaml.safe_dump(numerics(tolerance))
+    (directory / NUMERICS).unlink(missing_ok=True)
+    for name, text in texts.items():
+        with atomic_path(directory / name) as temporary:
+            temporary.write_text(text)
+
+
+def material(properties: np.ndarray) -> dict:
+    """Content of material.yaml for properties (G, 4): grain i is material i and phase g<i>."""
+    return {
+        "homogenization": {
+            "SX": {"N_constituents": 1, "mechanical": {"type": "pass", "output": ["F", "P"]}}
+        },
+        "material": [
+            {
+                "homogenization": "SX",
+                "constituents": [{"phase": f"g{i}", "v": 1.0, "O": [1.0, 0.0, 0.0, 0.0]}],
+            }
+            for i in range(len(properties))
+        ],
+        "phase": {f"g{i}": _phase(*map(float, row)) for i, row in enumerate(properties)},
+    }
+
+
+def _phase(E, nu, xi0, h0) -> dict:
+    mu = 1e9 * E / (2 * (1 + nu))
+    lam = 2 * mu * nu / (1 - 2 * nu)
+    return {
+        "lattice": "cI",
+        "mechanical": {
+            "output": ["F", "P"],
+            "elastic": {"type": "Hooke", "C_11": lam + 2 * mu, "C_12": lam, "C_44": mu},
+            "plastic": {
+                "type": "isotropic",
+                "output": ["xi"],
+                "M": float(PAPER_M),
+                "dilatation": False,
+                "dot_gamma_0": paper.GAMMA_DOT_0,
+                "n": float(paper.STRESS_EXPONENT),
+                "xi_0": 1e6 * xi0,
+                "h_0": 1e9 * h0,
+                "h": 1.0,
+                "a": 1.0,
+                "xi_inf": NO_SATURATION,
+            },
+        },
+    }
+
+
+def load(F11, time) -> dict:
+    """Content of load.yaml: mean deformation gradient diag(F11(t), 1, 1), linear in time."""
+    steps = len(time) - 1
+    ramp = np.linspace(0, 1, steps + 1)
+    if not (np.allclose(np.subtract(F11, 1), (F11[-1] - 1) * ramp, rtol=0, atol=1e-9)
+            and np.allclose(time, time[-1] * ramp)):  # fmt: skip
+        raise ValueError("DAMASK input: F11 must grow from 1 in equal increments of equal times")
+    rate = float((F11[-1] - 1) / time[-1])
+    return {
+        "solver": {"mechanical": "spectral_basic"},
+        "loadstep": [
+            {
+                "boundary_conditions": {
+                    "mechanical": {"dot_F": [[rate, 0, 0], [0, 0, 0], [0, 0, 0]]}
+                },
+                "discretization": {"t": float(time[-1]), "N": steps},
+                "f_out": 1,
+            }
+        ],
+    }
+
+
+def numerics(tolerance: float) -> dict:
+    """Content of numerics.yaml: relative tolerance of div P, and iterations enough to reach it."""
+    return {"solver": {"grid": {"mechanical": {"eps_rel_div(P)": tolerance, "N_iter_max": 500}}}}
+
+
+def vti(grain_id: np.ndarray) -> str:
+    """VTK image data with the material of each cell of an N x N x 1 grid over a unit square.
+
+    DAMASK asks for one line of base64 with the cells x1 fastest; here as one zlib block.
+    """
+    N = len(grain_id)
+    cells = grain_id.ravel(order="F").astype("<i8").tobytes()
+    block = zlib.compress(cells)
+    header = struct.pack("<4I", 1, len(cells), 0, len(block))
+    data = (base64.b64encode(header) + base64.b64encode(block)).decode()
+    return f"""\
+<?xml version="1.0"?>
+<VTKFile type="ImageData" version="0.1" byte_order="LittleEndian" header_type="UInt32" \
+compressor="vtkZLibDataCompressor">
+  <ImageData WholeExtent="0 {N} 0 {N} 0 1" Origin="0 0 0" Spacing="{1 / N!r} {1 / N!r} {1 / N!r}">
+  <Piece Extent="0 {N} 0 {N} 0 1">
+    <CellData>
+      <DataArray type="Int64" Name="material" format="binary">
+        {data}
+      </DataArray>
+    </CellData>
+  </Piece>
+  </ImageData>
+</VTKFile>
+"""

@@ -1,0 +1,37 @@
+"""Bring the data of an earlier replication into a data set."""
+
+from pathlib import Path
+
+import tyro
+
+from repro import cli, dataset, exchange, legacy
+
+
+def main(
+    folder: tyro.conf.Positional[Path],
+    out: Path,
+    F11: float | None = None,
+    time: float | None = None,
+    skip: bool = False,
+) -> None:
+    """Read simulations (labels, props and DADF5 by seed), or ready pairs if F11 and time are given.
+
+    Args:
+        folder: Of labels_seedK.npy, props_seedK.npy and seedK.hdf5, in it or in folders below; or
+            of {train,val,test}/{inputs,outputs}/sample_*.npy with metadata/normalization.json.
+        out: Data set to write (HDF5); an existing file is never overwritten.
+        F11: Of ready pairs, which do not say: mean stretch at the end.
+        time: Of ready pairs, which do not say: seconds to the end.
+        skip: Leave out what cannot be used, instead of stopping.
+    """
+    data, problems = legacy.import_folder(folder, F11, time, skip)
+    for line in exchange.listed(problems):
+        print(f"left out {line}")
+    dataset.write(out, data)
+    print(f"{out} written: {len(data)} microstructures")
+    for line in legacy.remarks(data):
+        print(line)
+
+
+if __name__ == "__main__":
+    cli.run(main)
