@@ -1,12 +1,12 @@
 import dataclasses
 import json
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from repro import dataset, models, paper, reference
+from repro.backend import keras
 from repro.evaluation import campaign, metrics, modes, naive, regions, results
 from repro.evaluation.assessment import assess, label_noise
 from repro.microstructure import Microstructure, periodic_voronoi

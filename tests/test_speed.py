@@ -1,11 +1,11 @@
 import os
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from repro import models, paper, reference
+from repro.backend import keras
 from repro.evaluation import modes, speed
 from repro.pipeline import make_pairs
 from repro.report import page, tables

@@ -5,9 +5,6 @@ Only the notebooks import this module; it needs IPython.
 
 import io
 import json
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
 import pandas as pd
 from IPython.display import Image, Markdown, display

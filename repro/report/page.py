@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-import keras
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
 from repro import generation, models, paper
+from repro.backend import keras
 from repro.evaluation.campaign import read_checks
-from repro.evaluation.results import read_rows, select
+from repro.evaluation.results import read_rows
 from repro.files import atomic_path
 from repro.report import architecture, cards, figures, gallery, reality, tables
 from repro.report.fidelity import fidelity
@@ -258,7 +258,7 @@ def _page(sources: Sources) -> str:
         _image(sources, "pareto", "Error and time of a whole trajectory"),
         "## Fidelity\n\n" + table("fidelity", evaluate),
         "## The paper's figures\n\n" + _paper_figures(sources),
-        "## Provenance\n\n" + tables.provenance(select(sources.results, metric="MAE")),
+        "## Provenance\n\n" + tables.provenance(sources.results),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 

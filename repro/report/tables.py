@@ -163,9 +163,9 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def provenance(rows: pd.DataFrame) -> str:
-    """Where numbers come from: each command with its commit and hardware, once."""
-    sources = rows[["command", "commit", "hardware"]].drop_duplicates()
+    """Where numbers come from: each command with its commit, hardware and time, once."""
+    sources = select(rows, metric="MAE").groupby(["command", "commit", "hardware"], sort=False)
     return "\n".join(
-        f"- `{source.command}` (commit {source.commit}, {source.hardware})"
-        for source in sources.itertuples()
+        f"- `{command}` (commit {commit}, {hardware}, {wall:.0f} s of prediction)"
+        for (command, commit, hardware), wall in sources["wall_s"].sum().items()
     )
