@@ -41,7 +41,7 @@ def test_network_is_measured_on_its_rollout(measured, data):
 
 
 def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():
-    rows = pd.DataFrame(speed._recorded_damask(speed.RECORDED_DAMASK))
+    rows = pd.DataFrame(speed._recorded_damask())
     assert set(rows["origin"]) == {"recorded"}
     tight = rows.loc[rows["seconds"].idxmax()]
     assert tight["mae"] < 0.01

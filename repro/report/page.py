@@ -248,8 +248,8 @@ def _page(sources: Sources) -> str:
         "## Beyond the paper\n\n" + table("beyond", evaluate),
         "## What an error has to be compared with\n\nValidation part. Linear extrapolation needs "
         "two true states and says nothing about the first step. *reference model*: the error of "
-        "the labels, against a ten times tighter tolerance.\n\n"
-        + table("naive_references", evaluate),
+        "the labels, against a ten times tighter tolerance; *DAMASK*: its recorded solutions "
+        "against our reference model.\n\n" + table("naive_references", evaluate),
         _image(sources, "increments", "MAE over the load"),
         "## Where the error is\n\nMAE / MPa, validation part.\n\n" + table("regions", evaluate),
         _image(sources, "boundary_distance", "MAE over distance to the nearest grain boundary"),
