@@ -17,7 +17,7 @@ def main(
     stride: int | None = None,
     count: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
     directory: Path = Path("data"),
-    results: Path = Path("results/results.csv"),
+    results: Path | None = None,
 ) -> None:
     """Add the errors of a network and of the naive references to a table of results.
 
@@ -30,14 +30,16 @@ def main(
         stride: Increments a step. Default: as the network was trained, if its run says so, else 1.
         count: Microstructures of a suite that is generated. Default: those of the suite.
         directory: Where the suites are, SUITE.h5.
-        results: Table (CSV) that the rows are added to.
+        results: Table (CSV) that the rows are added to. Default: results/results.csv, for data of
+            your own results/DATA/results.csv.
     """
+    table = results or Path("results", data.stem if data else "", "results.csv")
     if data:
-        rows = campaign.evaluate_data(model, dataset.read(data), results, stride)
+        rows = campaign.evaluate_data(model, dataset.read(data), table, stride)
     else:
         suites = generation.SUITES if suite == "all" else [suite]
-        rows = campaign.evaluate_suites(model, suites, directory, results, stride, count)
-    checks = campaign.read_checks(results.with_name("data_checks.csv"))
+        rows = campaign.evaluate_suites(model, suites, directory, table, stride, count)
+    checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))
     print(reality.verdict(checks, rows))
 

@@ -1,14 +1,14 @@
 import dataclasses
 import json
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from repro import dataset, models, paper, reference
+from repro import dataset, evaluate, models, paper, reference
+from repro.backend import keras
 from repro.evaluation import campaign, metrics, modes, naive, regions, results
-from repro.evaluation.assessment import assess, label_noise
+from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.microstructure import Microstructure, periodic_voronoi
 from repro.pipeline import make_pairs
 
@@ -160,3 +160,19 @@ def test_campaign_keeps_checks_and_histogram(data, run_directory, tmp_path):
     shares = histogram.groupby(["quantity", "F11"], dropna=False)["share"].sum()
     np.testing.assert_allclose(shares, 1, rtol=1e-4)
     assert campaign.read_checks(tmp_path / "nothing.csv") == []
+
+
+def test_damask_and_the_reference_model_agree_better_than_any_network_will():
+    table = pd.DataFrame(damask_difference(5))
+    whole = results.select(table, metric="MAE")["value"]
+    assert len(whole)
+    assert (whole < 0.1 * paper.MAE_VALIDATION).all()
+
+
+def test_own_data_gets_the_verdict(data_file, run_directory, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    evaluate.main(str(run_directory), data=data_file)
+    printed = capsys.readouterr().out
+    assert "| tiny | paper | validation | rollout | 5 |" in printed
+    assert "The data is not the paper's: pixels (16x16; the paper has 64x64)." in printed
+    assert (tmp_path / "results" / data_file.stem / "results.csv").is_file()

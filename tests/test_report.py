@@ -1,12 +1,12 @@
 import json
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from repro import models, paper
+from repro.backend import keras
 from repro.evaluation import campaign, results
 from repro.report import architecture, figures, page, tables
 

@@ -1,11 +1,11 @@
 import os
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from repro import models, paper, reference
+from repro.backend import keras
 from repro.evaluation import modes, speed
 from repro.pipeline import make_pairs
 from repro.report import page, tables
@@ -41,7 +41,7 @@ def test_network_is_measured_on_its_rollout(measured, data):
 
 
 def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():
-    rows = pd.DataFrame(speed._recorded_damask(speed.RECORDED_DAMASK))
+    rows = pd.DataFrame(speed._recorded_damask())
     assert set(rows["origin"]) == {"recorded"}
     tight = rows.loc[rows["seconds"].idxmax()]
     assert tight["mae"] < 0.01

@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 
 from repro import dataset, environment, models, reference
 from repro.dataset import DataSet
-from repro.evaluation import modes, naive
+from repro.evaluation import modes, naive, recorded
 from repro.evaluation.metrics import measure
 from repro.generation import SUITES
 from repro.pipeline import make_pairs
@@ -111,6 +112,35 @@ def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> l
     )
 
 
+def damask_difference(stride: int) -> list[dict]:
+    """Result rows of the recorded DAMASK trajectories against the reference model.
+
+    One set of rows a tolerance of DAMASK; suite "recorded".
+    """
+    kept = sorted(
+        filter(None, map(recorded.read, recorded.index()["case"])), key=lambda run: run.tolerance
+    )
+    rows = []
+    for tolerance, group in groupby(kept, key=lambda run: run.tolerance):
+        runs = list(group)
+        true = [
+            reference.simulate(run.microstructure, run.F11[-1], len(run.F11) - 1, run.rate)
+            for run in runs
+        ]
+        measured = measure(
+            np.stack([run.sigma_vm[stride::stride] for run in runs]),
+            np.stack([run.sigma_vm[stride::stride] for run in true]),
+            runs[0].F11[stride::stride],
+            np.stack([run.microstructure.grain_id for run in runs]),
+        )
+        about = {
+            "model": f"DAMASK, eps {tolerance:g}", "suite": "recorded", "split": "all",
+            "mode": "rollout", "stride": stride, "n": len(runs), **_provenance(),
+        }  # fmt: skip
+        rows += [{**about, **m._asdict()} for m in measured]
+    return rows
+
+
 def _naive(data, indices, pairs, curve) -> dict:
     """The naive references and how each is asked; the mean only where training data reaches."""
     asked = {
@@ -138,9 +168,16 @@ def _measured(fields, true, data, indices, stride, about) -> list[dict]:
     steps = predicted.shape[1]  # linear extrapolation lacks the first step
     F11 = data.F11[stride::stride][-steps:]
     measured = measure(predicted, true[:, -steps:], F11, data.grain_id[indices])
-    provenance = {
-        "suite": data.attributes.get("suite", "unknown"), "stride": stride, "n": len(indices),
-        "command": environment.command_line(), "commit": environment.code_commit(),
-        "hardware": environment.hardware(), "wall_s": round(seconds, 3),
+    about = {
+        **about, "suite": data.attributes.get("suite", "unknown"), "stride": stride,
+        "n": len(indices), "wall_s": round(seconds, 3), **_provenance(),
     }  # fmt: skip
-    return [{**about, **provenance, **m._asdict()} for m in measured]
+    return [{**about, **m._asdict()} for m in measured]
+
+
+def _provenance() -> dict:
+    return {
+        "command": environment.command_line(),
+        "commit": environment.code_commit(),
+        "hardware": environment.hardware(),
+    }

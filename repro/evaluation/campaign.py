@@ -8,7 +8,7 @@ import pandas as pd
 from repro import dataset, environment, generation, paper, verification
 from repro.dataset import DataSet
 from repro.evaluation import results
-from repro.evaluation.assessment import assess, label_noise
+from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.files import atomic_path
 
 HISTOGRAM_BINS = 60
@@ -49,7 +49,9 @@ def evaluate_suites(
     for suite in suites:
         data = training if suite == "paper" else load_suite(suite, directory, count)
         rows.append(evaluate_data(model, data, table, stride, training))
-    return pd.concat(rows, ignore_index=True)
+    damask = damask_difference(int(rows[0]["stride"].iloc[0]))
+    results.write_rows(table, damask)
+    return pd.concat([*rows, pd.DataFrame(damask)], ignore_index=True)
 
 
 def evaluate_data(model, data: DataSet, table, stride=None, training=None) -> pd.DataFrame:

@@ -16,12 +16,11 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from repro import dataset, environment, generation, models, paper, reference
-from repro.evaluation import metrics
+from repro.evaluation import metrics, recorded
 from repro.evaluation.assessment import run_of
 from repro.files import atomic_path
 from repro.microstructure import Microstructure
@@ -30,7 +29,6 @@ TOLERANCES = (1e-5, 1e-6, 1e-7, 1e-8)  # of the reference model
 TRUTH_TOLERANCE = 1e-9
 BATCHES = (4, 16, 64)  # of the networks, beside 1
 DAMASK_TOLERANCE = 5e-4  # its default eps_rel_div
-RECORDED_DAMASK = Path(__file__).parents[2] / "tests" / "data" / "damask"
 RECORDED_HARDWARE = "one core of a 2-core machine"
 COLUMNS = [
     "contender", "kind", "setting", "default", "cores", "seconds", "mae", "n", "origin", "load",
@@ -184,12 +182,12 @@ def _fastest(action: Callable, repeats: int):
 # --- DAMASK --------------------------------------------------------------------------------
 
 
-def damask_rows(cells: list[Microstructure], recorded: Path = RECORDED_DAMASK) -> list[dict]:
+def damask_rows(cells: list[Microstructure]) -> list[dict]:
     """DAMASK on one core: measured where it is on the PATH, else as recorded with its results."""
     about = {"contender": "DAMASK", "kind": "solver", "default": False, "cores": 1}
     if shutil.which("DAMASK_grid"):
         return [{**about, **_measured_damask(cells)}]
-    return [{**about, **row} for row in _recorded_damask(recorded)]
+    return [{**about, **row} for row in _recorded_damask()]
 
 
 def _measured_damask(cells) -> dict:
@@ -214,28 +212,11 @@ def _measured_damask(cells) -> dict:
     }  # fmt: skip
 
 
-def read_recorded(case: str, directory: Path = RECORDED_DAMASK):
-    """A trajectory that DAMASK computed: microstructure, sigma_vM (T+1, N, N) in MPa, F11 (T+1,).
-
-    None if it is not kept.
-    """
-    path = directory / f"{case}.h5"
-    if not path.is_file():
-        return None
-    with h5py.File(path) as file:
-        cell = Microstructure(file["grain_id"][()], file["properties"][()])
-        return cell, file["sigma_vm"][()], file["F11"][()]
-
-
-def _recorded_damask(directory) -> Iterator[dict]:
+def _recorded_damask() -> Iterator[dict]:
     """The recorded runs of the paper's trajectory, one row a tolerance."""
-    if not (directory / "index.csv").is_file():
-        return
-    index = pd.read_csv(directory / "index.csv")
-    index = index[(index["increments"] == paper.INCREMENTS) & (index["grains"] == paper.GRAINS)]
-    for tolerance, group in index.groupby("eps_rel_div_P"):
-        kept = [read_recorded(case, directory) for case in group["case"]]
-        errors = [_error(*trajectory) for trajectory in kept if trajectory]
+    for tolerance, group in recorded.index().groupby("eps_rel_div_P"):
+        kept = filter(None, map(recorded.read, group["case"]))
+        errors = [_error(run.microstructure, run.sigma_vm, run.F11) for run in kept]
         yield {
             "setting": f"eps {tolerance:g}", "n": len(group), "origin": "recorded",
             "load": np.nan, "command": "DAMASK_grid", "hardware": RECORDED_HARDWARE,

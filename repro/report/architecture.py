@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import keras
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from repro import paper
+from repro.backend import keras
 from repro.report.figures import TWO_COLUMNS
 
 # What is drawn: kind of the layer -> colour and how it is called in the legend.
@@ -19,7 +19,7 @@ _DRAWN = {
     "UpSampling2D": ("#7570b3", "bilinear upsampling"),
     "Conv2DTranspose": ("#7570b3", "transposed convolution"),
     "Concatenate": ("#bbbbbb", "concatenation"),
-    "Add": ("#bbbbbb", "addition"),
+    "Add": ("#e8c547", "addition"),
 }
 _GAP = 2.0  # between layers, in the unit of their width
 
@@ -31,14 +31,16 @@ def architecture_figure(model: keras.Model, size: int = paper.GRID) -> Figure:
     """
     layers = layer_boxes(model, size)
     position = {box.name: i * _GAP for i, box in enumerate(layers)}
-    with mpl.rc_context({"font.size": 7}):
+    with mpl.rc_context({"font.size": 7, "figure.dpi": 200}):
         figure = Figure(figsize=(TWO_COLUMNS, 2.6), layout="constrained")
         axes = figure.subplots()
+        labelled = None  # a number for each run of equal convolutions
         for name, kind, pixels, channels, sources in layers:
             colour = _DRAWN[kind][0]
             x, height = position[name], pixels / size
             axes.add_patch(Rectangle((x, -height / 2), 1.2, height, color=colour, lw=0))
-            if "Conv" in kind:
+            if "Conv" in kind and (pixels, channels) != labelled:
+                labelled = (pixels, channels)
                 axes.text(x + 0.6, height / 2 + 0.02, channels, ha="center", va="bottom")
             for source in sources:
                 if position[name] - position[source] > _GAP:
@@ -50,8 +52,7 @@ def architecture_figure(model: keras.Model, size: int = paper.GRID) -> Figure:
         axes.axis("off")
         axes.set_title(f"{model.name}: {model.count_params():,} parameters", fontsize=8)
         _legend(axes, model, {box.kind for box in layers})
-    figure.set_dpi(200)
-    return figure
+        return figure
 
 
 class Box(NamedTuple):
@@ -82,7 +83,10 @@ def layer_boxes(model: keras.Model, size: int) -> list[Box]:
             drawn.append(Box(layer.name, kind, pixels, count, [s for s in sources if s]))
             origin[id(layer.output)] = layer.name
         else:
-            origin[id(layer.output)] = next((s for s in sources if s), None)
+            origin[id(layer.output)] = source = next((s for s in sources if s), None)
+            if kind == "Cropping2D":  # takes off what an upsampling was padded with
+                i = next(i for i, box in enumerate(drawn) if box.name == source)
+                drawn[i] = drawn[i]._replace(pixels=layer.output.shape[1])
     return drawn
 
 

@@ -27,8 +27,6 @@ def execute(path) -> nbformat.NotebookNode:
         kernel_name="python3",
         timeout=600,
         record_timing=False,
-        # What TensorFlow logs below Python belongs to the terminal, not into the notebook.
-        extra_arguments=["--IPKernelApp.capture_fd_output=False"],
         resources={"metadata": {"path": ROOT}},
     )
     return client.execute()

@@ -14,7 +14,7 @@ FIELD_MAP, ERROR_MAP, PROPERTY_MAP = "viridis", "magma", "cividis"  # all percep
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.1  # inches, as in the journal
 _STYLE = {
     "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "image.origin": "lower",
-    "axes.grid": False, "lines.linewidth": 1.2, "lines.markersize": 3,
+    "figure.dpi": 200, "axes.grid": False, "lines.linewidth": 1.2, "lines.markersize": 3,
 }  # fmt: skip
 _STRETCH = r"mean stretch $\bar F_{11}$"
 _MODE_STYLE = {"one-step": "-", "rollout": "--"}
@@ -25,9 +25,7 @@ def _styled(draw):
 
     def styled(*arguments, **options):
         with mpl.rc_context(_STYLE):
-            figure = draw(*arguments, **options)
-        figure.set_dpi(200)
-        return figure
+            return draw(*arguments, **options)
 
     styled.__doc__ = draw.__doc__
     return styled

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from repro import dataset, generation, paper
+from repro.backend import keras
 from repro.dataset import DataSet
 from repro.evaluation import modes
 from repro.pipeline import make_pairs

@@ -5,15 +5,12 @@ Only the notebooks import this module; it needs IPython.
 
 import io
 import json
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from repro import generation, models, reference, verification
-from repro.evaluation import speed
+from repro.evaluation import recorded, speed
 from repro.report import architecture, figures, gallery, page, reality, tables
 
 RESULTS = models.SHIPPED.parent
@@ -81,12 +78,12 @@ def checks(count: int = 5):
 
 def parity(case: str = "g10_101"):
     """A recorded DAMASK solution beside ours, solved now, at the end of the load."""
-    recorded = speed.read_recorded(case)
-    if recorded is None:
+    run = recorded.read(case)
+    if run is None:
         return missing(f"the DAMASK solution {case}", "git checkout -- tests/data")
-    cell, sigma_vm, F11 = recorded
-    ours = reference.simulate(cell, F11[-1], len(F11) - 1).sigma_vm
-    return image(figures.parity_figure(ours[-1], sigma_vm[-1], "reference model", "DAMASK"))
+    load = (run.F11[-1], len(run.F11) - 1, run.rate)
+    ours = reference.simulate(run.microstructure, *load).sigma_vm
+    return image(figures.parity_figure(ours[-1], run.sigma_vm[-1], "reference model", "DAMASK"))
 
 
 # --- Networks ------------------------------------------------------------------------------

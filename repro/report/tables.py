@@ -130,8 +130,13 @@ def over_seeds(values: pd.Series) -> str | None:
 
 
 def naive_references(results: pd.DataFrame) -> pd.DataFrame:
-    """What every error has to be compared with: one row a model, mode and time step, validation."""
-    table = errors(select(results, split="validation", suite="paper", F11=None, distance_px=None))
+    """What every error has to be compared with: one row a model, mode and time step, validation.
+
+    With the difference between DAMASK and our reference model, on the recorded trajectories.
+    """
+    whole = select(results)
+    validation = (whole["suite"] == "paper") & (whole["split"] == "validation")
+    table = errors(whole[validation | (whole["suite"] == "recorded")])
     table = table.drop(columns=["suite", "split", "paper MAE / MPa"])
     table.insert(2, "Δt", table.pop("stride").map(time_step))
     return table.sort_values(["mode", "Δt", "MAE / MPa"], kind="stable")
@@ -163,9 +168,9 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def provenance(rows: pd.DataFrame) -> str:
-    """Where numbers come from: each command with its commit and hardware, once."""
-    sources = rows[["command", "commit", "hardware"]].drop_duplicates()
+    """Where numbers come from: each command with its commit, hardware and time, once."""
+    sources = select(rows, metric="MAE").groupby(["command", "commit", "hardware"], sort=False)
     return "\n".join(
-        f"- `{source.command}` (commit {source.commit}, {source.hardware})"
-        for source in sources.itertuples()
+        f"- `{command}` (commit {commit}, {hardware}, {wall:.0f} s of prediction)"
+        for (command, commit, hardware), wall in sources["wall_s"].sum().items()
     )
