@@ -12,8 +12,9 @@ import pandas as pd
 
 from repro import dataset, environment, models, reference
 from repro.dataset import DataSet
-from repro.evaluation import modes, naive, recorded
+from repro.evaluation import modes, naive
 from repro.evaluation.metrics import measure
+from repro.evaluation.recorded import recorded_runs
 from repro.generation import SUITES
 from repro.pipeline import make_pairs
 
@@ -117,11 +118,8 @@ def damask_difference(stride: int) -> list[dict]:
 
     One set of rows a tolerance of DAMASK; suite "recorded".
     """
-    kept = sorted(
-        filter(None, map(recorded.read, recorded.index()["case"])), key=lambda run: run.tolerance
-    )
     rows = []
-    for tolerance, group in groupby(kept, key=lambda run: run.tolerance):
+    for tolerance, group in groupby(recorded_runs(), key=lambda run: run.tolerance):
         runs = list(group)
         true = [
             reference.simulate(run.microstructure, run.F11[-1], len(run.F11) - 1, run.rate)

@@ -6,8 +6,9 @@ Each returns fields like those of `repro.evaluation.modes`, (M, steps, N, N) in 
 import numpy as np
 
 from repro.dataset import DataSet
+from repro.microstructure import Microstructure
 from repro.pipeline import Pairs
-from repro.reference import taylor
+from repro.reference import simulate_batch
 
 
 def persistence(pairs: Pairs) -> np.ndarray:
@@ -40,11 +41,14 @@ def training_mean(pairs: Pairs, curve: np.ndarray) -> np.ndarray:
 
 
 def taylor_estimate(data: DataSet, indices, stride: int) -> np.ndarray:
-    """Every grain on its own under the mean strain, by `repro.reference.taylor`."""
+    """Every grain on its own under the mean strain: a cell of one pixel, which cannot fluctuate."""
     properties = data.properties[indices]
     valid = ~np.isnan(properties).any(-1)
-    rate = (data.F11[-1] - 1) / (data.time[-1] - data.time[0])
-    curves = taylor(properties[valid], data.F11[-1], len(data.F11) - 1, rate)[stride::stride]
-    table = np.full((len(curves), *valid.shape), np.nan, np.float32)
-    table[:, valid] = curves
-    return np.stack([table[:, i][:, data.grain_id[cell]] for i, cell in enumerate(indices)])
+    pixels = [Microstructure(np.zeros((1, 1), int), grain[None]) for grain in properties[valid]]
+    rate = (data.F11[-1] - 1) / data.time[-1]
+    runs = simulate_batch(pixels, data.F11[-1], len(data.F11) - 1, rate)
+    curves = np.full((*valid.shape, len(data.F11[stride::stride])), np.nan, np.float32)
+    curves[valid] = [run.sigma_vm[stride::stride, 0, 0] for run in runs]
+    return np.stack(
+        [np.moveaxis(curves[i][data.grain_id[cell]], -1, 0) for i, cell in enumerate(indices)]
+    )

@@ -1,16 +1,15 @@
-"""Trajectories that DAMASK computed, as recorded with the tests."""
+"""Trajectories of the paper's kind that DAMASK computed, as recorded with the tests."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from repro import paper
 from repro.microstructure import Microstructure
 
-DIRECTORY = Path(__file__).parents[2] / "tests" / "data" / "damask"
+DIRECTORY = Path(__file__).parents[2] / "tests" / "data" / "damask_trajectories"
 
 
 class Recorded(NamedTuple):
@@ -21,25 +20,30 @@ class Recorded(NamedTuple):
     sigma_vm: np.ndarray  # (T+1, N, N), MPa
     rate: float  # dF11/dt, 1/s
     tolerance: float  # eps_rel_div of P
+    seconds: float  # of wall time, one thread
 
 
-def index() -> pd.DataFrame:
-    """The recorded runs of the paper's own kind: ten grains, the paper's increments.
+def recorded_runs() -> list[Recorded]:
+    """The recorded runs with as many grains and increments as in training, tightest first."""
+    runs = [read(path) for path in sorted(DIRECTORY.glob("*.h5"))]
+    alike = [
+        run
+        for run in runs
+        if run.microstructure.grain_count == paper.GRAINS
+        and np.isclose(run.F11[-1], paper.F11_TRAINING)
+    ]
+    return sorted(alike, key=lambda run: run.tolerance)
 
-    Columns case, eps_rel_div_P, damask_wall_s_one_thread and others; of some runs nothing more than
-    this line is kept.
-    """
-    table = pd.read_csv(DIRECTORY / "index.csv")
-    return table[(table["increments"] == paper.INCREMENTS) & (table["grains"] == paper.GRAINS)]
 
-
-def read(case: str) -> Recorded | None:
-    """A recorded run; None if its fields are not kept."""
-    path = DIRECTORY / f"{case}.h5"
-    if not path.is_file():
-        return None
+def read(path) -> Recorded:
+    """One recorded run."""
     with h5py.File(path) as file:
-        cell = Microstructure(file["grain_id"][()], file["properties"][()])
-        F11, time = file["F11"][()], file["time_s"][()]
-        rate = (F11[-1] - 1) / time[-1]
-        return Recorded(cell, F11, file["sigma_vm"][()], rate, float(file.attrs["eps_rel_div_P"]))
+        attributes = file.attrs
+        return Recorded(
+            Microstructure(file["grain_id"][()], file["properties"][()]),
+            file["F11"][()],
+            file["sigma_vm"][()],
+            float(attributes["rate_per_s"]),
+            float(attributes["eps_rel_div_P"]),
+            float(attributes["wall_seconds"]),
+        )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from repro import dataset, environment, generation, models, paper, reference
-from repro.evaluation import metrics, recorded
+from repro.evaluation import metrics
 from repro.evaluation.assessment import run_of
+from repro.evaluation.recorded import recorded_runs
 from repro.files import atomic_path
 from repro.microstructure import Microstructure
 
@@ -214,14 +216,13 @@ def _measured_damask(cells) -> dict:
 
 def _recorded_damask() -> Iterator[dict]:
     """The recorded runs of the paper's trajectory, one row a tolerance."""
-    for tolerance, group in recorded.index().groupby("eps_rel_div_P"):
-        kept = filter(None, map(recorded.read, group["case"]))
-        errors = [_error(run.microstructure, run.sigma_vm, run.F11) for run in kept]
+    for tolerance, group in groupby(recorded_runs(), key=lambda run: run.tolerance):
+        runs = list(group)
+        errors = [_error(run.microstructure, run.sigma_vm, run.F11) for run in runs]
         yield {
-            "setting": f"eps {tolerance:g}", "n": len(group), "origin": "recorded",
-            "load": np.nan, "command": "DAMASK_grid", "hardware": RECORDED_HARDWARE,
-            "seconds": group["damask_wall_s_one_thread"].mean(),
-            "mae": float(np.mean(errors)) if errors else np.nan,
+            "setting": f"eps {tolerance:g}", "n": len(runs), "origin": "recorded", "load": np.nan,
+            "command": "DAMASK_grid", "hardware": RECORDED_HARDWARE,
+            "seconds": float(np.mean([run.seconds for run in runs])), "mae": float(np.mean(errors)),
         }  # fmt: skip
 
 

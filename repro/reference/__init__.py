@@ -7,6 +7,5 @@ from repro.reference.simulation import (
     simulate,
     simulate_batch,
 )
-from repro.reference.taylor import taylor
 
-__all__ = ["TOLERANCE", "ConvergenceError", "Trajectory", "simulate", "simulate_batch", "taylor"]
+__all__ = ["TOLERANCE", "ConvergenceError", "Trajectory", "simulate", "simulate_batch"]

@@ -78,9 +78,7 @@ def checks(count: int = 5):
 
 def parity(case: str = "g10_101"):
     """A recorded DAMASK solution beside ours, solved now, at the end of the load."""
-    run = recorded.read(case)
-    if run is None:
-        return missing(f"the DAMASK solution {case}", "git checkout -- tests/data")
+    run = recorded.read(recorded.DIRECTORY / f"{case}.h5")
     load = (run.F11[-1], len(run.F11) - 1, run.rate)
     ours = reference.simulate(run.microstructure, *load).sigma_vm
     return image(figures.parity_figure(ours[-1], run.sigma_vm[-1], "reference model", "DAMASK"))
