@@ -9,6 +9,7 @@ from repro import models, paper
 from repro.backend import keras
 from repro.evaluation import campaign, results
 from repro.report import architecture, figures, page, tables
+from repro.report.fidelity import fidelity
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,17 @@ def test_fields_are_drawn_with_x1_to_the_right():
     axes = plt.figure().subplots()
     drawn = figures._field(axes, field, "viridis", 0, 1).get_array()
     assert drawn[0, 7] == 1
+
+
+def test_open_choices_show_their_measured_effect():
+    measured = pd.DataFrame(
+        {
+            "assumption": ["batch size", "batch size"], "stride": 5, "batch_size": [4, 8],
+            "normalization": "table 3", "one-step MAE / MPa": [5.0, 6.5],
+            "rollout MAE / MPa": [10.0, 9.0], "persistence MAE / MPa": 62.0, "epochs": 30, "n": 20,
+        }
+    )  # fmt: skip
+    table = fidelity(rows(value=[1.0]), {}, measured).set_index("statement")["measured effect"]
+    assert table["batch size"] == "one-step 5…6.5 MPa; rollout 9…10 MPa (reduced scale)"
+    assert table["padding"] == "not measured"
+    assert tables.open_choices(measured)["Δt"].tolist() == ["1 s", "1 s"]

@@ -65,7 +65,7 @@ def test_speed_table_and_verdict_compare_with_damask_and_the_solver(tmp_path):
     table = tables.speed(found).set_index("")
     assert table.loc["net", "over DAMASK"] == 150
     assert table.loc["net", "over our RM"] == 0.5
-    sources = page.Sources(tmp_path, pd.DataFrame(), found, None, [], {})
+    sources = page.Sources(tmp_path, pd.DataFrame(), found, None, None, None, [], {})
     text = page.speed_verdict(sources)
     assert f"about {paper.SPEED_UP:.0f} times faster" in text
     assert "150 times faster than DAMASK, but 2.0 times slower than our reference model" in text

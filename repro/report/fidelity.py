@@ -10,7 +10,9 @@ AS_IS, CHANGED, NOT_STATED = "as is", "changed", "not stated"
 NOT_MEASURED = "not measured"
 
 
-def fidelity(results: pd.DataFrame, found: dict[str, str]) -> pd.DataFrame:
+def fidelity(
+    results: pd.DataFrame, found: dict[str, str], assumptions: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """One row a statement of the paper.
 
     Parameters
@@ -19,9 +21,11 @@ def fidelity(results: pd.DataFrame, found: dict[str, str]) -> pd.DataFrame:
         Result rows, for the measured effects.
     found : dict
         What the checks of the training data found, question -> finding.
+    assumptions : DataFrame, optional
+        Table of `repro.assumptions`.
     """
     columns = ["statement", "place", "status", "ours", "measured effect"]
-    rows = [*_reference_model(results, found), *_network(results), *_open(results)]
+    rows = [*_reference_model(results, found), *_network(results), *_open(results, assumptions)]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -97,10 +101,10 @@ def _network(results):
     )  # fmt: skip
 
 
-def _open(results):
+def _open(results, assumptions):
     strides = sorted({int(stride) for stride in networks(results)["stride"]})
     ours = ", ".join(time_step(stride) for stride in strides)
-    yield "time step Δt", "–", NOT_STATED, ours, _effect_of_stride(results)
+    yield "time step", "–", NOT_STATED, ours, _effect_of(assumptions, "time step")
     yield (
         "mode of the reported MAE",
         "–",
@@ -110,13 +114,16 @@ def _open(results):
     )
     for statement, choice in (
         ("levels and channels", f"{paper.LEVELS} poolings, {_channels()} channels"),
-        ('"normalized to 1"', f"Table 3 to [0, 1]; stress over {paper.STRESS_SCALE:g} MPa"),
+        (
+            "normalization",
+            f'"normalized to 1": Table 3 to [0, 1]; stress over {paper.STRESS_SCALE:g} MPa',
+        ),
         ("batch size", f"{paper.BATCH_SIZE}"),
         ("bias and order of the layers", "no bias, batch normalization, ReLU; twice a level"),
         ("inclusion size", f"radius {paper.CIRCLE_RADIUS}, edge {paper.SQUARE_EDGE} of the cell"),
         ("padding", "zeros"),
     ):
-        yield statement, "–", NOT_STATED, choice, NOT_MEASURED
+        yield statement, "–", NOT_STATED, choice, _effect_of(assumptions, statement)
 
 
 def _channels():
@@ -128,11 +135,19 @@ def _validation(results, **wanted):
     return found[found["network"] == "paper_unet"]
 
 
-def _effect_of_stride(results):
-    groups = _validation(results, mode="one-step").groupby("stride")["value"].mean()
-    if len(groups) < 2:
+def _effect_of(assumptions, statement):
+    """The range of MAE over the variants of a choice, which `repro.assumptions` names alike."""
+    if assumptions is None or statement not in set(assumptions["assumption"]):
         return NOT_MEASURED
-    return "one-step " + ", ".join(f"{time_step(k)}: {v:.3g} MPa" for k, v in groups.items())
+    variants = assumptions[assumptions["assumption"] == statement]
+    return (
+        "; ".join(
+            f"{mode} {variants[f'{mode} MAE / MPa'].min():.3g}…"
+            f"{variants[f'{mode} MAE / MPa'].max():.3g} MPa"
+            for mode in ("one-step", "rollout")
+        )
+        + " (reduced scale)"
+    )
 
 
 def _effect_of_mode(results):

@@ -167,6 +167,24 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
     return one.sort_values("seconds", ascending=False)[list(columns)].rename(columns=columns)
 
 
+def open_choices(assumptions: pd.DataFrame) -> pd.DataFrame:
+    """What the paper leaves open, by `repro.assumptions`: one row a variant."""
+    table = assumptions.rename(
+        columns={"batch_size": "batch size", "stride": "Δt"} | {"assumption": "varied"}
+    )
+    table["Δt"] = table["Δt"].map(time_step)
+    errors = [f"{mode} MAE / MPa" for mode in ("one-step", "rollout", "persistence")]
+    return table[["varied", "Δt", "batch size", "normalization", *errors, "epochs", "n"]]
+
+
+def deviations(measured: pd.DataFrame) -> pd.DataFrame:
+    """What each departure of a DAMASK set-up costs, over the most microstructures measured."""
+    most = measured.sort_values("n", kind="stable").drop_duplicates("setting", keep="last")
+    columns = {"setting": "setting", "needed": "the paper's", "mean_difference_MPa": "mean / MPa"}
+    columns |= {"at_last_increment_MPa": "final / MPa", "n": "n"}
+    return most.sort_index()[list(columns)].rename(columns=columns)
+
+
 def provenance(rows: pd.DataFrame) -> str:
     """Where numbers come from: each command with its commit, hardware and time, once."""
     sources = select(rows, metric="MAE").groupby(["command", "commit", "hardware"], sort=False)
