@@ -27,7 +27,7 @@ _GAP = 2.0  # between layers, in the unit of their width
 def architecture_figure(model: keras.Model, size: int = paper.GRID) -> Figure:
     """Convolutions, poolings, upsamplings and skips of a network, for a cell of `size` pixels.
 
-    A bar is a layer: its height the pixels along an edge, the number above it the channels.
+    A bar is a layer: its height the pixels along an edge; above it channels × pixels.
     """
     layers = layer_boxes(model, size)
     position = {box.name: i * _GAP for i, box in enumerate(layers)}
@@ -41,13 +41,10 @@ def architecture_figure(model: keras.Model, size: int = paper.GRID) -> Figure:
             axes.add_patch(Rectangle((x, -height / 2), 1.2, height, color=colour, lw=0))
             if "Conv" in kind and (pixels, channels) != labelled:
                 labelled = (pixels, channels)
-                axes.text(x + 0.6, height / 2 + 0.02, channels, ha="center", va="bottom")
+                axes.text(x, height / 2 + 0.02, f"{channels} × {pixels}²", va="bottom")
             for source in sources:
                 if position[name] - position[source] > _GAP:
                     _skip(axes, position[source] + 0.6, x + 0.6, -height / 2)
-        for pixels in sorted({box.pixels for box in layers}, reverse=True):
-            first = next(position[box.name] for box in layers if box.pixels == pixels)
-            axes.text(first, -pixels / size / 2 - 0.03, f"{pixels}²", va="top", color="0.4")
         axes.set(xlim=(-1, (len(layers) + 0.2) * _GAP), ylim=(-1.05, 0.72))
         axes.axis("off")
         axes.set_title(f"{model.name}: {model.count_params():,} parameters", fontsize=8)

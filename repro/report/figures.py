@@ -305,8 +305,13 @@ def distance_figure(results: pd.DataFrame) -> Figure:
     """MAE over the distance to the nearest grain boundary, validation data, one panel a mode."""
     rows = select(results, suite="paper", split="validation", metric="MAE", distance_px=True)
     return _panels_by_mode(
-        rows, "distance_px", "distance to the nearest grain boundary / pixel", lambda *_: None
+        rows, "distance_px", "distance to the nearest grain boundary / pixel", _whole_ticks
     )
+
+
+def _whole_ticks(*all_axes):
+    for axes in all_axes:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def _panels_by_mode(rows, abscissa, label, finish):
@@ -322,7 +327,7 @@ def _panels_by_mode(rows, abscissa, label, finish):
             style = {"color": colours[model], "marker": "o"} if own else {
                 "color": next(greys, "0.8"), "ls": "--", "lw": 0.9
             }  # fmt: skip
-            name = f"{model}, Δt = {time_step(stride)}" if own else model
+            name = f"{model}, Δt = {time_step(stride)}"
             axes.plot(part[abscissa], part["value"], label=name, **style)
         axes.set(xlabel=label, yscale="log", title=mode)
         axes.grid(alpha=0.3, which="both")

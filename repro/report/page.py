@@ -265,8 +265,8 @@ def _page(sources: Sources) -> str:
         speed_verdict(sources),
         _image(sources, "pareto", "Error and time of a whole trajectory"),
         "## Fidelity\n\n" + table("fidelity", evaluate),
-        "## What the paper leaves open\n\nEach choice varied alone, at reduced scale: to be compared "
-        "with each other, not with the paper.\n\n"
+        "## What the paper leaves open\n\nEach choice varied alone, at reduced scale: to be "
+        "compared with each other, not with the paper.\n\n"
         + table("open_choices", "python -m repro.study_assumptions"),
         "## Set-ups of DAMASK that are not the paper's\n\nMean and final |ΔσvM| against the "
         "paper's model, of settings met in an earlier replication.\n\n"
