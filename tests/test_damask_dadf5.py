@@ -82,7 +82,7 @@ def test_rows_are_taken_as_the_file_maps_them(copy, result):
 
 
 def test_against_the_package_of_damask(result):
-    damask = pytest.importorskip("damask", reason="requirements-damask.txt is not installed")
+    damask = pytest.importorskip("damask", exc_type=ImportError)
     theirs = damask.Result(results(PAPER)).view(increments=-1, homogenizations=False)
     P, F = (theirs.place(name) for name in "PF")
     sigma = damask.mechanics.equivalent_stress_Mises(damask.mechanics.stress_Cauchy(P, F)) / 1e6
