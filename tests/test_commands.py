@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from repro import experiment, paper, snapshot, train_advanced, train_baseline, train_paper
+from repro.evaluation.results import KEYS
 from repro.training import TrainingConfig
 
 
@@ -54,7 +55,7 @@ def test_quick_run_verifies_trains_evaluates_and_draws(trained):
     for name in ("prediction.png", "learning_curve.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG"), name
     results = pd.read_csv(out / "results.csv")
-    assert set(results["model"]) == {"paper_unet", "persistence"}
+    assert set(results["model"]) == {"paper_unet", "persistence", "training mean", "Taylor"}
     assert set(results["mode"]) == {"one-step", "rollout"}
     assert set(results["split"]) == {"training", "validation"}
     assert results["value"].notna().all()
@@ -70,13 +71,17 @@ def test_evaluate_and_make_tables(trained):
     assert run.returncode == 0, run.stderr
     first = pd.read_csv(table)
     original = pd.read_csv(base / "runs" / "quick" / "paper_unet" / "results.csv")
-    assert first["value"].tolist() == pytest.approx(original["value"].tolist(), rel=1e-6)
+    both = first.merge(original, on=KEYS)
+    assert len(both) == len(original)
+    assert both["value_x"].tolist() == pytest.approx(both["value_y"].tolist(), rel=1e-6)
     # Evaluating again replaces the rows.
     command("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
     assert len(pd.read_csv(table)) == len(first)
-    run = command("make_tables", "--results", table)
+    run = command("make_tables", "--directory", base)
     assert run.returncode == 0, run.stderr
-    assert "| paper_unet | paper | validation | rollout | 20 |" in (base / "RESULTS.md").read_text()
+    wanted = f"| validation | {paper.MAE_VALIDATION} | paper_unet | 4 s |"
+    assert wanted in (base / "RESULTS.md").read_text()
+    assert command("make_tables", "--directory", base, "--check").returncode == 0
 
 
 def test_verify_data_judges_by_exit_status(data_file):
