@@ -1,4 +1,5 @@
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -76,3 +77,19 @@ def test_one_core_means_one_core():
     with speed._confined_to([min(before)]):
         assert os.sched_getaffinity(0) == {min(before)}
     assert os.sched_getaffinity(0) == before
+
+
+def test_damask_on_the_path_is_measured(data, monkeypatch):
+    """DAMASK's part is played by our own solver, 1 MPa off."""
+    cell = data.microstructure(0)
+    sigma_vm = reference.simulate(cell).sigma_vm + 1
+    monkeypatch.setattr(speed.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(speed.damask, "run", lambda directories, workers: {})
+    monkeypatch.setattr(speed.dadf5, "find", lambda paths: paths)
+    monkeypatch.setattr(speed.dadf5, "read", lambda path: SimpleNamespace(sigma_vm=sigma_vm))
+    (row,) = speed.damask_rows([cell])
+    assert (row["origin"], row["cores"], row["n"]) == ("measured", 1, 1)
+    assert row["mae"] == pytest.approx(1, rel=1e-3)
+    monkeypatch.setattr(speed.damask, "run", lambda directories, workers: {"0": "exit status 1"})
+    with pytest.raises(ValueError, match="DAMASK failed: exit status 1"):
+        speed.damask_rows([cell])

@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 
 from repro import dataset, environment, generation, models, paper, reference
+from repro.damask import dadf5, export
+from repro.damask import run as damask
 from repro.evaluation import metrics
 from repro.evaluation.assessment import run_of
 from repro.evaluation.recorded import recorded_runs
@@ -187,14 +189,12 @@ def _fastest(action: Callable, repeats: int):
 def damask_rows(cells: list[Microstructure]) -> list[dict]:
     """DAMASK on one core: measured where it is on the PATH, else as recorded with its results."""
     about = {"contender": "DAMASK", "kind": "solver", "default": False, "cores": 1}
-    if shutil.which("DAMASK_grid"):
+    if shutil.which(damask.EXECUTABLE):
         return [{**about, **_measured_damask(cells)}]
     return [{**about, **row} for row in _recorded_damask()]
 
 
 def _measured_damask(cells) -> dict:
-    from repro.damask import dadf5, export, run
-
     F11 = np.linspace(1, paper.F11_TRAINING, paper.INCREMENTS + 1)
     seconds, errors = [], []
     with tempfile.TemporaryDirectory() as scratch:
@@ -202,11 +202,11 @@ def _measured_damask(cells) -> dict:
             directory = Path(scratch, str(i))
             export.write_inputs(directory, cell, F11, (F11 - 1) / paper.RATE)
             started = time.perf_counter()
-            failures = run.run([directory], workers=1)
+            failures = damask.run([directory], workers=1)
             seconds.append(time.perf_counter() - started)
             if failures:
                 raise ValueError(f"DAMASK failed: {next(iter(failures.values()))}")
-            predicted = dadf5.read(next(directory.glob("*.hdf5"))).sigma_vm
+            predicted = dadf5.read(dadf5.find([directory])[0]).sigma_vm
             errors.append(_error(cell, predicted, F11))
     return {
         "setting": f"eps {DAMASK_TOLERANCE:g}", "seconds": float(np.mean(seconds)),
