@@ -86,8 +86,9 @@ def homogeneous(law: Law, F11, rate: float = paper.RATE) -> np.ndarray:
         return [law.gamma_dot_0 * (stress / resistance) ** law.n]
 
     times = (np.asarray(F11) - 1) / rate
+    first = times[-1] * 1e-6  # at t = 0 nothing moves, so that nothing suggests a step
     path = solve_ivp(
-        gamma_rate, (0, times[-1]), [0.0], "Radau", times, rtol=RTOL, atol=ATOL, first_step=1e-6
+        gamma_rate, (0, times[-1]), [0.0], "Radau", times, rtol=RTOL, atol=ATOL, first_step=first
     )
     return np.array([_uniaxial_state(*at, law)[1] for at in zip(F11, path.y[0], strict=True)])
 

@@ -142,7 +142,9 @@ def _problem(microstructures, F11_max, increments, rate, tol):
     """Property maps (B, 4, N, N), F11 (T+1,), dt and tol, checked."""
     _check_load(F11_max, increments, rate, tol)
     sizes = {m.grain_id.shape for m in microstructures}
-    if len(sizes) != 1:
+    if not sizes:
+        raise ValueError("a batch needs at least one microstructure")
+    if len(sizes) > 1:
         raise ValueError(f"a batch needs microstructures on equal grids, got {sorted(sizes)}")
     _use_compilation_cache()
     maps = np.stack([np.moveaxis(m.property_maps(), -1, 0) for m in microstructures])
