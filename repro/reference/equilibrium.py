@@ -42,11 +42,15 @@ def fourier_grid(N: int) -> Grid:
 
 
 def displacement_gradient(x, grid: Grid):
-    """grad u, shape (2, 2, N, N), of the unknown x."""
+    """In-plane tensor field grad u of the unknown x."""
     N = grid.k.shape[1]
     unscale = np.where(grid.scale > 0, 1 / np.where(grid.scale > 0, grid.scale, 1), 0)
-    u_hat = unpack(x, grid) * (unscale / grid.k_norm)
-    return jnp.fft.irfft2(1j * grid.k[None] * u_hat[:, None], s=(N, N))
+    factor = unscale / grid.k_norm
+    real, imag = x.reshape(2, 2, *factor.shape)
+    u_hat = jax.lax.complex(real * factor, imag * factor)
+    return tuple(
+        tuple(jnp.fft.irfft2(1j * k * component, s=(N, N)) for k in grid.k) for component in u_hat
+    )
 
 
 def strain_correction(P, lam0, mu0, grid: Grid):
@@ -54,7 +58,7 @@ def strain_correction(P, lam0, mu0, grid: Grid):
 
     Parameters
     ----------
-    P : Array, shape (2, 2, N, N)
+    P : in-plane tensor field
         First Piola-Kirchhoff stress, MPa.
     lam0, mu0 : float
         Lame parameters of the isotropic reference medium, MPa.
@@ -65,23 +69,14 @@ def strain_correction(P, lam0, mu0, grid: Grid):
     Array, shape (D,)
         Zero in equilibrium; its norm is the rms of the strain that is still missing.
     """
-    direction = grid.k / grid.k_norm
-    traction = 1j * (jnp.fft.rfft2(P) * direction).sum(1)  # div P / |k|
+    e1, e2 = grid.k / grid.k_norm
+    # div P / |k|
+    t1, t2 = (1j * (jnp.fft.rfft2(row[0]) * e1 + jnp.fft.rfft2(row[1]) * e2) for row in P)
     # Inverse acoustic tensor (I - (lam0 + mu0)/(lam0 + 2 mu0) e e)/(mu0 k^2), e = k/|k|.
-    along = (direction * traction).sum(0)
-    correction = (traction - (lam0 + mu0) / (lam0 + 2 * mu0) * direction * along) / mu0
-    return pack(correction * grid.scale)
-
-
-def pack(x_hat):
-    """Complex (2, N, M) to real (D,)."""
-    return jnp.concatenate([x_hat.real.ravel(), x_hat.imag.ravel()])
-
-
-def unpack(x, grid: Grid):
-    """Real (D,) to complex (2, N, M), the inverse of `pack`."""
-    real, imag = x.reshape(2, *grid.k.shape)
-    return jax.lax.complex(real, imag)
+    along = (lam0 + mu0) / (lam0 + 2 * mu0) * (e1 * t1 + e2 * t2)
+    c1, c2 = ((t - e * along) * grid.scale for t, e in ((t1, e1), (t2, e2)))
+    # XLA stacks without computing anew only what ends in a costly operation: so divide last.
+    return jnp.stack([part / mu0 for part in (c1.real, c2.real, c1.imag, c2.imag)]).ravel()
 
 
 class History(NamedTuple):

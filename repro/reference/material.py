@@ -1,8 +1,17 @@
-"""J2 viscoplastic update of a field of points (Methods of the paper; backward Euler in time).
+"""J2 viscoplastic law of a field of points (Methods of the paper; backward Euler in time).
 
 The cell is in plane strain (F33 = 1) and the grains are isotropic, so a tensor has the in-plane
-components 11, 12, 21, 22 and the component 33; out-of-plane shear never appears. An in-plane
-tensor field is an array of shape (2, 2, N, N), a scalar field (N, N). Stresses are in MPa.
+components 11, 12, 21, 22 and the component 33; out-of-plane shear never appears. A scalar field
+is an array (N, N), an in-plane tensor field ((T11, T12), (T21, T22)). Stresses are in MPa.
+
+A step of length dt takes the plastic state by Fp^-1 <- s Fp^-1 (I - dgamma N), with s such that
+det Fp stays 1, and xi <- xi + h0 dgamma, where at the end of the step
+
+    mu dev Ce = xi (dgamma/(dt gamma_dot_0))^(1/n) N,    |N| = 1.                            (*)
+
+By isotropy N, Ce, Se and the trial Ce (no flow in the step) share their principal axes, so (*) is
+solved for principal values. The unknowns, `Flow`, are improved along with the displacement: each
+`update` is one iteration of both, and the imbalance of (*) is part of the convergence criterion.
 """
 
 from typing import NamedTuple
@@ -12,7 +21,8 @@ import jax.numpy as jnp
 
 from repro import paper
 
-NEWTON_STEPS = 5
+NEWTON_STEPS = 2  # an update
+TINY = 1e-300  # keeps 0/0 at 0
 
 
 class Material(NamedTuple):
@@ -23,15 +33,32 @@ class Material(NamedTuple):
     xi0: jax.Array  # initial flow resistance, MPa
     h0: jax.Array  # hardening modulus, MPa
     gamma_dot_0: float = paper.GAMMA_DOT_0  # reference rate, 1/s
-    n: float = paper.STRESS_EXPONENT
+    n: int = paper.STRESS_EXPONENT
 
 
 class State(NamedTuple):
     """Plastic state of every point."""
 
-    Fp_inv: jax.Array  # inverse plastic deformation gradient in plane, (2, 2, N, N)
+    Fp_inv: tuple  # inverse plastic deformation gradient in plane
     Fp_inv33: jax.Array  # its 33 component, (N, N)
     xi: jax.Array  # flow resistance, MPa, (N, N)
+
+
+class Flow(NamedTuple):
+    """Plastic flow of a step."""
+
+    root: jax.Array  # (dgamma/(dt gamma_dot_0))^(1/n), (N, N)
+    N1: jax.Array  # first and second principal value of N; the third is -(N1 + N2)
+    N2: jax.Array
+
+
+class Response(NamedTuple):
+    """What a step ends with."""
+
+    P: tuple  # first Piola-Kirchhoff stress in plane, MPa
+    P33: jax.Array  # its 33 component, MPa, (N, N)
+    state: State
+    imbalance: jax.Array  # |left - right side of (*)|/(2 mu), squared: a strain squared, (N, N)
 
 
 def material_from_maps(E, nu, xi0, h0, **flow_rule) -> Material:
@@ -46,174 +73,171 @@ def material_from_maps(E, nu, xi0, h0, **flow_rule) -> Material:
     )
 
 
-def initial_state(material: Material) -> State:
-    """Undeformed state: Fp = I, xi = xi0."""
+def initial_state(material: Material) -> tuple[State, Flow]:
+    """Undeformed state, Fp = I and xi = xi0, without flow."""
     one, zero = jnp.ones_like(material.xi0), jnp.zeros_like(material.xi0)
-    return State(jnp.stack([jnp.stack([one, zero]), jnp.stack([zero, one])]), one, material.xi0)
+    return State(((one, zero), (zero, one)), one, material.xi0), Flow(zero, zero, zero)
 
 
-def elastic_right_cauchy_green(F, state: State):
-    """Components 11, 22, 12, 33 of Ce = Fe^T Fe with Fe = F Fp^-1."""
+class _Trial(NamedTuple):
+    """Elastic trial of a step: Ce = A^T A with A = F Fp^-1 at its beginning."""
+
+    A: tuple
+    C: tuple  # principal values of Ce, the third along x3
+    cos: jax.Array  # of twice the angle from x1 to the first principal axis
+    sin: jax.Array
+
+
+def _trial(F, state: State) -> _Trial:
     (F11, F12), (F21, F22) = F
     (G11, G12), (G21, G22) = state.Fp_inv
     A11, A12 = F11 * G11 + F12 * G21, F11 * G12 + F12 * G22
     A21, A22 = F21 * G11 + F22 * G21, F21 * G12 + F22 * G22
-    return (
-        A11 * A11 + A21 * A21,
-        A12 * A12 + A22 * A22,
-        A11 * A12 + A21 * A22,
-        state.Fp_inv33 * state.Fp_inv33,
-    )
+    C11, C22, C12 = A11 * A11 + A21 * A21, A12 * A12 + A22 * A22, A11 * A12 + A21 * A22
+    mean, half = (C11 + C22) / 2, (C11 - C22) / 2
+    radius = jnp.sqrt(half * half + C12 * C12)
+    scale = 1 / jnp.maximum(radius, TINY)
+    principal = mean + radius, mean - radius, state.Fp_inv33 * state.Fp_inv33
+    return _Trial(((A11, A12), (A21, A22)), principal, half * scale, C12 * scale)
 
 
-def flow_direction(C11, C22, C12, C33):
-    """Components 11, 22, 12, 33 of N = dev(Ce)/|dev(Ce)|; zero where the deviator vanishes."""
-    mean = (C11 + C22 + C33) / 3
-    D11, D22, D33 = C11 - mean, C22 - mean, C33 - mean
-    norm = jnp.sqrt(D11 * D11 + D22 * D22 + D33 * D33 + 2 * C12 * C12)
-    scale = 1 / jnp.maximum(norm, 1e-300)
-    return D11 * scale, D22 * scale, C12 * scale, D33 * scale
+def _deviator(T):
+    mean = (T[0] + T[1] + T[2]) / 3
+    return T[0] - mean, T[1] - mean, T[2] - mean
 
 
-def stress_polynomial(C, N):
-    """Coefficients (a0, a1, a2) of N:Ce(dgamma) = a0 - a1 dgamma + a2 dgamma^2.
+def _direction(D):
+    scale = 1 / jnp.maximum(jnp.sqrt(D[0] * D[0] + D[1] * D[1] + D[2] * D[2]), TINY)
+    N1, N2 = D[0] * scale, D[1] * scale
+    return N1, N2, -(N1 + N2)
 
-    With Fp^-1 <- Fp^-1 (I - dgamma N), Ce becomes (I - dgamma N) C (I - dgamma N), so that the
-    projection on the fixed direction N is exactly N:C - 2 dgamma N^2:C + dgamma^2 N^3:C.
+
+def _plastic_stretch(dgamma, N):
+    """Cube root c of det(I - dgamma N) and principal values of U = (I - dgamma N)/c.
+
+    The root by two steps of Halley's method: to machine precision for dgamma < 0.5.
     """
-    C11, C22, C12, C33 = C
-    N11, N22, N12, N33 = N
-    # M = N^2 and N^3 = M N, both symmetric.
-    M11, M22, M12, M33 = N11 * N11 + N12 * N12, N22 * N22 + N12 * N12, N12 * (N11 + N22), N33 * N33
-    K11, K22 = M11 * N11 + M12 * N12, M12 * N12 + M22 * N22
-    K12, K33 = M11 * N12 + M12 * N22, M33 * N33
-    a0 = N11 * C11 + N22 * C22 + 2 * N12 * C12 + N33 * C33
-    a1 = 2 * (M11 * C11 + M22 * C22 + 2 * M12 * C12 + M33 * C33)
-    a2 = K11 * C11 + K22 * C22 + 2 * K12 * C12 + K33 * C33
-    return a0, a1, a2
+    # XLA computes all that leads to a value again wherever it is used, unless a costly operation
+    # such as a division comes last: so the results of this module that are used often end in one.
+    U1, U2, U3 = (1 - dgamma * Ni for Ni in N)
+    det = U1 * U2 * U3
+    c = (2 + det) / 3
+    for _ in range(2):
+        cube = c * c * c
+        c = c * ((cube + 2 * det) / (2 * cube + det))
+    return c, (U1 / c, U2 / c, U3 / c)
 
 
-def rate_guess(a, xi, material: Material, dgamma_0):
-    """Start value of `flow_rate_root`: the smaller of the elastic and the rate-independent answer.
-
-    The latter is slip at the stress 0.85 xi, a little more than the true one. Single precision is
-    enough for a start value and makes the root cheap.
-    """
-    a0, a1, _ = a
-    trial = material.mu * a0
-    slip = jnp.maximum(trial - 0.85 * xi, 0) / (material.mu * a1 + material.h0)
-    plastic = (slip / dgamma_0).astype(jnp.float32) ** (1 / material.n)
-    return jnp.minimum(trial / xi, jnp.maximum(0.85, plastic))
+def _principal_directions(flow: Flow):
+    return flow.N1, flow.N2, -(flow.N1 + flow.N2)
 
 
-def flow_rate_root(a, xi, material: Material, dgamma_0, root, steps):
-    """Newton steps on root = (dgamma/dgamma_0)^(1/n), dgamma_0 = dt gamma_dot_0.
+def _improve(flow: Flow, C, xi, material: Material, dgamma_0) -> Flow:
+    """Improve the direction once, then the amount of flow along it by Newton's method on (*).
 
-    In this variable the implicit flow rule reads |S_dev| = (xi + h0 dgamma) root with |S_dev| =
-    mu (a0 - a1 dgamma + a2 dgamma^2) and dgamma = dgamma_0 root^n: no transcendental function, and
+    With root = (dgamma/dgamma_0)^(1/n), (*) along N reads |dev Se| = (xi + h0 dgamma) root, where
+    |dev Se| is an exact quadratic of dgamma = dgamma_0 root^n: no transcendental function, and
     concave, so that Newton's method converges monotonically from above.
     """
-    a0, a1, a2 = a
     mu, h0, n = material.mu, material.h0, material.n
-    for _ in range(steps):
+    N = _principal_directions(flow)
+    dgamma = dgamma_0 * flow.root**n
+    c, U = _plastic_stretch(dgamma, N)
+    # To first order dev Ce = dev C - 2 dgamma N: with the last term on the other side of (*) the
+    # direction hardly depends on dgamma.
+    D = _deviator([Ui * Ui * Ci for Ui, Ci in zip(U, C, strict=True)])
+    N = _direction([Di + 2 * dgamma * Ni for Di, Ni in zip(D, N, strict=True)])
+    # |dev Se| = a0 - a1 dgamma + a2 dgamma^2 for this N and c.
+    scale = mu / (c * c)
+    terms = [scale * Ni * Ci for Ni, Ci in zip(N, C, strict=True)]
+    a0 = sum(terms)
+    terms = [Ti * Ni for Ti, Ni in zip(terms, N, strict=True)]
+    a1 = 2 * sum(terms)
+    a2 = sum(Ti * Ni for Ti, Ni in zip(terms, N, strict=True))
+    # An upper bound of the new root, unless the old one is: flow at the stress that the old root
+    # stands for, or no flow. Single precision is enough and makes the power cheap.
+    slip = jnp.maximum(a0 - flow.root * xi, 0) / (a1 + flow.root * h0)
+    bound = jnp.exp(jnp.log((slip / dgamma_0).astype(jnp.float32)) / n)
+    root = jnp.minimum(a0 / xi, jnp.maximum(flow.root, bound))
+    for _ in range(NEWTON_STEPS):
         power = dgamma_0 * root ** (n - 1)
         dgamma = power * root
         resistance = xi + h0 * dgamma
-        residual = mu * (a0 - dgamma * (a1 - dgamma * a2)) - resistance * root
-        slope = (mu * (a1 - 2 * dgamma * a2) + h0 * root) * n * power + resistance
-        root = root + residual / slope
-    return root
+        slope = n * power * (a1 - 2 * dgamma * a2 + h0 * root) + resistance
+        root = (a0 + dgamma * ((n - 1) * a1 + n * h0 * root - (2 * n - 1) * dgamma * a2)) / slope
+    return Flow(root, N[0], N[1])
 
 
-def flow(state: State, N, dgamma, material: Material) -> State:
-    """State after plastic flow dgamma along N: Fp^-1 (I - dgamma N), renormalised to det 1."""
-    N11, N22, N12, N33 = N
-    (G11, G12), (G21, G22) = state.Fp_inv
-    R11, R22, R12, R33 = 1 - dgamma * N11, 1 - dgamma * N22, -dgamma * N12, 1 - dgamma * N33
-    scale = inverse_cube_root((R11 * R22 - R12 * R12) * R33)
-    return State(
-        Fp_inv=scale
-        * jnp.stack(
-            [
-                jnp.stack([G11 * R11 + G12 * R12, G11 * R12 + G12 * R22]),
-                jnp.stack([G21 * R11 + G22 * R12, G21 * R12 + G22 * R22]),
-            ]
-        ),
-        Fp_inv33=scale * state.Fp_inv33 * R33,
-        xi=state.xi + material.h0 * dgamma,
-    )
-
-
-def inverse_cube_root(x):
-    """x^(-1/3) for x near 1, to machine precision for |x - 1| < 0.01: three Newton steps."""
-    root = (4 - x) / 3
-    for _ in range(2):
-        root = root * (4 - x * root**3) / 3
-    return root
-
-
-def second_piola_kirchhoff(C, material: Material):
-    """Components 11, 22, 12, 33 of Se = lam tr(Ee) I + 2 mu Ee, Ee = (Ce - I)/2, in MPa."""
-    C11, C22, C12, C33 = C
-    pressure = 0.5 * material.lam * (C11 + C22 + C33 - 3)
-    mu = material.mu
-    return pressure + mu * (C11 - 1), pressure + mu * (C22 - 1), mu * C12, pressure + mu * (C33 - 1)
-
-
-def first_piola_kirchhoff(F, state: State, material: Material):
-    """In-plane P = Fe Se Fp^-T, shape (2, 2, N, N), and P33, shape (N, N), in MPa."""
-    C = elastic_right_cauchy_green(F, state)
-    S11, S22, S12, S33 = second_piola_kirchhoff(C, material)
-    (G11, G12), (G21, G22) = state.Fp_inv
-    (F11, F12), (F21, F22) = F
-    # Z = Fp^-1 Se Fp^-T, then P = F Z.
-    H11, H12 = G11 * S11 + G12 * S12, G11 * S12 + G12 * S22
-    H21, H22 = G21 * S11 + G22 * S12, G21 * S12 + G22 * S22
-    Z11, Z12, Z22 = H11 * G11 + H12 * G12, H11 * G21 + H12 * G22, H21 * G21 + H22 * G22
-    P = jnp.stack(
-        [
-            jnp.stack([F11 * Z11 + F12 * Z12, F11 * Z12 + F12 * Z22]),
-            jnp.stack([F21 * Z11 + F22 * Z12, F21 * Z12 + F22 * Z22]),
-        ]
-    )
-    return P, state.Fp_inv33**2 * S33
-
-
-def update(F, state: State, material: Material, dt):
-    """Backward Euler step of the plastic state under the deformation gradient F.
+def update(F, state: State, flow: Flow, material: Material, dt) -> tuple[Flow, Response]:
+    """Improve the plastic flow of a step to the deformation gradient F, and respond to it.
 
     Parameters
     ----------
-    F : Array, shape (2, 2, N, N)
-        In-plane deformation gradient at the end of the step; F33 = 1.
+    F : in-plane tensor field
+        Deformation gradient at the end of the step; F33 = 1.
     state : State
         At the beginning of the step.
+    flow : Flow
+        Of the step, as far as known: from the last update, or from the step before.
     material : Material
     dt : float
         Length of the step, s.
 
     Returns
     -------
-    State
-        At the end of the step: Fp^-1 <- Fp^-1 (I - dgamma N) and xi <- xi + h0 dgamma with
-        dgamma = dt gamma_dot_0 (|S_dev|/xi)^n and N = S_dev/|S_dev|, all at the end.
+    Flow, Response
+        The response satisfies (*) up to its `imbalance`, everything else exactly.
     """
-    dgamma_0 = dt * material.gamma_dot_0
-    C = elastic_right_cauchy_green(F, state)
-    N = flow_direction(*C)
-    a = stress_polynomial(C, N)
-    root = rate_guess(a, state.xi, material, dgamma_0)
-    root = flow_rate_root(a, state.xi, material, dgamma_0, root, NEWTON_STEPS)
-    # The trial direction is off by the order of dgamma: correct it once.
-    trial = flow(state, N, dgamma_0 * root**material.n, material)
-    N = flow_direction(*elastic_right_cauchy_green(F, trial))
-    a = stress_polynomial(C, N)
-    root = flow_rate_root(a, state.xi, material, dgamma_0, root, 1)
-    return flow(state, N, dgamma_0 * root**material.n, material)
+    flow = _improve(flow, _trial(F, state).C, state.xi, material, dt * material.gamma_dot_0)
+    return flow, respond(F, state, flow, material, dt)
+
+
+def respond(F, state: State, flow: Flow, material: Material, dt) -> Response:
+    """Response to a given flow; arguments as `update`."""
+    lam, mu, dgamma_0 = material.lam, material.mu, dt * material.gamma_dot_0
+    trial = _trial(F, state)
+    N = _principal_directions(flow)
+    dgamma = dgamma_0 * flow.root**material.n
+    _, U = _plastic_stretch(dgamma, N)
+    squares = [Ui * Ui for Ui in U]
+    C = [Ui2 * Ci for Ui2, Ci in zip(squares, trial.C, strict=True)]
+    # Se = lam tr(Ee) I + 2 mu Ee, Ee = (Ce - I)/2; P = Fe Se Fp^-T = A (U Se U) Fp^-T.
+    pressure = 0.5 * lam * (C[0] + C[1] + C[2] - 3)
+    S1, S2, S3 = (Ui2 * (pressure + mu * (Ci - 1)) for Ui2, Ci in zip(squares, C, strict=True))
+    S11, S12, _, S22 = _in_plane(S1, S2, trial)
+    (A11, A12), (A21, A22) = trial.A
+    (G11, G12), (G21, G22) = state.Fp_inv
+    B11, B12 = A11 * S11 + A12 * S12, A11 * S12 + A12 * S22
+    B21, B22 = A21 * S11 + A22 * S12, A21 * S12 + A22 * S22
+    P = (
+        (B11 * G11 + B12 * G12, B11 * G21 + B12 * G22),
+        (B21 * G11 + B22 * G12, B21 * G21 + B22 * G22),
+    )
+    R11, R12, R21, R22 = _in_plane(U[0], U[1], trial)
+    new = State(
+        Fp_inv=(
+            (G11 * R11 + G12 * R21, G11 * R12 + G12 * R22),
+            (G21 * R11 + G22 * R21, G21 * R12 + G22 * R22),
+        ),
+        Fp_inv33=state.Fp_inv33 * U[2],
+        xi=state.xi + material.h0 * dgamma,
+    )
+    strength = new.xi * flow.root / mu
+    D = _deviator(C)
+    errors = [Di - strength * Ni for Di, Ni in zip(D, N, strict=True)]
+    imbalance = sum(error * error for error in errors) / 4
+    return Response(P, state.Fp_inv33**2 * S3, new, imbalance)
+
+
+def _in_plane(T1, T2, trial: _Trial):
+    """Components 11, 12, 21, 22 of the tensor with principal values T1, T2."""
+    mean, half = (T1 + T2) / 2, (T1 - T2) / 2
+    T12 = half * trial.sin
+    return mean + half * trial.cos, T12, T12, mean - half * trial.cos
 
 
 def von_mises(F, P, P33):
-    """von Mises stress sqrt(3/2 T_dev:T_dev) of Cauchy's T = P F^T / det F, MPa, (N, N)."""
+    """Von Mises stress sqrt(3/2 T_dev:T_dev) of the Cauchy stress T = P F^T/det F, MPa, (N, N)."""
     (F11, F12), (F21, F22) = F
     (P11, P12), (P21, P22) = P
     J = F11 * F22 - F12 * F21

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from repro import paper
 from repro.microstructure import Microstructure
 from repro.reference import equilibrium, material
 
-TOLERANCE = 1e-7  # rms strain correction; 0.004 MPa against DAMASK at its tightest
+TOLERANCE = 1e-7  # strain; 0.004 MPa against DAMASK at its tightest
 MAX_ITERATIONS = 500  # an increment
 
 
@@ -26,7 +27,15 @@ class Trajectory:
     sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N, N)
     P_mean: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (T+1, 3, 3)
     evaluations: np.ndarray  # constitutive evaluations an increment, (T+1,)
-    residual: np.ndarray  # rms strain correction left, (T+1,)
+    residual: np.ndarray  # strain still missing when an increment ended, (T+1,)
+
+
+class Points(NamedTuple):
+    """Deformation and plastic state of every point along a trajectory."""
+
+    F: np.ndarray  # deformation gradient, (T+1, N, N, 3, 3)
+    Fp_inv: np.ndarray  # inverse plastic deformation gradient, (T+1, N, N, 3, 3)
+    xi: np.ndarray  # flow resistance, MPa, (T+1, N, N)
 
 
 class ConvergenceError(RuntimeError):
@@ -64,7 +73,8 @@ def simulate(
     rate : float
         dF11/dt, 1/s.
     tol : float
-        Root mean square of the strain correction at which an increment counts as converged.
+        Strain still missing at which an increment counts as converged: rms over the cell of what
+        equilibrium asks for, and at the worst point what the flow rule asks for.
 
     Returns
     -------
@@ -96,15 +106,50 @@ def simulate_batch(
     ValueError, ConvergenceError
         As `simulate`; microstructures are numbered as in the sequence.
     """
+    maps, *load = _problem(microstructures, F11_max, increments, rate, tol)
+    with jax.enable_x64(True):
+        results = jax.device_get(_solve_batch(maps, *load))
+    _check_convergence(results.residual, tol)
+    return [Trajectory(load[0], *(field[i] for field in results[:-1])) for i in range(len(maps))]
+
+
+def simulate_points(
+    microstructure: Microstructure,
+    F11_max: float = paper.F11_TRAINING,
+    increments: int = paper.INCREMENTS,
+    rate: float = paper.RATE,
+    tol: float = TOLERANCE,
+) -> tuple[Trajectory, Points]:
+    """`simulate`, with the deformation and the plastic state of every point besides."""
+    maps, *load = _problem([microstructure], F11_max, increments, rate, tol)
+    with jax.enable_x64(True):
+        results = jax.device_get(_solve_points(maps[0], *load))
+    _check_convergence(results.residual[None], tol)
+    F, state = results.points
+    points = Points(_tensor(F, 1), _tensor(state.Fp_inv, state.Fp_inv33), state.xi)
+    return Trajectory(load[0], *results[:-1]), points
+
+
+def _tensor(in_plane, T33) -> np.ndarray:
+    """(..., 3, 3) of in-plane components (...) and the component 33."""
+    (T11, T12), (T21, T22) = in_plane
+    zero = np.zeros_like(T11)
+    rows = (T11, T12, zero), (T21, T22, zero), (zero, zero, zero + T33)
+    return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+def _problem(microstructures, F11_max, increments, rate, tol):
+    """Property maps (B, 4, N, N), F11 (T+1,), dt and tol, checked."""
     _check_load(F11_max, increments, rate, tol)
+    sizes = {m.grain_id.shape for m in microstructures}
+    if not sizes:
+        raise ValueError("a batch needs at least one microstructure")
+    if len(sizes) > 1:
+        raise ValueError(f"a batch needs microstructures on equal grids, got {sorted(sizes)}")
+    _use_compilation_cache()
     maps = np.stack([np.moveaxis(m.property_maps(), -1, 0) for m in microstructures])
     F11 = np.linspace(1, F11_max, increments + 1)
-    dt = (F11_max - 1) / rate / increments
-    _use_compilation_cache()
-    with jax.enable_x64(True):
-        results = jax.device_get(_solve_batch(maps, F11, dt, tol))
-    _check_convergence(results.residual, tol)
-    return [Trajectory(F11, *(field[i] for field in results)) for i in range(len(maps))]
+    return maps, F11, (F11_max - 1) / rate / increments, tol
 
 
 def _check_load(F11_max, increments, rate, tol):
@@ -131,6 +176,7 @@ class _Fields(NamedTuple):
     P_mean: jax.Array
     evaluations: jax.Array
     residual: jax.Array
+    points: tuple | None  # F and State, if they are to be kept
 
 
 def _solve_batch(maps, F11, dt, tol) -> _Fields:
@@ -146,72 +192,83 @@ class _Iteration(NamedTuple):
 
     x: jax.Array
     r: jax.Array
-    state: material.State
+    F: tuple
+    flow: material.Flow
+    imbalance: jax.Array
     history: equilibrium.History
-    residual: jax.Array
     evaluations: jax.Array
 
 
-def _solve(maps, F11, dt, tol) -> _Fields:
+def _solve(maps, F11, dt, tol, keep_points=False) -> _Fields:
     mat = material.material_from_maps(*maps)
     grid = equilibrium.fourier_grid(maps.shape[-1])
     lam0, mu0 = ((jnp.min(m) + jnp.max(m)) / 2 for m in (mat.lam, mat.mu))
 
-    def deformation_gradient(x, stretch):
-        return equilibrium.displacement_gradient(x, grid) + _mean_F(stretch)[..., None, None]
+    # The correction is a strain of the reference medium. A cell of stiff and soft grains misses
+    # more: the same stress strains it by the mean compliance (Reuss).
+    softness = mu0 * jnp.mean(1 / mat.mu)
 
-    def evaluate(x, stretch, state):
-        """Residual of the fixed point and the new plastic state."""
-        F = deformation_gradient(x, stretch)
-        state = material.update(F, state, mat, dt)
-        P, _ = material.first_piola_kirchhoff(F, state, mat)
-        return equilibrium.strain_correction(P, lam0, mu0, grid), state
+    def missing(it):
+        return jnp.maximum(softness * jnp.linalg.norm(it.r), jnp.sqrt(jnp.max(it.imbalance)))
 
-    def equilibrate(x, stretch, old, history, active):
+    def equilibrate(x, stretch, state, flow, history, failed):
+        def evaluate(x, flow):
+            (H11, H12), (H21, H22) = equilibrium.displacement_gradient(x, grid)
+            F = (stretch + H11, H12), (H21, 1 + H22)
+            flow, response = material.update(F, state, flow, mat, dt)
+            r = equilibrium.strain_correction(response.P, lam0, mu0, grid)
+            return x, r, F, flow, response.imbalance
+
         def unfinished(it):
-            return (
-                (it.residual >= tol) & jnp.isfinite(it.residual) & (it.evaluations < MAX_ITERATIONS)
-            )
+            residual = missing(it)
+            return (residual >= tol) & jnp.isfinite(residual) & (it.evaluations < MAX_ITERATIONS)
 
         def iterate(it):
             x = equilibrium.accelerate(it.history, it.x, it.r)
-            r, state = evaluate(x, stretch, old)
+            x, r, *rest = evaluate(x, it.flow)
             dr = r - it.r
             history = equilibrium.remember(it.history, dr, x - it.x + dr)
-            return _Iteration(x, r, state, history, jnp.linalg.norm(r), it.evaluations + 1)
+            return _Iteration(x, r, *rest, history, it.evaluations + 1)
 
-        r, state = evaluate(x, stretch, old)
-        residual = jnp.where(active, jnp.linalg.norm(r), jnp.nan)
-        start = _Iteration(x, r, state, history, residual, 1)
+        start = _Iteration(*evaluate(x, flow), history, jnp.where(failed, MAX_ITERATIONS, 1))
         return jax.lax.while_loop(unfinished, iterate, start)
 
     def increment(carry, stretch):
-        x, x_before, state, history, active = carry
+        x, x_before, state, flow, history, failed = carry
         # Start from the linear extrapolation of the last two increments.
-        it = equilibrate(2 * x - x_before, stretch, state, history, active)
-        F = deformation_gradient(it.x, stretch)
-        P, P33 = material.first_piola_kirchhoff(F, it.state, mat)
+        it = equilibrate(2 * x - x_before, stretch, state, flow, history, failed)
+        (F11, F12), (F21, F22) = it.F
+        turned_inside_out = jnp.min(F11 * F22 - F12 * F21) <= 0
+        residual = jnp.where(failed | turned_inside_out, jnp.nan, missing(it))
+        response = material.respond(it.F, state, it.flow, mat, dt)
         fields = _Fields(
-            material.von_mises(F, P, P33), _mean_P(P, P33), it.evaluations, it.residual
+            material.von_mises(it.F, response.P, response.P33),
+            _mean_P(response),
+            it.evaluations,
+            residual,
+            (it.F, response.state) if keep_points else None,
         )
         # The differences stay useful: the next increment has nearly the same Jacobian.
-        return (it.x, x, it.state, it.history, it.residual < tol), fields
+        return (it.x, x, response.state, it.flow, it.history, ~(residual < tol)), fields
 
     x = jnp.zeros(2 * grid.k.size)
-    start = (x, x, material.initial_state(mat), equilibrium.empty_history(x), jnp.bool_(True))
+    state, flow = material.initial_state(mat)
+    start = (x, x, state, flow, equilibrium.empty_history(x), jnp.bool_(False))
     _, fields = jax.lax.scan(increment, start, F11[1:])
-    return jax.tree.map(lambda f: jnp.concatenate([jnp.zeros_like(f[:1]), f]), fields)
+    zero = jnp.zeros_like(mat.mu)
+    undeformed = _Fields(
+        zero, jnp.zeros((3, 3)), 0, 0.0, (state.Fp_inv, state) if keep_points else None
+    )
+    return jax.tree.map(lambda f0, f: jnp.concatenate([jnp.array([f0]), f]), undeformed, fields)
 
 
-def _mean_F(stretch):
-    return jnp.eye(2).at[0, 0].set(stretch)
-
-
-def _mean_P(P, P33):
-    return jnp.zeros((3, 3)).at[:2, :2].set(P.mean((-2, -1))).at[2, 2].set(P33.mean())
+def _mean_P(response: material.Response):
+    (P11, P12), (P21, P22) = (tuple(jnp.mean(P) for P in row) for row in response.P)
+    return jnp.array([[P11, P12, 0], [P21, P22, 0], [0, 0, jnp.mean(response.P33)]])
 
 
 _solve_one = jax.jit(_solve)
+_solve_points = jax.jit(partial(_solve, keep_points=True))
 _solve_together = jax.jit(jax.vmap(_solve, in_axes=(0, None, None, None)))
 
 

@@ -1,0 +1,409 @@
+"""Verification of the reference model: what is measured, and the bounds it has to keep.
+
+Each check yields `Measurement`s. The tests run the same checks at small size.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from repro import microstructure as ms
+from repro import paper
+from repro.benchmarks.damask import TRAJECTORIES, read_cases
+from repro.environment import code_commit, command_line, hardware
+from repro.microstructure import Microstructure
+from repro.reference import TOLERANCE, ConvergenceError, exact, material, simulate, simulate_batch
+from repro.reference.audit import Audit, audit
+from repro.reference.simulation import simulate_points
+
+# Of the solver where it is compared with exact solutions, so that time is the only error left.
+TIGHT = 1e-10
+# Corners and middle of Table 3, and a grain without hardening.
+LAWS = (
+    exact.Law(50, 0.4, 50, 50),
+    exact.Law(300, 0.2, 300, 5),
+    exact.Law(175, 0.3, 175, 25),
+    exact.Law(300, 0.3, 50, 0),
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measured number and the bounds within which it has to lie."""
+
+    check: str
+    case: str
+    quantity: str
+    value: float
+    unit: str
+    n: int  # microstructures, or points, that the number is the worst of
+    low: float = -np.inf
+    high: float = np.inf
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.low <= self.value <= self.high)
+
+
+def damask(directory=TRAJECTORIES) -> Iterator[Measurement]:
+    """The von Mises fields of DAMASK, at all increments and pixels."""
+    for case in read_cases(directory):
+        ours = simulate(case.microstructure, case.F11[-1], len(case.F11) - 1).sigma_vm
+        error = abs(ours - case.sigma_vm)[1:]
+        about = f"{case.name}, eps_rel_div_P = {case.eps_rel_div_P:g}"
+        yield Measurement(
+            "DAMASK", about, "MAE", error.mean(), "MPa", 1, high=0.01 if case.tight else 0.1
+        )
+        yield Measurement(
+            "DAMASK", about, "max error", error.max(), "MPa", 1, high=0.5 if case.tight else np.inf
+        )
+
+
+def homogeneous(increments: Sequence[int] = (500, 1000)) -> Iterator[Measurement]:
+    """A homogeneous cell against the one-dimensional equation, in the limit of small increments."""
+    for law in LAWS:
+        cell = Microstructure(np.zeros((5, 5), int), [law[:4]])
+        yield from _limit_in_time(
+            "homogeneous cell",
+            f"E {law.E:g}, nu {law.nu:g}, xi0 {law.xi0:g}, h0 {law.h0:g}",
+            lambda F11, law=law: exact.homogeneous(law, F11),
+            lambda path: path.sigma_vm[:, 0, 0],
+            cell,
+            increments,
+        )
+
+
+def laminate(increments: Sequence[int] = (500, 1000)) -> Iterator[Measurement]:
+    """Laminates of two layers, elastic and viscoplastic, against the exact solution.
+
+    The number of pixels is odd: without a Nyquist term the discrete laminate is exact as well.
+    """
+    elastic = [exact.Law(300, 0.2, 1e9, 0), exact.Law(50, 0.4, 1e9, 0)]
+    layers = np.array([0, 0, 1, 1, 1])
+    for normal, name in enumerate(("across", "along")):
+        grain_id = (
+            np.repeat(layers[:, None], 5, 1) if normal == 0 else np.repeat(layers[None], 5, 0)
+        )
+
+        def response(path, grain_id=grain_id):
+            of_layers = [path.sigma_vm[:, grain_id == g].T for g in (0, 1)]
+            return np.concatenate([*of_layers, path.P_mean.reshape(len(path.F11), 9).T]).T
+
+        def solution(F11, laws, normal=normal):
+            sigma_vm, P_mean = exact.laminate(laws, (0.4, 0.6), normal, F11)
+            pixels = np.repeat(sigma_vm, [10, 15], 1)
+            return np.concatenate([pixels, P_mean.reshape(len(F11), 9)], 1)
+
+        cell = Microstructure(grain_id, [law[:4] for law in elastic])
+        path = simulate(cell, increments=20, tol=TIGHT)
+        error = abs(response(path) - solution(path.F11, elastic)).max()
+        case = f"{name} the load, elastic"
+        yield Measurement("laminate", case, "max error", error, "MPa", 1, high=1e-3)
+        for a, b in ((0, 1), (2, 3)):
+            laws = [LAWS[a], LAWS[b]]
+            yield from _limit_in_time(
+                "laminate",
+                f"{name} the load, viscoplastic {'AB'[a // 2]}",
+                partial(solution, laws=laws),
+                response,
+                Microstructure(grain_id, [law[:4] for law in laws]),
+                increments,
+            )
+
+
+def _limit_in_time(check, case, solution, response, cell, increments):
+    """Order in dt of the error against an exact solution, and the error extrapolated to dt = 0."""
+    coarse, fine = (simulate(cell, increments=T, tol=TIGHT) for T in increments)
+    # Four stretches that both paths pass through.
+    at = np.linspace(0, increments[0], 5).astype(int)
+    wanted = solution(coarse.F11[at])
+    ratio = increments[1] // increments[0]
+    coarse, fine = response(coarse)[at], response(fine)[at * ratio]
+    errors = [abs(found - wanted).max() for found in (coarse, fine)]
+    order = np.log(errors[0] / errors[1]) / np.log(ratio)
+    extrapolated = fine + (fine - coarse) / (ratio - 1)
+    limit = abs(extrapolated - wanted).max()
+    yield Measurement(check, case, f"max error, {increments[1]} increments", errors[1], "MPa", 1)
+    yield Measurement(check, case, "order in dt", order, "", 1, 0.85, 1.25)
+    yield Measurement(check, case, "max error, dt -> 0", limit, "MPa", 1, high=0.02)
+
+
+def rate_independent(exponents: Sequence[int] = (20, 80, 320)) -> Iterator[Measurement]:
+    """A material point for growing exponent n against rate-independent plasticity."""
+    law, increments = LAWS[2], 4000
+    F11 = np.linspace(1, paper.F11_TRAINING, increments + 1)
+    F = np.zeros((increments + 1, 2, 2, 1, 1))
+    F[:, 0, 0, 0, 0], F[:, 1, 1] = F11, 1
+    at = np.arange(increments // 2, increments + 1, increments // 10)
+    wanted = exact.rate_independent(law, F11[at])
+    errors = []
+    for n in exponents:
+        sigma_vm, _, _ = follow(F, [law[:4]], paper.RATE, n)
+        errors.append(abs(sigma_vm[at, 0, 0] - wanted).max())
+        yield Measurement("rate-independent limit", f"n = {n}", "max error", errors[-1], "MPa", 1)
+    order = np.log(errors[0] / errors[-1]) / np.log(exponents[-1] / exponents[0])
+    yield Measurement("rate-independent limit", "", "order in 1/n", order, "", 1, 0.85, 1.15)
+
+
+def objectivity(points: int = 1000, seed: int = 0) -> Iterator[Measurement]:
+    """Random deformation paths with and without a superposed rotation that grows to half a turn."""
+    rng, increments = np.random.default_rng(seed), 20
+    t = np.linspace(0, 1, increments + 1)[:, None, None, None, None]
+    F = np.eye(2)[..., None, None] + t * rng.normal(scale=0.01, size=(2, 2, points, 1))
+    angle = np.pi * t[:, 0, 0] * rng.uniform(-1, 1, (points, 1))
+    Q = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    Q = np.moveaxis(Q, 2, 0)
+    properties = ms.table3_properties(rng, points)[:, None]
+    sigma_vm, P, xi = follow(F, properties, paper.RATE)
+    turned = follow(np.einsum("tijab,tjkab->tikab", Q, F), properties, paper.RATE)
+    case = "random paths, rotated"
+    for name, unturned, found in (
+        ("sigma_vm", sigma_vm, turned[0]),
+        ("P", np.einsum("tijab,tjkab->tikab", Q, P), turned[1]),
+        ("xi", xi, turned[2]),
+    ):
+        change = abs(found - unturned).max()
+        quantity = f"largest change of {name}"
+        yield Measurement("objectivity", case, quantity, change, "MPa", points, high=1e-5)
+
+
+def follow(F, properties, rate, n: int = paper.STRESS_EXPONENT):
+    """Material points along given deformations, in steps of equal time.
+
+    Parameters
+    ----------
+    F : ndarray, shape (T+1, 2, 2, A, B)
+        In-plane deformation gradients of A x B points, from t = 0; F33 = 1.
+    properties : array_like, broadcast to (A, B, 4)
+        E/GPa, nu, xi0/MPa, h0/GPa.
+    rate : float
+        The steps take the time in which F11 grows to `paper.F11_TRAINING` at this rate, 1/s.
+    n : int
+        Exponent of the flow rule.
+
+    Returns
+    -------
+    sigma_vm (T+1, A, B), P (T+1, 2, 2, A, B), xi (T+1, A, B), all in MPa
+
+    Raises
+    ------
+    ConvergenceError
+        If the flow rule is not solved to `TIGHT`.
+    """
+    dt = (paper.F11_TRAINING - 1) / rate / (len(F) - 1)
+    shape = (*F.shape[-2:], 4)
+    maps = np.moveaxis(np.broadcast_to(properties, shape), -1, 0)
+    with jax.enable_x64(True):
+        *found, imbalance = jax.device_get(_follow(F, maps, dt, n))
+    worst = np.sqrt(imbalance.max((1, 2)))
+    if not (worst < TIGHT).all():
+        step = int(np.argmax(~(worst < TIGHT)))
+        raise ConvergenceError(0, step, float(worst[step]), TIGHT)
+    return found
+
+
+@partial(jax.jit, static_argnums=3)
+def _follow(F, maps, dt, n):
+    law = material.material_from_maps(*maps, n=n)
+
+    def step(carry, F):
+        def unfinished(it):
+            _, imbalance, updates = it
+            return (jnp.sqrt(imbalance.max()) >= TIGHT / 10) & (updates < 200)
+
+        def improve(it):
+            flow, response = material.update(F, state, it[0], law, dt)
+            return flow, response.imbalance, it[2] + 1
+
+        state, flow = carry
+        flow, imbalance, _ = jax.lax.while_loop(
+            unfinished, improve, (flow, jnp.full_like(law.mu, jnp.inf), 0)
+        )
+        response = material.respond(F, state, flow, law, dt)
+        fields = (
+            material.von_mises(F, response.P, response.P33),
+            jnp.array(response.P),
+            response.state.xi,
+            imbalance,
+        )
+        return (response.state, flow), fields
+
+    return jax.lax.scan(step, material.initial_state(law), F)[1]
+
+
+def symmetries(size: int = paper.GRID, count: int = 3) -> Iterator[Measurement]:
+    """A translated or reflected microstructure has the translated or reflected field."""
+    maps = {
+        "translation": lambda field: np.roll(field, (size // 3, size // 5), (-2, -1)),
+        "reflection of x1": lambda field: np.flip(field, -2),
+        "reflection of x2": lambda field: np.flip(field, -1),
+    }
+    for name, move in maps.items():
+        change = 0.0
+        for i in range(count):
+            cell = ms.polycrystal(ms.generator(i), size=size)
+            moved = Microstructure(move(cell.grain_id), cell.properties)
+            fields = simulate(cell).sigma_vm, simulate(moved).sigma_vm
+            change = max(change, abs(move(fields[0]) - fields[1]).max())
+        # The iterations are the same up to rounding, whatever the tolerance.
+        yield Measurement("symmetry", name, "largest change", change, "MPa", count, high=1e-5)
+
+
+def batch(size: int = paper.GRID, count: int = 4) -> Iterator[Measurement]:
+    """A batch gives what its members give one at a time."""
+    cells = [ms.polycrystal(ms.generator(i), size=size) for i in range(count)]
+    together = simulate_batch(cells)
+    change = max(
+        abs(simulate(cell).sigma_vm - path.sigma_vm).max()
+        for cell, path in zip(cells, together, strict=True)
+    )
+    yield Measurement("batch", "", "largest change", change, "MPa", count, high=1e-5)
+
+
+def equations(size: int = paper.GRID, count: int = 10) -> Iterator[Measurement]:
+    """Audit of polycrystals: Hill-Mandel, equilibrium, flow rule and the rest, point by point."""
+    cells = (ms.polycrystal(ms.generator(i), size=size) for i in range(count))
+    audits = [audit(cell, *simulate_points(cell)) for cell in cells]
+    yield from _worst("equations", "10 grains, Table 3", audits, hill_mandel=1e-3)
+
+
+def robustness(
+    count: int = 200, sizes: Sequence[int] = (8, 9), seed: int = 0
+) -> Iterator[Measurement]:
+    """Random cells far beyond Table 3: an error is raised, or the equations are satisfied."""
+    rng, audits = np.random.default_rng(seed), []
+    for i in range(count):
+        cell = extreme_microstructure(rng, sizes[i % len(sizes)])
+        try:
+            audits.append(audit(cell, *simulate_points(cell)))
+        except ConvergenceError:
+            continue
+    share = len(audits) / count
+    case = "contrast 1000, nu to 0.49, h0 = 0, grains of a pixel"
+    yield Measurement("robustness", case, "share that converges", share, "", count, low=0.9)
+    yield from _worst("robustness", case, audits)
+
+
+def extreme_microstructure(rng: np.random.Generator, size: int) -> Microstructure:
+    """Grains of a pixel or a few; E and xi0 over three decades, nu from -0.5, h0 often 0."""
+    grains = int(rng.integers(2, size * size))
+    grain_id = rng.integers(0, grains, (size, size))
+    return Microstructure(
+        grain_id,
+        np.column_stack(
+            [
+                10 ** rng.uniform(0, 3, grains),
+                rng.uniform(-0.5, 0.49, grains),
+                10 ** rng.uniform(0, 3, grains),
+                rng.choice([0, 0, 1, 50, 500], grains),
+            ]
+        ),
+    )
+
+
+# Equilibrium and flow rule are what the tolerance bounds; the rest holds by construction.
+AUDIT_BOUNDS = {
+    "equilibrium": TOLERANCE,
+    "flow_rule": 2 * TOLERANCE,
+    "hardening": 1e-11,
+    "volume": 1e-12,
+    "compatibility": 1e-14,
+    "mean_strain": 1e-13,
+    "stress": 1e-6,
+}
+
+
+def _worst(check, case, audits: Sequence[Audit], **bounds):
+    bounds = AUDIT_BOUNDS | bounds
+    for name in (field.name for field in fields(Audit)):
+        values = [getattr(a, name) for a in audits]
+        unit = "MPa" if name == "stress" else ""
+        if name == "smallest_det_F":
+            yield Measurement(check, case, name, min(values), unit, len(audits), low=0.5)
+        else:
+            high = bounds.get(name, np.inf)
+            yield Measurement(check, case, name, max(values), unit, len(audits), high=high)
+
+
+def time_order(
+    size: int = paper.GRID, increments: Sequence[int] = (10, 20, 40, 80, 160), count: int = 3
+) -> Iterator[Measurement]:
+    """Change of the final field of polycrystals when the increments are halved."""
+    cells = [ms.polycrystal(ms.generator(i), size=size) for i in range(count)]
+    final = [
+        np.stack([simulate(cell, increments=T, tol=1e-8).sigma_vm[-1] for cell in cells])
+        for T in increments
+    ]
+    changes = [abs(b - a).mean() for a, b in pairwise(final)]
+    for T, change in zip(increments, changes, strict=False):
+        case = f"{T} -> {2 * T} increments"
+        yield Measurement("order in dt", case, "MAE", change, "MPa", count)
+    order = np.log2(changes[-2] / changes[-1])
+    yield Measurement("order in dt", "polycrystal", "order", order, "", count, 0.8, 1.25)
+
+
+def grid_convergence(
+    sizes: Sequence[int] = (32, 64, 128, 256), count: int = 3
+) -> Iterator[Measurement]:
+    """Polycrystals on finer and finer grids, against the finest averaged over the coarse pixels."""
+
+    def solve(i, size):
+        # Microstructure i has the same seeds on every grid.
+        path = simulate(ms.polycrystal(ms.generator(i), size=size))
+        return path.sigma_vm[-1]
+
+    def average(field, size):
+        edge = len(field) // size
+        return field.reshape(size, edge, size, edge).mean((1, 3))
+
+    fields_ = {size: [solve(i, size) for i in range(count)] for size in sizes}
+    finest, errors = fields_[sizes[-1]], []
+    for size in sizes[:-1]:
+        pairs = list(zip(fields_[size], finest, strict=True))
+        errors.append(np.mean([abs(f - average(g, size)).mean() for f, g in pairs]))
+        mean = max(abs(f.mean() / g.mean() - 1) for f, g in pairs)
+        case = f"{size} against {sizes[-1]}"
+        yield Measurement("grid", case, "MAE of the field", errors[-1], "MPa", count)
+        yield Measurement("grid", case, "mean stress, relative", mean, "", count, high=0.02)
+    # The finest compared with is itself in error, which makes the last ratios optimistic.
+    order = np.log2(errors[0] / errors[1])
+    yield Measurement("grid", "", "order in 1/N", order, "", count, low=0.5)
+
+
+CHECKS: dict[str, Callable[..., Iterator[Measurement]]] = {
+    check.__name__: check
+    for check in (
+        damask,
+        homogeneous,
+        laminate,
+        rate_independent,
+        objectivity,
+        symmetries,
+        batch,
+        equations,
+        robustness,
+        time_order,
+        grid_convergence,
+    )
+}
+
+
+def run(directory=TRAJECTORIES) -> pd.DataFrame:
+    """All checks at full size; one row a measurement, with its provenance."""
+    rows = []
+    for name, check in CHECKS.items():
+        start = time.perf_counter()
+        measured = list(check(directory) if check is damask else check())
+        wall = time.perf_counter() - start
+        rows += [asdict(m) | {"passed": m.passed, "wall_s": round(wall, 1)} for m in measured]
+        failed = sum(not m.passed for m in measured)
+        print(f"{name}: {len(measured)} measurements, {failed} out of bounds, {wall:.0f} s")
+    about = {"command": command_line(), "commit": code_commit(), "hardware": hardware()}
+    return pd.DataFrame(rows).assign(**about)

@@ -1,0 +1,129 @@
+"""Audit of a solved cell: does it satisfy the equations, whatever the solver says?
+
+Evaluates the paper's equations in full 3x3 tensors at every point and increment; shares no code
+with the solver but the discretisation (backward Euler in time, Fourier derivative without its
+Nyquist terms in space), which is part of what is audited.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from repro import paper
+from repro.microstructure import Microstructure
+from repro.reference.simulation import Points, Trajectory
+
+IDENTITY = np.eye(3)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Worst violations over all increments; strains unless said otherwise."""
+
+    equilibrium: float  # rms of the unbalanced stress k.P/|k| over the stiffness
+    flow_rule: float  # at the worst point: smallest change of strain that satisfies it
+    hardening: float  # at the worst point: xi - xi0 - h0 gamma over 2 mu
+    volume: float  # at the worst point: det Fp - 1
+    compatibility: float  # rms of the part of F that is no gradient
+    mean_strain: float  # <F> - diag(F11, 1, 1), largest component
+    hill_mandel: float  # <P:dF>/<P>:<dF> - 1
+    stress: float  # MPa, of sigma_vm and P_mean as recomputed from F and Fp
+    smallest_det_F: float  # over all points
+
+
+def audit(
+    microstructure: Microstructure, trajectory: Trajectory, points: Points, rate: float = paper.RATE
+) -> Audit:
+    """Violations of the equations by what `simulate_points` returned.
+
+    The flow rule says by how much Fp moves under a stress and, inverted, what stress moves Fp by so
+    much; where it is flat one is ill-conditioned and where it is steep the other. So a point is
+    taken to violate it by the smaller of the two misfits.
+    """
+    E, nu, xi0, h0 = np.moveaxis(microstructure.property_maps(), -1, 0)
+    E, h0 = 1e3 * E, 1e3 * h0
+    lam, mu = E * nu / ((1 + nu) * (1 - 2 * nu)), E / (2 * (1 + nu))
+    F, Fp_inv, xi = points
+    dt = np.diff(trajectory.F11) / rate
+
+    Fe = F @ Fp_inv
+    Ee = (_transpose(Fe) @ Fe - IDENTITY) / 2
+    S = lam[..., None, None] * _trace(Ee) * IDENTITY + 2 * mu[..., None, None] * Ee
+    P = Fe @ S @ _transpose(Fp_inv)
+    T = P @ _transpose(F) / np.linalg.det(F)[..., None, None]
+    sigma_vm = np.sqrt(1.5) * _norm(_deviator(T))
+    P_mean = P.mean((1, 2))
+
+    # Fp_inv_new = Fp_inv_old s (I - dgamma N), and tr N = 0.
+    step = np.linalg.inv(Fp_inv[:-1]) @ Fp_inv[1:]
+    flow = IDENTITY - 3 * step / _trace(step)
+    dgamma, reference = _norm(flow), paper.GAMMA_DOT_0 * dt[:, None, None]
+    S_dev = _deviator(S[1:])
+    stress, n = _norm(S_dev), paper.STRESS_EXPONENT
+    N = S_dev / np.maximum(stress, 1e-300)[..., None, None]
+    rule = reference * (stress / xi[1:]) ** n
+    misfit_flow = _norm(flow - rule[..., None, None] * N)
+    strength = xi[1:] * (dgamma / reference) ** (1 / n)
+    direction = flow / np.maximum(dgamma, 1e-300)[..., None, None]
+    misfit_stress = _norm(S_dev - strength[..., None, None] * direction) / (2 * mu)
+
+    # For the solver's correction r, |k.P/|k|| <= (lam0 + 2 mu0) |r|: so the strain it ends with is
+    # at least this one.
+    lam0, mu0 = ((m.min() + m.max()) / 2 for m in (lam, mu))
+    stiffness = (lam0 + 2 * mu0) / (mu0 * (1 / mu).mean())
+    traction, incompatible = _violations_in_space(P, F)
+    power = (P[1:] * np.diff(F, axis=0)).sum((-2, -1)).mean((1, 2))
+    mean_power = (P_mean[1:] * np.diff(F.mean((1, 2)), axis=0)).sum((-2, -1))
+    prescribed = np.stack([np.diag([stretch, 1, 1]) for stretch in trajectory.F11])
+    return Audit(
+        equilibrium=traction / stiffness,
+        flow_rule=np.minimum(misfit_flow, misfit_stress).max(),
+        hardening=abs((xi[1:] - xi0 - h0 * np.cumsum(dgamma, 0)) / (2 * mu)).max(),
+        volume=abs(np.linalg.det(Fp_inv) - 1).max(),
+        compatibility=incompatible,
+        mean_strain=abs(F.mean((1, 2)) - prescribed).max(),
+        hill_mandel=abs(power / mean_power - 1).max(),
+        stress=max(
+            abs(sigma_vm - trajectory.sigma_vm).max(), abs(P_mean - trajectory.P_mean).max()
+        ),
+        smallest_det_F=np.linalg.det(F).min(),
+    )
+
+
+def _violations_in_space(P, F):
+    """Largest rms over the cell of P.k/|k|, MPa, and of the part of F that is no gradient."""
+    N = F.shape[1]
+    k = np.fft.fftfreq(N, 1 / N)
+    if N % 2 == 0:
+        k[N // 2] = 0
+    k = np.stack([*np.meshgrid(k, k, indexing="ij"), np.zeros((N, N))], -1)
+    e = k / np.maximum(np.linalg.norm(k, axis=-1, keepdims=True), 1)
+    traction = np.einsum("tabij,abj->tabi", np.fft.fft2(P, axes=(1, 2)), e)
+    F_hat = np.fft.fft2(F, axes=(1, 2))
+    F_hat[:, 0, 0] = 0
+    gradient = np.einsum("tabil,abl,abj->tabij", F_hat, e, e)
+    return _rms(traction), _rms(F_hat - gradient)
+
+
+def _rms(field_hat):
+    """Largest over the time of the rms over the cell, by Parseval's theorem."""
+    N = field_hat.shape[1]
+    axes = tuple(range(1, field_hat.ndim))
+    return float(np.sqrt((abs(field_hat) ** 2).sum(axes)).max() / N**2)
+
+
+def _transpose(T):
+    return np.swapaxes(T, -1, -2)
+
+
+def _trace(T):
+    """Trace, shape (..., 1, 1)."""
+    return np.trace(T, axis1=-2, axis2=-1)[..., None, None]
+
+
+def _deviator(T):
+    return T - _trace(T) / 3 * IDENTITY
+
+
+def _norm(T):
+    return np.sqrt((T * T).sum((-2, -1)))

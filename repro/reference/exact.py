@@ -1,0 +1,180 @@
+"""Solutions of the paper's model that do not come from the solver, to verify it against.
+
+Written from the equations in the paper's Methods in full 3x3 tensors, continuous in time and
+integrated to high order; nothing here is shared with the solver. Stresses are in MPa.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
+
+from repro import paper
+
+RTOL, ATOL = 1e-9, 1e-12
+_UNIAXIAL = np.array([2, -1, -1]) / np.sqrt(6)  # flow direction under uniaxial strain
+
+
+class Law(NamedTuple):
+    """Parameters of one grain, as in Table 3, and of the flow rule."""
+
+    E: float  # GPa
+    nu: float
+    xi0: float  # MPa
+    h0: float  # GPa
+    n: float = paper.STRESS_EXPONENT
+    gamma_dot_0: float = paper.GAMMA_DOT_0  # 1/s
+
+    @property
+    def lam(self) -> float:
+        """First Lame parameter, MPa."""
+        return 1e3 * self.E * self.nu / ((1 + self.nu) * (1 - 2 * self.nu))
+
+    @property
+    def mu(self) -> float:
+        """Shear modulus, MPa."""
+        return 1e3 * self.E / (2 * (1 + self.nu))
+
+
+def second_piola_kirchhoff(Fe, law: Law):
+    """Se = lam tr(Ee) I + 2 mu Ee with Ee = (Fe^T Fe - I)/2; Fe and Se (3, 3)."""
+    Ee = (Fe.T @ Fe - np.eye(3)) / 2
+    return law.lam * np.trace(Ee) * np.eye(3) + 2 * law.mu * Ee
+
+
+def first_piola_kirchhoff(F, Fp, law: Law):
+    """P = Fe Se Fp^-T, (3, 3)."""
+    Fe = F @ np.linalg.inv(Fp)
+    return Fe @ second_piola_kirchhoff(Fe, law) @ np.linalg.inv(Fp).T
+
+
+def von_mises(F, P) -> float:
+    """sqrt(3/2 T_dev:T_dev) of the Cauchy stress T = P F^T/det F."""
+    T = P @ F.T / np.linalg.det(F)
+    T = T - np.trace(T) / 3 * np.eye(3)
+    return np.sqrt(1.5 * (T * T).sum())
+
+
+def _plastic_rates(F, Fp, xi, law: Law):
+    """Rates of Fp and xi."""
+    S = second_piola_kirchhoff(F @ np.linalg.inv(Fp), law)
+    S = S - np.trace(S) / 3 * np.eye(3)
+    norm = np.linalg.norm(S)
+    rate = law.gamma_dot_0 * (norm / xi) ** law.n
+    return rate * S / max(norm, 1e-300) @ Fp, 1e3 * law.h0 * rate
+
+
+def _uniaxial_state(F11, gamma, law: Law):
+    """|dev Se| and von Mises stress under F = diag(F11, 1, 1) after the plastic shear gamma."""
+    F, Fp = np.diag([F11, 1, 1]), np.diag(np.exp(gamma * _UNIAXIAL))
+    S = second_piola_kirchhoff(F @ np.linalg.inv(Fp), law)
+    return np.sqrt(2 / 3) * (S[0, 0] - S[1, 1]), von_mises(F, first_piola_kirchhoff(F, Fp, law))
+
+
+def homogeneous(law: Law, F11, rate: float = paper.RATE) -> np.ndarray:
+    """Von Mises stress of a homogeneous cell at the stretches `F11`, which rise from 1.
+
+    The direction of flow is constant, Fp = exp(gamma diag(2, -1, -1)/sqrt(6)), so that the model
+    is one ordinary differential equation for gamma.
+    """
+
+    def gamma_rate(t, gamma):
+        stress, _ = _uniaxial_state(1 + rate * t, gamma[0], law)
+        resistance = law.xi0 + 1e3 * law.h0 * gamma[0]
+        return [law.gamma_dot_0 * (stress / resistance) ** law.n]
+
+    times = (np.asarray(F11) - 1) / rate
+    first = times[-1] * 1e-6  # at t = 0 nothing moves, so that nothing suggests a step
+    path = solve_ivp(
+        gamma_rate, (0, times[-1]), [0.0], "Radau", times, rtol=RTOL, atol=ATOL, first_step=first
+    )
+    return np.array([_uniaxial_state(*at, law)[1] for at in zip(F11, path.y[0], strict=True)])
+
+
+def rate_independent(law: Law, F11) -> np.ndarray:
+    """Von Mises stress of a homogeneous cell in the limit n -> infinity: |dev Se| <= xi."""
+
+    def excess(gamma, stretch):
+        return _uniaxial_state(stretch, gamma, law)[0] - law.xi0 - 1e3 * law.h0 * gamma
+
+    def shear(stretch):
+        return brentq(excess, 0, stretch - 1, (stretch,)) if excess(0, stretch) > 0 else 0
+
+    return np.array([_uniaxial_state(stretch, shear(stretch), law)[1] for stretch in F11])
+
+
+class LaminateResponse(NamedTuple):
+    """What a laminate does at S stretches."""
+
+    sigma_vm: np.ndarray  # of each layer, (S, L)
+    P_mean: np.ndarray  # (S, 3, 3)
+
+
+def laminate(
+    laws: Sequence[Law], fractions: Sequence[float], normal: int, F11, rate: float = paper.RATE
+) -> LaminateResponse:
+    """A laminate of two layers under the mean deformation gradient diag(F11, 1, 1).
+
+    Each layer is homogeneous: F_i = F_mean + a_i x n with sum f_i a_i = 0, and P_i n is the same in
+    both. Along with the plastic states that is a differential-algebraic system of index 1.
+
+    Parameters
+    ----------
+    laws : two Law
+    fractions : two float
+        Volume fractions.
+    normal : int
+        Axis of the normal n of the layers: 0 is the loading direction.
+    F11 : array_like, shape (S,)
+        Stretches at which the response is wanted, rising from 1.
+    rate : float
+        dF11/dt, 1/s.
+    """
+    n = np.eye(3)[normal]
+
+    def deformation(stretch, a):
+        mean = np.diag([stretch, 1.0, 1.0])
+        return [mean + np.outer(a, n) / fractions[0], mean - np.outer(a, n) / fractions[1]]
+
+    def jump(stretch, a, Fp):
+        """Of the traction between the layers."""
+        P1, P2 = map(first_piola_kirchhoff, deformation(stretch, a), Fp, laws)
+        return (P1 - P2) @ n
+
+    undeformed = np.array([np.eye(3), np.eye(3)])
+    step = 1e-6
+    tangent = np.column_stack([jump(1, step * e, undeformed) / step for e in np.eye(3)])
+
+    def layers(stretch, Fp):
+        """Deformation gradients of the layers, in equilibrium for given plastic states."""
+        a, limit = np.zeros(3), 1e-12 * np.linalg.norm(tangent)
+        for _ in range(100):
+            # Nearly linear: the tangent of the undeformed layers gains digits with every step.
+            residual = jump(stretch, a, Fp)
+            if np.linalg.norm(residual) < limit:
+                return deformation(stretch, a)
+            a = a - np.linalg.solve(tangent, residual)
+        raise FloatingPointError(f"no equilibrium of the laminate at F11 = {stretch:g}")
+
+    def unpack(y):
+        y = y.reshape(2, 10)
+        return y[:, :9].reshape(2, 3, 3), y[:, 9]
+
+    def rates(t, y):
+        Fp, xi = unpack(y)
+        of_layers = map(_plastic_rates, layers(1 + rate * t, Fp), Fp, xi, laws)
+        return np.concatenate([np.append(dFp, dxi) for dFp, dxi in of_layers])
+
+    times = (np.asarray(F11) - 1) / rate
+    start = np.concatenate([np.append(np.eye(3), law.xi0) for law in laws])
+    path = solve_ivp(rates, (0, times[-1]), start, "LSODA", times, rtol=RTOL, atol=ATOL)
+    sigma_vm, P_mean = [], []
+    for stretch, y in zip(F11, path.y.T, strict=True):
+        Fp, _ = unpack(y)
+        F = layers(stretch, Fp)
+        P = [first_piola_kirchhoff(*layer) for layer in zip(F, Fp, laws, strict=True)]
+        sigma_vm.append([von_mises(*layer) for layer in zip(F, P, strict=True)])
+        P_mean.append(np.tensordot(fractions, P, 1))
+    return LaminateResponse(np.array(sigma_vm), np.array(P_mean))

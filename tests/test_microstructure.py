@@ -1,0 +1,130 @@
+"""Microstructures: what is drawn, and what is refused."""
+
+import numpy as np
+import pytest
+
+from repro import microstructure as ms
+from repro import paper
+from repro.microstructure import Microstructure
+
+
+@pytest.mark.parametrize(("grains", "size"), [(1, 4), (5, 64), (10, 64), (20, 64), (60, 16)])
+def test_grain_counts_are_exact(grains, size):
+    for seed in range(20):
+        grain_id = ms.periodic_voronoi(ms.generator(seed), grains, size)
+        assert grain_id.shape == (size, size)
+        assert np.array_equal(np.unique(grain_id), np.arange(grains))
+
+
+def test_tessellation_is_periodic_and_nearest():
+    """The grain of a pixel is that of the nearest seed or image of a seed."""
+    grains, size = 7, 16
+    grain_id = ms.periodic_voronoi(ms.generator(3), grains, size)
+    seeds = ms.generator(3).random((grains, 2))
+    pixels = (np.indices((size, size)) + 0.5) / size
+    offset = abs(pixels[None] - seeds[:, :, None, None])
+    distance = np.hypot(*np.moveaxis(np.minimum(offset, 1 - offset), 1, 0))
+    np.testing.assert_array_equal(grain_id, distance.argmin(0))
+    across = (grain_id[0] == grain_id[-1]).mean() + (grain_id[:, 0] == grain_id[:, -1]).mean()
+    assert across > 1, "grains go on across the edges of the cell"
+
+
+def test_table_3_is_filled_and_kept():
+    properties = ms.table3_properties(np.random.default_rng(0), 4000)
+    low, high = np.array(paper.PROPERTY_RANGES).T
+    assert (properties >= low).all() and (properties <= high).all()
+    deciles = ((properties - low) / (high - low) * 10).astype(int)
+    for column in deciles.T:
+        counts = np.bincount(column, minlength=10)
+        assert (abs(counts - 400) < 5 * np.sqrt(400)).all(), "not uniform"
+
+
+@pytest.mark.parametrize("case", paper.CASES)
+def test_cases_draw_from_both_intervals_and_nothing_between(case):
+    properties = ms.case_properties(np.random.default_rng(case), 4000, case)
+    for column, intervals in zip(properties.T, paper.CASES[case], strict=True):
+        inside = [(column >= low) & (column <= high) for low, high in intervals]
+        assert (inside[0] | inside[1]).all()
+        assert abs(inside[0].sum() - 2000) < 5 * np.sqrt(1000)
+    # Each property of a grain chooses on its own.
+    upper = properties > np.mean(np.array(paper.CASES[case]).reshape(4, 4), 1)
+    correlation = np.corrcoef(upper.T) - np.eye(4)
+    assert abs(correlation).max() < 0.1
+
+
+def test_microstructure_depends_on_its_seed_alone():
+    alone = ms.polycrystal(ms.generator(0, 5))
+    beside = [ms.polycrystal(ms.generator(0, i)) for i in range(7)]
+    np.testing.assert_array_equal(alone.grain_id, beside[5].grain_id)
+    np.testing.assert_array_equal(alone.properties, beside[5].properties)
+    assert not np.array_equal(beside[4].properties, beside[5].properties)
+    assert not np.array_equal(ms.polycrystal(ms.generator(1, 5)).properties, alone.properties)
+
+
+def test_inclusions_have_the_area_asked_for():
+    circle, square = ms.circular_inclusion(256), ms.square_inclusion(256)
+    assert circle.mean() == pytest.approx(np.pi * paper.CIRCLE_RADIUS**2, rel=0.01)
+    assert square.mean() == pytest.approx(paper.SQUARE_EDGE**2, rel=1e-12)
+    for outline in (circle, square):
+        assert outline[128, 128] == 1 and outline[0, 0] == 0
+        np.testing.assert_array_equal(outline, outline.T)
+        np.testing.assert_array_equal(outline, outline[::-1])
+    cell = ms.inclusion(ms.generator(0), ms.square_inclusion, size=16)
+    assert cell.grain_count == 2 and cell.properties.shape == (2, 4)
+
+
+def test_property_maps_give_each_pixel_its_grain():
+    cell = Microstructure([[0, 1], [1, 1]], [[50, 0.2, 60, 1], [70, 0.3, 80, 2]])
+    maps = cell.property_maps()
+    assert maps.shape == (2, 2, 4)
+    np.testing.assert_array_equal(maps[0, 0], [50, 0.2, 60, 1])
+    np.testing.assert_array_equal(maps[1, 0], [70, 0.3, 80, 2])
+
+
+GOOD = [100.0, 0.3, 100.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("E", [0.0, -1.0, np.nan, np.inf]),
+        ("nu", [0.5, -1.0, 0.7, np.nan]),
+        ("xi0", [0.0, -5.0, np.nan, np.inf]),
+        ("h0", [-1e-9, np.nan, np.inf]),
+    ],
+)
+def test_unphysical_properties_are_refused_by_name_and_grain(name, values):
+    column = paper.PROPERTY_NAMES.index(name)
+    for value in values:
+        properties = np.array([GOOD, GOOD])
+        properties[1, column] = value
+        with pytest.raises(ValueError, match=f"^{name} of grain 1 is "):
+            Microstructure(np.array([[0, 1], [1, 0]]), properties)
+
+
+@pytest.mark.parametrize(
+    ("grain_id", "properties", "message"),
+    [
+        (np.zeros((2, 3), int), [GOOD], r"square \(N, N\) map, got shape \(2, 3\)"),
+        (np.zeros(4, int), [GOOD], "square"),
+        (np.zeros((2, 2)), [GOOD], "integers, got float64"),
+        (np.zeros((2, 2), int), [GOOD[:3]], r"\(G, 4\)"),
+        (np.zeros((2, 2), int), GOOD, r"\(G, 4\)"),
+        (np.array([[0, 1], [0, 2]]), [GOOD, GOOD], "runs from 0 to 2, but .* grains 0 to 1"),
+        (np.array([[0, -1], [0, 0]]), [GOOD], "runs from -1"),
+    ],
+)
+def test_malformed_microstructures_are_refused(grain_id, properties, message):
+    with pytest.raises(ValueError, match=message):
+        Microstructure(grain_id, properties)
+
+
+def test_impossible_draws_are_refused():
+    with pytest.raises(ValueError, match=r"grains must lie in 1\.\.\.16, got 17"):
+        ms.periodic_voronoi(ms.generator(0), 17, 4)
+    with pytest.raises(ValueError, match="got 0"):
+        ms.periodic_voronoi(ms.generator(0), 0)
+    with pytest.raises(ValueError, match="do not fit a 4x4 cell"):
+        ms.periodic_voronoi(ms.generator(0), 16, 4)
+    with pytest.raises(ValueError, match=r"case must be one of \[1, 2, 3, 4\], got 5"):
+        ms.case_properties(ms.generator(0), 3, 5)

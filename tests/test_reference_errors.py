@@ -1,0 +1,53 @@
+"""Bad input to the reference model, and increments that do not converge."""
+
+import numpy as np
+import pytest
+
+from repro import microstructure as ms
+from repro.microstructure import Microstructure
+from repro.reference import ConvergenceError, simulate, simulate_batch
+
+
+def cell(size=8):
+    return ms.polycrystal(ms.generator(0), grains=3, size=size)
+
+
+@pytest.mark.parametrize(
+    ("argument", "values"),
+    [
+        ("F11_max", [1.0, 0.99, np.inf, np.nan]),
+        ("increments", [0, -1, 2.5]),
+        ("rate", [0.0, -1e-3, np.inf, np.nan]),
+        ("tol", [0.0, -1e-7, np.nan]),
+    ],
+)
+def test_load_out_of_range_is_refused_by_name(argument, values):
+    for value in values:
+        with pytest.raises(ValueError, match=argument):
+            simulate(cell(), **{argument: value})
+
+
+def test_batch_of_unequal_grids_is_refused():
+    with pytest.raises(ValueError, match=r"equal grids.*\(8, 8\), \(9, 9\)"):
+        simulate_batch([cell(8), cell(9)])
+    with pytest.raises(ValueError, match="at least one"):
+        simulate_batch([])
+
+
+def test_increment_that_does_not_converge_is_named():
+    """A tolerance under the rounding error is never reached."""
+    with pytest.raises(ConvergenceError) as caught:
+        simulate_batch([cell(), cell()], tol=1e-19)
+    error = caught.value
+    assert (error.microstructure, error.increment, error.tol) == (0, 1, 1e-19)
+    assert 1e-19 < error.residual < 1e-10
+    for part in ("microstructure 0", "increment 1", f"residual {error.residual:.3g}"):
+        assert part in str(error)
+
+
+def test_convergence_error_names_the_one_that_failed():
+    """Of two cells under a huge increment the homogeneous one converges, the other cannot."""
+    easy = Microstructure(np.zeros((8, 8), int), [[100, 0.3, 100, 10]])
+    hard = Microstructure(cell().grain_id, [[1000, 0.3, 1e3, 0], [1, 0.49, 1, 0], [1, 0.3, 1, 0]])
+    with pytest.raises(ConvergenceError, match="microstructure 1: increment 1 "):
+        simulate_batch([easy, hard], F11_max=1.3, increments=1)

@@ -1,0 +1,121 @@
+"""Fields of the reference model: equations, symmetries, convergence; an error or the truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from measurements import assert_within_bounds
+
+from repro import microstructure as ms
+from repro import paper
+from repro.benchmarks import verification
+from repro.microstructure import Microstructure
+from repro.reference import ConvergenceError, simulate
+from repro.reference.audit import audit
+from repro.reference.simulation import simulate_points
+
+
+def test_solved_cells_satisfy_the_equations():
+    assert_within_bounds(verification.equations(size=32, count=3))
+
+
+def test_extreme_cells_satisfy_the_equations_or_raise():
+    assert_within_bounds(verification.robustness(count=30))
+
+
+def test_symmetries_of_the_cell_carry_over_to_the_field():
+    assert_within_bounds(verification.symmetries(count=1))
+
+
+def test_batch_is_what_its_members_are_alone():
+    assert_within_bounds(verification.batch(count=2))
+
+
+def test_first_order_in_time():
+    assert_within_bounds(verification.time_order(32, (20, 40, 80), count=1))
+
+
+def test_refined_grids_converge():
+    assert_within_bounds(verification.grid_convergence((16, 32, 64), count=3))
+
+
+TABLE3 = [st.floats(low, high) for low, high in paper.PROPERTY_RANGES]
+BEYOND = [
+    st.floats(0, 3).map(lambda x: 10**x),
+    st.floats(-0.5, 0.49),
+    st.floats(-1, 3).map(lambda x: 10**x),
+    st.sampled_from([0.0, 1.0, 500.0]),
+]
+
+
+@st.composite
+def microstructures(draw, properties):
+    size = draw(st.sampled_from([8, 9]))
+    grains = draw(st.integers(1, size * size))
+    seed = draw(st.integers(0, 2**16))
+    grain_id = np.random.default_rng(seed).integers(0, grains, (size, size))
+    return Microstructure(grain_id, [[draw(p) for p in properties] for _ in range(grains)])
+
+
+def assert_equations_hold(cell, **load):
+    found = audit(cell, *simulate_points(cell, **load), rate=load.get("rate", paper.RATE))
+    violated = {
+        name: getattr(found, name)
+        for name, bound in verification.AUDIT_BOUNDS.items()
+        if not getattr(found, name) <= bound
+    }
+    assert not violated and found.smallest_det_F > 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(microstructures(TABLE3))
+def test_all_of_table_3_converges(cell):
+    assert_equations_hold(cell)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    microstructures(BEYOND),
+    st.sampled_from([1.0001, 1.004, 1.05]),
+    st.sampled_from([1e-9, 1e-3, 1e3]),
+)
+def test_no_field_is_silently_wrong(cell, F11_max, rate):
+    try:
+        assert_equations_hold(cell, F11_max=F11_max, rate=rate)
+    except ConvergenceError as error:
+        assert error.microstructure == 0 and error.increment >= 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_tiny_grids(size):
+    grain_id = np.arange(size * size).reshape(size, size)
+    rng = np.random.default_rng(size)
+    assert_equations_hold(Microstructure(grain_id, ms.table3_properties(rng, size * size)))
+
+
+def test_audit_sees_what_is_wrong():
+    """Each equation that is broken on purpose is reported, at the size of the error."""
+    cell = ms.polycrystal(ms.generator(0), size=8)
+    path, points = simulate_points(cell)
+    error = 1e-4
+    bump = np.zeros((21, 8, 8, 3, 3))
+    bump[-1, 3, 4, 0, 0] = error
+    stretched = audit(cell, path, points._replace(F=points.F + bump))
+    assert stretched.compatibility > error / 100 and stretched.mean_strain > error / 100
+    assert stretched.equilibrium > error / 100
+    flowed = audit(cell, path, points._replace(Fp_inv=points.Fp_inv + bump))
+    assert flowed.volume > error / 2 and flowed.flow_rule > error / 2
+    hardened = audit(cell, path, points._replace(xi=points.xi + 1))
+    assert hardened.hardening > 1e-6 and hardened.flow_rule > 1e-7
+    reported = audit(cell, replace(path, sigma_vm=path.sigma_vm + error), points)
+    assert reported.stress == pytest.approx(error, rel=1e-3)
+
+
+def test_fields_of_points_are_those_of_the_simulation():
+    cell = ms.polycrystal(ms.generator(1), size=8)
+    path, points = simulate_points(cell)
+    np.testing.assert_allclose(path.sigma_vm, simulate(cell).sigma_vm, atol=1e-6)
+    np.testing.assert_array_equal(points.F[0], np.broadcast_to(np.eye(3), points.F[0].shape))
+    np.testing.assert_array_equal(points.xi[0], cell.property_maps()[..., 2])
