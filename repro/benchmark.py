@@ -1,13 +1,40 @@
-"""Measure what the project claims: speed."""
+"""Measure what the project claims, and write it into results."""
 
 from pathlib import Path
 from typing import Literal
 
-from repro import cli, generation, training_speed
+from repro import cli, generation
 from repro import models as networks_room
 from repro.backend import ON_TENSORFLOW_CPU
+from repro.benchmarks import pages
+from repro.benchmarks import reference as solver
+from repro.benchmarks import training as trainer
+from repro.benchmarks import verification as verify
+from repro.damask.trajectories import TRAJECTORIES
 from repro.evaluation import speed as measurement
 from repro.report import tables
+
+
+def verification(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> int:
+    """Verify the reference model: DAMASK, exact solutions, equations. Exit status 1 if it fails.
+
+    Args:
+        damask: Directory of trajectories computed with DAMASK.
+        out: Directory for verification.csv and VERIFICATION.md.
+    """
+    rows = verify.run(damask)
+    print(f"{pages.write_verification(rows, out)} written")
+    return int(not rows["passed"].all())
+
+
+def reference(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> None:
+    """Measure the speed of the reference model over tolerance, grid, batch size and cores.
+
+    Args:
+        damask: Directory of trajectories computed with DAMASK.
+        out: Directory for benchmark_reference.csv, its pictures and BENCHMARK_REFERENCE.md.
+    """
+    print(f"{pages.write_reference(solver.run(damask), out)} written")
 
 
 def speed(
@@ -44,15 +71,16 @@ def training(
         out: Table (CSV) to write.
     """
     cells = generation.Job("paper").solve(range(20))
-    table = training_speed.measure(cells, networks, batches, repeats)
-    training_speed.write(out, table)
+    table = trainer.measure(cells, networks, batches, repeats)
+    trainer.write(out, table)
     print(tables.markdown(table))
     if ON_TENSORFLOW_CPU:
-        profile = training_speed.depthwise_profile()
-        training_speed.write(out.with_name("depthwise_profile.csv"), profile)
+        profile = trainer.depthwise_profile()
+        trainer.write(out.with_name("depthwise_profile.csv"), profile)
         print("\nms of a training step of paper_unet in depthwise convolutions:\n")
         print(tables.markdown(profile))
 
 
 if __name__ == "__main__":
-    cli.run({"speed": speed, "training": training})
+    commands = (verification, reference, speed, training)
+    cli.run({command.__name__: command for command in commands})

@@ -16,7 +16,7 @@ import pandas as pd
 
 from repro import microstructure as ms
 from repro import paper
-from repro.benchmarks.damask import TRAJECTORIES, read_cases
+from repro.damask.trajectories import TRAJECTORIES, read_cases
 from repro.environment import code_commit, command_line, hardware
 from repro.microstructure import Microstructure
 from repro.reference import TOLERANCE, ConvergenceError, exact, material, simulate, simulate_batch

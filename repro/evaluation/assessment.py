@@ -4,17 +4,16 @@ import json
 import time
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from repro import dataset, environment, models, reference
+from repro.damask.trajectories import cases_like_training
 from repro.dataset import DataSet
 from repro.evaluation import modes, naive
 from repro.evaluation.metrics import measure
-from repro.evaluation.recorded import recorded_runs
 from repro.generation import SUITES
 from repro.pipeline import make_pairs
 
@@ -119,8 +118,7 @@ def damask_difference(stride: int) -> list[dict]:
     One set of rows a tolerance of DAMASK; suite "recorded".
     """
     rows = []
-    for tolerance, group in groupby(recorded_runs(), key=lambda run: run.tolerance):
-        runs = list(group)
+    for tolerance, runs in cases_like_training().items():
         true = [
             reference.simulate(run.microstructure, run.F11[-1], len(run.F11) - 1, run.rate)
             for run in runs

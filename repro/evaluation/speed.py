@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,9 +22,9 @@ import pandas as pd
 from repro import dataset, environment, generation, models, paper, reference
 from repro.damask import dadf5, export
 from repro.damask import run as damask
+from repro.damask.trajectories import cases_like_training
 from repro.evaluation import metrics
 from repro.evaluation.assessment import run_of
-from repro.evaluation.recorded import recorded_runs
 from repro.files import atomic_path
 from repro.microstructure import Microstructure
 
@@ -216,13 +215,12 @@ def _measured_damask(cells) -> dict:
 
 def _recorded_damask() -> Iterator[dict]:
     """The recorded runs of the paper's trajectory, one row a tolerance."""
-    for tolerance, group in groupby(recorded_runs(), key=lambda run: run.tolerance):
-        runs = list(group)
+    for tolerance, runs in cases_like_training().items():
         errors = [_error(run.microstructure, run.sigma_vm, run.F11) for run in runs]
         yield {
             "setting": f"eps {tolerance:g}", "n": len(runs), "origin": "recorded", "load": np.nan,
             "command": "DAMASK_grid", "hardware": RECORDED_HARDWARE,
-            "seconds": float(np.mean([run.seconds for run in runs])), "mae": float(np.mean(errors)),
+            "seconds": float(np.mean([run.wall_seconds for run in runs])), "mae": float(np.mean(errors)),
         }  # fmt: skip
 
 

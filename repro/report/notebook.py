@@ -10,7 +10,8 @@ import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from repro import generation, models, reference, verification
-from repro.evaluation import recorded, speed
+from repro.damask import trajectories
+from repro.evaluation import speed
 from repro.report import architecture, figures, gallery, page, reality, tables
 
 RESULTS = models.SHIPPED.parent
@@ -78,7 +79,7 @@ def checks(count: int = 5):
 
 def parity(case: str = "g10_101"):
     """A recorded DAMASK solution beside ours, solved now, at the end of the load."""
-    run = recorded.read(recorded.DIRECTORY / f"{case}.h5")
+    run = trajectories.read_case(trajectories.TRAJECTORIES / f"{case}.h5")
     load = (run.F11[-1], len(run.F11) - 1, run.rate)
     ours = reference.simulate(run.microstructure, *load).sigma_vm
     return image(figures.parity_figure(ours[-1], run.sigma_vm[-1], "reference model", "DAMASK"))

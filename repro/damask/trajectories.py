@@ -6,9 +6,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from repro import paper
 from repro.microstructure import Microstructure
 
-TRAJECTORIES = Path("tests/data/damask_trajectories")
+TRAJECTORIES = Path(__file__).parents[2] / "tests" / "data" / "damask_trajectories"
 TIGHT = 1e-5  # eps_rel_div_P below which DAMASK's own error is small against ours
 
 
@@ -20,8 +21,15 @@ class DamaskCase:
     microstructure: Microstructure
     F11: np.ndarray  # (T+1,)
     sigma_vm: np.ndarray  # MPa, (T+1, N, N)
+    rate: float  # dF11/dt, 1/s
     eps_rel_div_P: float  # DAMASK's tolerance
     wall_seconds: float  # one thread
+
+    @property
+    def like_training(self) -> bool:
+        """Whether grains and load are those of the paper's training data."""
+        grains = self.microstructure.grain_count == paper.GRAINS
+        return grains and bool(np.isclose(self.F11[-1], paper.F11_TRAINING))
 
     @property
     def tight(self) -> bool:
@@ -40,19 +48,28 @@ def read_cases(directory=TRAJECTORIES) -> list[DamaskCase]:
     paths = sorted(Path(directory).glob("*.h5"))
     if not paths:
         raise FileNotFoundError(
-            f"{directory}: no DAMASK trajectories; run in the root of the repository or name "
-            "another directory with --damask"
+            f"{directory}: no DAMASK trajectories; they come with a checkout, else name another "
+            "directory with --damask"
         )
-    return [_read(path) for path in paths]
+    return [read_case(path) for path in paths]
 
 
-def _read(path):
+def read_case(path) -> DamaskCase:
+    """One case."""
     with h5py.File(path) as file:
         return DamaskCase(
             path.stem,
             Microstructure(file["grain_id"][()], file["properties"][()]),
             file["F11"][()],
             file["sigma_vm"][()],
+            float(file.attrs["rate_per_s"]),
             float(file.attrs["eps_rel_div_P"]),
             float(file.attrs["wall_seconds"]),
         )
+
+
+def cases_like_training() -> dict[float, list[DamaskCase]]:
+    """The cases with grains and load of the paper's training data, by tolerance, tightest first."""
+    alike = [case for case in read_cases() if case.like_training]
+    tolerances = sorted({case.eps_rel_div_P for case in alike})
+    return {tol: [case for case in alike if case.eps_rel_div_P == tol] for tol in tolerances}

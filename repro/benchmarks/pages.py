@@ -1,0 +1,151 @@
+"""Pages made from the rows of the benchmarks: tables and pictures, nothing typed by hand."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from repro.files import atomic_path
+from repro.reference import TOLERANCE
+from repro.report.tables import markdown
+
+_STYLE = {"font.size": 8, "axes.titlesize": 8, "savefig.dpi": 200, "axes.grid": True}
+_STYLE |= {"grid.alpha": 0.3, "legend.frameon": False}
+
+
+def write_verification(rows: pd.DataFrame, out: Path) -> Path:
+    """Write verification.csv and VERIFICATION.md into `out`; the page's path."""
+    table = rows[["check", "case", "quantity", "value", "unit", "n"]].assign(
+        bounds=[_bounds(low, high) for low, high in zip(rows["low"], rows["high"], strict=True)],
+        passed=np.where(rows["passed"], "yes", "**no**"),
+    )
+    sections = [
+        f"## {check}\n\n{markdown(part.drop(columns='check'))}"
+        for check, part in table.groupby("check", sort=False)
+    ]
+    bounded = rows[(rows["low"] > -np.inf) | (rows["high"] < np.inf)]
+    summary = (
+        f"{len(rows)} measurements, {len(bounded)} of them with bounds, of which "
+        f"{int(bounded['passed'].sum())} are kept. "
+        "The checks are described in `repro/benchmarks/verification.py`; the independent solutions "
+        "are in `repro/reference/exact.py`, the equations in `repro/reference/audit.py`."
+    )
+    return _write(
+        rows, out, "verification", "Verification of the reference model", summary, sections
+    )
+
+
+def _bounds(low, high):
+    if np.isinf(low) and np.isinf(high):
+        return ""
+    if np.isinf(low):
+        return f"≤ {high:g}"
+    return f"≥ {low:g}" if np.isinf(high) else f"{low:g} … {high:g}"
+
+
+def write_reference(rows: pd.DataFrame, out: Path) -> Path:
+    """Write benchmark_reference.csv, its pictures and BENCHMARK_REFERENCE.md into `out`."""
+    by = dict(list(rows.groupby("sweep", sort=False)))
+    tolerance, grid, batch, workers = (
+        by[sweep].dropna(axis="columns", how="all")
+        for sweep in ("tolerance", "grid", "batch", "workers")
+    )
+    name = "benchmark_reference"
+    with mpl.rc_context(_STYLE):
+        _save(_error_over_time(tolerance), out / f"{name}_error.png")
+        _save(_time_over_grid(grid), out / f"{name}_grid.png")
+    cost = grid["N"] ** 2 * np.log2(grid["N"])
+    relative = grid["cpu_seconds"] / cost
+    at_paper = float(relative[grid["N"] == 64].iloc[0])
+    best = workers["seconds"].min()
+    chosen = tolerance[(tolerance["solver"] == "this") & np.isclose(tolerance["tol"], TOLERANCE)]
+    chosen = chosen.iloc[0]
+    columns = ["solver", "tol", "n", "seconds", "cpu_seconds", "evaluations", "mae", "max_error"]
+    sections = [
+        "## Error over time\n\n"
+        f"64x64 pixels, 20 increments, one core. At the default tolerance {TOLERANCE:g}: "
+        f"{chosen['cpu_seconds']:.3f} s of processor time a simulation "
+        f"({chosen['seconds']:.3f} s on the clock), MAE {chosen['mae_damask']:.4f} MPa against tight "
+        "DAMASK. DAMASK's own times are of its runs on one thread; `tol` is its eps_rel_div_P.\n\n"
+        f"![error over time]({name}_error.png)\n\n" + _table(tolerance, [*columns, "mae_damask"]),
+        "## Grid\n\nOne core, default tolerance. The last column is the processor time over "
+        "N² log N, relative to 64x64.\n\n"
+        f"![time over grid]({name}_grid.png)\n\n"
+        + _table(
+            grid.assign(**{"per N² log N": relative / at_paper}),
+            ["N", "n", "seconds", "cpu_seconds", "evaluations", "per N² log N"],
+        ),
+        "## Batch\n\nOne core; seconds are per simulation.\n\n"
+        + _table(batch, ["batch", "n", "seconds", "cpu_seconds"]),
+        f"## All cores\n\nThreads that solve one cell each. 1000 simulations take "
+        f"{1000 * best:.0f} s at the best of these rates.\n\n"
+        + _table(workers, ["workers", "n", "seconds", "cpu_seconds"]),
+        "## First simulation\n\nWith compilation, which is kept on disk.\n\n"
+        + _table(by["first simulation"], ["N", "seconds", "cpu_seconds"]),
+    ]
+    loads = rows["load_before"]
+    summary = (
+        "Seconds a simulation, the fastest of repeated measurements after compilation; `seconds` is "
+        "by the clock, `cpu_seconds` by processor time. Errors are of the von Mises stress in MPa, "
+        "against this solver at its tightest. Other work on the machine while this was measured "
+        f"(load average): {loads.min():g} to {loads.max():g}."
+    )
+    return _write(rows, out, name, "Speed of the reference model", summary, sections)
+
+
+def _table(rows: pd.DataFrame, columns) -> str:
+    return markdown(rows[list(columns)])
+
+
+def _error_over_time(rows: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(3.6, 2.8), layout="constrained")
+    axes = figure.subplots()
+    for solver, marker in (("this", "o-"), ("DAMASK", "s")):
+        part = rows[rows["solver"] == solver]
+        axes.loglog(part["seconds"], part["mae"], marker, ms=4, label=solver)
+        for _, row in part.iterrows():
+            axes.annotate(
+                f"{row['tol']:.0e}", (row["seconds"], row["mae"]), (4, 3), fontsize=6,
+                textcoords="offset points",
+            )  # fmt: skip
+    axes.set(xlabel="seconds a simulation, one core", ylabel=r"MAE of $\sigma_\mathrm{vM}$ / MPa")
+    axes.legend()
+    return figure
+
+
+def _time_over_grid(rows: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(3.6, 2.8), layout="constrained")
+    axes = figure.subplots()
+    N = rows["N"].to_numpy(float)
+    cost = N**2 * np.log2(N)
+    seconds = rows["cpu_seconds"].to_numpy()
+    axes.loglog(N, seconds, "o-", ms=4, label="measured")
+    axes.loglog(N, cost * seconds[0] / cost[0], "k--", lw=0.8, label=r"$\propto N^2 \log N$")
+    axes.set(xlabel="pixels along an edge, N", ylabel="processor seconds a simulation")
+    axes.set_xticks(N, [f"{n:g}" for n in N])
+    axes.minorticks_off()
+    axes.legend()
+    return figure
+
+
+def _save(figure: Figure, path: Path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _write(rows: pd.DataFrame, out: Path, name: str, title: str, summary: str, sections) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out / f"{name}.csv") as temporary:
+        rows.to_csv(temporary, index=False)
+    command, commit, hardware = (rows[c].iloc[0] for c in ("command", "commit", "hardware"))
+    head = (
+        f"# {title}\n\nGenerated by `{command}` at commit {commit} on {hardware}, from "
+        f"[{name}.csv]({name}.csv); do not edit."
+    )
+    page = out / f"{name.upper()}.md"
+    with atomic_path(page) as temporary:
+        temporary.write_text("\n\n".join([head, summary, *sections]) + "\n")
+    return page
