@@ -220,7 +220,8 @@ def _recorded_damask() -> Iterator[dict]:
         yield {
             "setting": f"eps {tolerance:g}", "n": len(runs), "origin": "recorded", "load": np.nan,
             "command": "DAMASK_grid", "hardware": RECORDED_HARDWARE,
-            "seconds": float(np.mean([run.wall_seconds for run in runs])), "mae": float(np.mean(errors)),
+            "seconds": float(np.mean([run.wall_seconds for run in runs])),
+            "mae": float(np.mean(errors)),
         }  # fmt: skip
 
 
