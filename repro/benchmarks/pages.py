@@ -68,7 +68,8 @@ def write_reference(rows: pd.DataFrame, out: Path) -> Path:
         f"64x64 pixels, 20 increments, one core. At the default tolerance {TOLERANCE:g}: "
         f"{chosen['cpu_seconds']:.3f} s of processor time a simulation "
         f"({chosen['seconds']:.3f} s on the clock), MAE {chosen['mae_damask']:.4f} MPa against "
-        "tight DAMASK. DAMASK's own times are of its runs on one thread; `tol` is its eps_rel_div_P.\n\n"
+        "tight DAMASK. DAMASK's own times are of its runs on one thread; `tol` is its "
+        "eps_rel_div_P.\n\n"
         f"![error over time]({name}_error.png)\n\n" + _table(tolerance, [*columns, "mae_damask"]),
         "## Grid\n\nOne core, default tolerance. The last column is the processor time over "
         "N² log N, relative to 64x64.\n\n"
@@ -88,8 +89,8 @@ def write_reference(rows: pd.DataFrame, out: Path) -> Path:
     loads = rows["load_before"]
     summary = (
         "Seconds a simulation, the fastest of repeated measurements after compilation; `seconds` "
-        "is by the clock, `cpu_seconds` by processor time. Errors are of the von Mises stress in MPa, "
-        "against this solver at its tightest. Other work on the machine while this was measured "
+        "is by the clock, `cpu_seconds` by processor time. Errors are of the von Mises stress in "
+        "MPa, against this solver at its tightest. Other work on the machine meanwhile "
         f"(load average): {loads.min():g} to {loads.max():g}."
     )
     return _write(rows, out, name, "Speed of the reference model", summary, sections)
