@@ -17,6 +17,7 @@ from repro.reference import equilibrium, material
 
 TOLERANCE = 1e-7  # strain; 0.004 MPa against DAMASK at its tightest
 MAX_ITERATIONS = 500  # an increment
+CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,11 @@ def _solve(maps, F11, dt, tol, keep_points=False) -> _Fields:
     # more: the same stress strains it by the mean compliance (Reuss).
     softness = mu0 * jnp.mean(1 / mat.mu)
 
+    def respond(points):
+        F, state, flow, parameters = points
+        flow, response = material.update(F, state, flow, material.Material(*parameters), dt)
+        return response.P, flow, response.imbalance
+
     def missing(it):
         return jnp.maximum(softness * jnp.linalg.norm(it.r), jnp.sqrt(jnp.max(it.imbalance)))
 
@@ -215,9 +221,8 @@ def _solve(maps, F11, dt, tol, keep_points=False) -> _Fields:
         def evaluate(x, flow):
             (H11, H12), (H21, H22) = equilibrium.displacement_gradient(x, grid)
             F = (stretch + H11, H12), (H21, 1 + H22)
-            flow, response = material.update(F, state, flow, mat, dt)
-            r = equilibrium.strain_correction(response.P, lam0, mu0, grid)
-            return x, r, F, flow, response.imbalance
+            P, flow, imbalance = _by_blocks(respond, (F, state, flow, mat[:4]))
+            return x, equilibrium.strain_correction(P, lam0, mu0, grid), F, flow, imbalance
 
         def unfinished(it):
             residual = missing(it)
@@ -260,6 +265,16 @@ def _solve(maps, F11, dt, tol, keep_points=False) -> _Fields:
         zero, jnp.zeros((3, 3)), 0, 0.0, (state.Fp_inv, state) if keep_points else None
     )
     return jax.tree.map(lambda f0, f: jnp.concatenate([jnp.array([f0]), f]), undeformed, fields)
+
+
+def _by_blocks(function, fields):
+    """Apply a pointwise function to fields (N, N); on a processor, by blocks that fit its cache."""
+    N = jax.tree.leaves(fields)[0].shape[-1]
+    rows = CACHED_PIXELS // N
+    if jax.default_backend() != "cpu" or rows == 0 or N % rows or rows >= N:
+        return function(fields)
+    blocks = jax.tree.map(lambda field: field.reshape(N // rows, rows, N), fields)
+    return jax.tree.map(lambda field: field.reshape(N, N), jax.lax.map(function, blocks))
 
 
 def _mean_P(response: material.Response):

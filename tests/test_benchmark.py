@@ -1,0 +1,82 @@
+"""The benchmarks in miniature, and the pages made from their rows."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from repro.benchmarks import pages, reference, verification
+from repro.reference import TOLERANCE
+
+ABOUT = {"command": "python -m repro.benchmark x", "commit": "abc", "hardware": "a machine"}
+
+
+def test_timing_is_per_simulation_and_without_the_first_call(monkeypatch):
+    clock, calls = [0.0], []
+    monkeypatch.setattr(reference.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(reference.time, "process_time", lambda: clock[0] / 2)
+
+    def solve(name, seconds):
+        calls.append(name)
+        clock[0] += seconds if len(calls) > 2 else 100.0
+        return 10
+
+    variants = {"slow": lambda: solve("slow", 2.0), "fast": lambda: solve("fast", 0.2)}
+    found = reference.timed(variants, repeats=2)
+    assert calls == ["slow", "fast"] * 3, "variants are not measured in turn"
+    assert found["slow"] == pytest.approx((0.2, 0.1))
+    assert found["fast"] == pytest.approx((0.02, 0.01))
+
+
+@pytest.fixture(scope="module")
+def speed_rows():
+    rows = [
+        *reference.over_tolerance(tolerances=(1e-5, TOLERANCE), count=1, repeats=1),
+        *reference.over_grid({16: 1, 64: 1}, repeats=1),
+        *reference.over_batch((1, 2), size=16, repeats=1),
+        *reference.over_workers(count=2, size=16, repeats=1),
+        {"sweep": "first simulation", "N": 16, "seconds": 1.0, "cpu_seconds": 1.0},
+    ]
+    return pd.DataFrame(rows).assign(cores=1, device="cpu", load_before=0.5, **ABOUT)
+
+
+def test_speed_is_measured_with_its_error(speed_rows):
+    ours = speed_rows[(speed_rows["sweep"] == "tolerance") & (speed_rows["solver"] == "this")]
+    loose, default = ours.to_dict("records")
+    assert loose["evaluations"] < default["evaluations"]
+    assert loose["mae"] > 10 * default["mae"] > 0
+    assert default["mae_damask"] < 0.01 < loose["mae_damask"]
+    theirs = speed_rows[speed_rows["solver"] == "DAMASK"]
+    assert (theirs["mae"] < 0.1).all() and (theirs["seconds"] > 10).all()
+    assert (speed_rows["seconds"] > 0).all()
+
+
+def test_page_of_speed(speed_rows, tmp_path):
+    page = pages.write_reference(speed_rows, tmp_path)
+    text = page.read_text()
+    assert "nan" not in text and "commit abc on a machine" in text
+    for picture in ("error", "grid"):
+        name = f"benchmark_reference_{picture}.png"
+        assert name in text and (tmp_path / name).stat().st_size > 5000
+    again = pd.read_csv(tmp_path / "benchmark_reference.csv")
+    np.testing.assert_allclose(again["seconds"], speed_rows["seconds"])
+
+
+def test_page_of_verification_shows_what_failed(tmp_path):
+    measured = [
+        verification.Measurement("a", "case", "error", 0.5, "MPa", 3, high=1.0),
+        verification.Measurement("a", "case", "order", 0.2, "", 3, 0.9, 1.1),
+        verification.Measurement("b", "", "change", 7.0, "MPa", 1),
+    ]
+    assert [m.passed for m in measured] == [True, False, True]
+    rows = pd.DataFrame([asdict(m) | {"passed": m.passed, "wall_s": 1} for m in measured])
+    text = pages.write_verification(rows.assign(**ABOUT), tmp_path).read_text()
+    assert "3 measurements, 2 of them with bounds, of which 1 are kept" in text
+    assert "| case | error | 0.5 | MPa | 3 | ≤ 1 | yes |" in text
+    assert "| case | order | 0.2 |  | 3 | 0.9 … 1.1 | **no** |" in text
+    assert len(pd.read_csv(tmp_path / "verification.csv")) == 3
+
+
+def test_measurement_that_is_no_number_does_not_pass():
+    assert not verification.Measurement("a", "", "error", np.nan, "", 1, high=1.0).passed
