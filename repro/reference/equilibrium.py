@@ -80,10 +80,7 @@ def strain_correction(P, lam0, mu0, grid: Grid):
 
 
 class History(NamedTuple):
-    """Last differences of Anderson acceleration (rows) and their Gram matrix.
-
-    In single precision: they only propose the next iterate, which its own residual judges.
-    """
+    """Last differences of Anderson acceleration (rows) and their Gram matrix."""
 
     dr: jax.Array  # of the residual, (DEPTH, D)
     dg: jax.Array  # of iterate plus residual, (DEPTH, D)
@@ -93,14 +90,13 @@ class History(NamedTuple):
 
 def empty_history(x) -> History:
     """No differences yet of unknowns like x."""
-    rows = jnp.zeros((DEPTH, x.size), jnp.float32)
-    return History(rows, rows, jnp.eye(DEPTH, dtype=jnp.float32), jnp.zeros((), jnp.int32))
+    rows = jnp.zeros((DEPTH, x.size), x.dtype)
+    return History(rows, rows, jnp.eye(DEPTH, dtype=x.dtype), jnp.zeros((), jnp.int32))
 
 
 def remember(history: History, dr, dg) -> History:
     """Replace the oldest difference."""
     slot = history.count % DEPTH
-    dr, dg = dr.astype(jnp.float32), dg.astype(jnp.float32)
     rows = history.dr.at[slot].set(dr)
     products = _product(rows, dr)
     gram = history.gram.at[slot, :].set(products).at[:, slot].set(products)
@@ -110,11 +106,11 @@ def remember(history: History, dr, dg) -> History:
 def accelerate(history: History, x, r):
     """Next iterate: x + r, minus the combination of differences that best explains r."""
     used = jnp.arange(DEPTH) < history.count
-    projections = jnp.where(used, _product(history.dr, r.astype(jnp.float32)), 0)
+    projections = jnp.where(used, _product(history.dr, r), 0)
     # Scaled to unit diagonal, so that the regularisation is relative; unused rows stay unit.
-    norms = jnp.sqrt(jnp.maximum(jnp.diag(history.gram), 1e-30))
+    norms = jnp.sqrt(jnp.maximum(jnp.diag(history.gram), 1e-300))
     gram = history.gram / jnp.outer(norms, norms)
-    gram = jnp.where(jnp.outer(used, used), gram, 0) + jnp.diag(jnp.where(used, 1e-7, 1.0))
+    gram = jnp.where(jnp.outer(used, used), gram, 0) + jnp.diag(jnp.where(used, 1e-12, 1.0))
     weights = jnp.linalg.solve(gram, projections / norms) / norms
     return x + r - _product(weights, history.dg)
 
