@@ -21,8 +21,6 @@ from repro import microstructure as ms
 from repro.environment import code_commit
 from repro.microstructure import Microstructure
 
-SHARD = 10  # microstructures
-
 
 @dataclass(frozen=True)
 class Suite:
@@ -115,10 +113,11 @@ def generate(
     job = Job(suite, seed, size or SUITES[suite].size, tol)
     directory = path.with_name(path.name + ".shards")
     directory.mkdir(parents=True, exist_ok=True)
+    together = reference.batch_size()
     shards = {
         directory / f"{start:06d}-{stop:06d}.h5": range(start, stop)
-        for start in range(0, count, SHARD)
-        for stop in [min(start + SHARD, count)]
+        for start in range(0, count, together)
+        for stop in [min(start + together, count)]
     }
     for shard, indices in shards.items():
         if shard.exists() and not job.made(dataset.read(shard), indices):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from repro import microstructure as ms
 from repro import paper
 from repro.benchmarks import verification
 from repro.microstructure import Microstructure
-from repro.reference import ConvergenceError, simulate
+from repro.reference import ConvergenceError, simulate, simulate_batch
 from repro.reference.audit import audit
 from repro.reference.simulation import simulate_points
 
@@ -119,3 +120,13 @@ def test_fields_of_points_are_those_of_the_simulation():
     np.testing.assert_allclose(path.sigma_vm, simulate(cell).sigma_vm, atol=1e-6)
     np.testing.assert_array_equal(points.F[0], np.broadcast_to(np.eye(3), points.F[0].shape))
     np.testing.assert_array_equal(points.xi[0], cell.property_maps()[..., 2])
+
+
+def test_cells_solved_together_are_what_they_are_alone(monkeypatch):
+    """The way of an accelerator: one batched computation instead of one cell after another."""
+    cells = [ms.polycrystal(ms.generator(i), size=16) for i in range(3)]
+    alone = simulate_batch(cells)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    together = simulate_batch(cells)
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.sigma_vm, other.sigma_vm, atol=1e-4)

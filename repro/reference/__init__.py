@@ -4,8 +4,16 @@ from repro.reference.simulation import (
     TOLERANCE,
     ConvergenceError,
     Trajectory,
+    batch_size,
     simulate,
     simulate_batch,
 )
 
-__all__ = ["TOLERANCE", "ConvergenceError", "Trajectory", "simulate", "simulate_batch"]
+__all__ = [
+    "TOLERANCE",
+    "ConvergenceError",
+    "Trajectory",
+    "batch_size",
+    "simulate",
+    "simulate_batch",
+]

@@ -153,6 +153,11 @@ def _problem(microstructures, F11_max, increments, rate, tol):
     return maps, F11, (F11_max - 1) / rate / increments, tol
 
 
+def batch_size() -> int:
+    """Microstructures to hand to `simulate_batch` at a time: many run together on a GPU."""
+    return 10 if jax.default_backend() == "cpu" else 250
+
+
 def _check_load(F11_max, increments, rate, tol):
     if not 1 < F11_max < np.inf:
         raise ValueError(f"F11_max must be a stretch above 1, got {F11_max}")
