@@ -98,7 +98,7 @@ def remember(history: History, dr, dg) -> History:
     """Replace the oldest difference."""
     slot = history.count % DEPTH
     rows = history.dr.at[slot].set(dr)
-    products = _product(rows, dr)
+    products = rows @ dr
     gram = history.gram.at[slot, :].set(products).at[:, slot].set(products)
     return History(rows, history.dg.at[slot].set(dg), gram, history.count + 1)
 
@@ -106,15 +106,10 @@ def remember(history: History, dr, dg) -> History:
 def accelerate(history: History, x, r):
     """Next iterate: x + r, minus the combination of differences that best explains r."""
     used = jnp.arange(DEPTH) < history.count
-    projections = jnp.where(used, _product(history.dr, r), 0)
+    projections = jnp.where(used, history.dr @ r, 0)
     # Scaled to unit diagonal, so that the regularisation is relative; unused rows stay unit.
     norms = jnp.sqrt(jnp.maximum(jnp.diag(history.gram), 1e-300))
     gram = history.gram / jnp.outer(norms, norms)
     gram = jnp.where(jnp.outer(used, used), gram, 0) + jnp.diag(jnp.where(used, 1e-12, 1.0))
     weights = jnp.linalg.solve(gram, projections / norms) / norms
-    return x + r - _product(weights, history.dg)
-
-
-def _product(a, b):
-    # Some accelerators multiply matrices with fewer digits unless told not to.
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    return x + r - weights @ history.dg
