@@ -15,7 +15,7 @@ from repro.benchmarks import verification
 from repro.microstructure import Microstructure
 from repro.reference import ConvergenceError, simulate, simulate_batch
 from repro.reference.audit import audit
-from repro.reference.simulation import simulate_points
+from repro.reference.simulation import _by_blocks, simulate_points
 
 
 def test_solved_cells_satisfy_the_equations():
@@ -130,3 +130,16 @@ def test_cells_solved_together_are_what_they_are_alone(monkeypatch):
     together = simulate_batch(cells)
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one.sigma_vm, other.sigma_vm, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [64, 100, 128, 256])
+def test_update_by_blocks_keeps_every_pixel_in_place(size):
+    a, b = np.random.default_rng(0).random((2, size, size)).astype(np.float32)
+
+    def update(fields):
+        return {"sum": fields[0] + fields[1], "pair": (fields[0] * 2, -fields[1])}
+
+    found, wanted = _by_blocks(update, (a, b)), update((a, b))
+    np.testing.assert_array_equal(found["sum"], wanted["sum"])
+    for one, other in zip(found["pair"], wanted["pair"], strict=True):
+        np.testing.assert_array_equal(one, other)
