@@ -24,7 +24,9 @@ def directory(data, tmp_path_factory):
         json.dumps({"network": "paper_unet", "stride": 5, "seed": 0, "epochs": 500})
     )
     (run / "environment.json").write_text(
-        json.dumps({"commit": "abc", "hardware": "2 x CPU", "backend": "tensorflow"})
+        json.dumps(
+            [{"from_epoch": 0, "commit": "abc", "hardware": "2 x CPU", "backend": "tensorflow"}]
+        )
     )
     history = {"epoch": [1, 2], "mae_training": [9.0, 8.5], "mae_validation": [9.0, 8.0]}
     pd.DataFrame({**history, "seconds": 3600}).to_csv(run / "history.csv", index=False)

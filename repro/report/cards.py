@@ -106,7 +106,11 @@ def _checks(checks):
 def model_card(directory: Path, results: pd.DataFrame) -> str:
     """What a shipped network is, how it was trained, how well it does, and where it ends."""
     config = json.loads((directory / "config.json").read_text())
-    environment = json.loads((directory / "environment.json").read_text())
+    machines = "; ".join(
+        f"{record['hardware']} from epoch {record['from_epoch'] + 1} on (Keras on "
+        f"{record['backend']}, commit {record['commit']})"
+        for record in json.loads((directory / "environment.json").read_text())
+    )
     history = pd.read_csv(directory / "history.csv")
     name, step = directory.name, tables.time_step(config["stride"])
     best = history.loc[history["mae_validation"].idxmin()]
@@ -131,8 +135,8 @@ network = models.load("{name}")
 
 ## Training
 
-{len(history)} of {config["epochs"]} epochs in {history["seconds"].sum() / 3600:.2g} h on
-{environment["hardware"]} (Keras on {environment["backend"]}, commit {environment["commit"]}).
+{len(history)} of {config["epochs"]} epochs in {history["seconds"].sum() / 3600:.2g} h by the clock,
+on {machines}.
 Best validation MAE {best["mae_validation"]:.3f} MPa, in epoch {best["epoch"]:.0f}: the weights of
 `best.keras`.
 
