@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from repro import paper
 from repro.backend import keras
 from repro.dataset import DataSet
-from repro.models.layers import TABLE_3_BOUNDS
 
 # Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
 SAMPLE_COLUMNS = 5
@@ -165,7 +165,9 @@ def _channels(pairs):
     return [*np.moveaxis(pairs.properties, -1, 0), pairs.sigma_vm]
 
 
-# Values (2, 5) of the channels that a network maps to 0 and 1. The paper says "normalized to 1".
+# Values (2, 5) of the input channels that a network maps to 0 and 1. The paper says "normalized to
+# 1"; by default that is the ranges of Table 3, and `paper.STRESS_SCALE` for the stress.
+TABLE_3_BOUNDS = np.array([*paper.PROPERTY_RANGES, (0.0, paper.STRESS_SCALE)]).T
 NORMALIZATIONS = {
     "table 3": lambda pairs: TABLE_3_BOUNDS,
     "min-max": _minimum_maximum,

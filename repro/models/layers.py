@@ -6,12 +6,9 @@ import numpy as np
 
 from repro import paper
 from repro.backend import keras, layers, ops
+from repro.pipeline import TABLE_3_BOUNDS
 
 Tensor = keras.KerasTensor
-
-# Values of the five input channels that are normalized to 0 and to 1: the ranges of Table 3, and
-# stress by `paper.STRESS_SCALE`.
-TABLE_3_BOUNDS = np.array([*paper.PROPERTY_RANGES, (0.0, paper.STRESS_SCALE)]).T
 
 
 def physical_inputs() -> Tensor:

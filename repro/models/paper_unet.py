@@ -2,7 +2,8 @@
 
 from repro import paper
 from repro.backend import keras, layers
-from repro.models.layers import TABLE_3_BOUNDS, normalize, physical_inputs, to_stress, u_shape
+from repro.models.layers import normalize, physical_inputs, to_stress, u_shape
+from repro.pipeline import TABLE_3_BOUNDS
 
 
 def paper_unet(
