@@ -21,7 +21,7 @@ from repro.training import TrainingConfig
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to read the paper; the defaults are those of `Scale`."""
+    """One way to read the paper: what is varied, and the choices it is trained with."""
 
     assumption: str
     stride: int = 5

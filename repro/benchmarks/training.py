@@ -9,6 +9,7 @@ import pandas as pd
 from repro import environment, models, paper
 from repro.backend import ON_TENSORFLOW_CPU, keras
 from repro.dataset import DataSet
+from repro.files import atomic_path
 from repro.models.depthwise import kernel_gradient
 from repro.pipeline import make_pairs
 from repro.training import TrainingConfig, TrainingEngine
@@ -121,6 +122,6 @@ def write(path, table: pd.DataFrame) -> None:
     """Write a table of `measure` as CSV."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.assign(**{c: table[c].round(3) for c in table.select_dtypes(np.floating)}).to_csv(
-        path, index=False
-    )
+    rounded = {c: table[c].round(3) for c in table.select_dtypes(np.floating)}
+    with atomic_path(path) as temporary:
+        table.assign(**rounded).to_csv(temporary, index=False)
