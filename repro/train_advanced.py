@@ -3,24 +3,13 @@
 from repro import cli
 from repro.experiment import RunOptions, train_and_evaluate
 from repro.models.res_unet import FILTERS
+from repro.recipes import RECIPES
 from repro.training import TrainingConfig
-
-ADVANCED = TrainingConfig(
-    learning_rate=1e-3,
-    weight_decay=1e-4,
-    clip_norm=1.0,
-    warmup_epochs=5,
-    cosine=True,
-    patience=50,
-    ema=0.999,
-    augment=True,
-    own_output=0.25,
-)
 
 
 def main(
     options: RunOptions = RunOptions(),
-    config: TrainingConfig = ADVANCED,
+    config: TrainingConfig = RECIPES["res_unet"],
     filters: int = FILTERS,
     circular: bool = True,
     increment: bool = True,

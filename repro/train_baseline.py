@@ -2,12 +2,13 @@
 
 from repro import cli
 from repro.experiment import RunOptions, train_and_evaluate
+from repro.recipes import RECIPES
 from repro.training import TrainingConfig
 
 
 def main(
     options: RunOptions = RunOptions(),
-    config: TrainingConfig = TrainingConfig(learning_rate=1e-4, patience=10),
+    config: TrainingConfig = RECIPES["baseline_unet"],
 ) -> None:
     """Train the plain 3x3 U-Net: Adam with learning rate 1e-4, MAE, early stopping.
 

@@ -4,12 +4,13 @@ from typing import Literal
 
 from repro import cli
 from repro.experiment import RunOptions, train_and_evaluate
+from repro.recipes import RECIPES
 from repro.training import TrainingConfig
 
 
 def main(
     options: RunOptions = RunOptions(),
-    config: TrainingConfig = TrainingConfig(),
+    config: TrainingConfig = RECIPES["paper_unet"],
     separable: bool = True,
     normalization: Literal["table 3", "min-max", "per-channel"] = "table 3",
 ) -> None:

@@ -80,6 +80,10 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "learning_rate", "patience", "clip_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.cosine and self.epochs <= self.warmup_epochs:
+            raise ValueError(
+                f"epochs ({self.epochs}) must be more than warmup_epochs ({self.warmup_epochs})"
+            )
 
     def identity(self) -> dict:
         """What must not change when a run goes on; a run may be extended, unless it is annealed."""

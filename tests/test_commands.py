@@ -11,6 +11,7 @@ import pytest
 
 from repro import experiment, paper, snapshot, train_advanced, train_baseline, train_paper
 from repro.evaluation.results import KEYS
+from repro.recipes import RECIPES
 from repro.training import TrainingConfig
 
 
@@ -109,7 +110,7 @@ def test_wrong_inputs_end_in_one_line(data_file, tmp_path):
     [
         (train_paper, "paper_unet", TrainingConfig(batch_size=8, learning_rate=1e-3)),
         (train_baseline, "baseline_unet", TrainingConfig(learning_rate=1e-4, patience=10)),
-        (train_advanced, "res_unet", train_advanced.ADVANCED),
+        (train_advanced, "res_unet", RECIPES["res_unet"]),
     ],
 )
 def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, config):

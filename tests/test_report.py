@@ -118,15 +118,42 @@ def test_fields_are_drawn_with_x1_to_the_right():
     assert drawn[0, 7] == 1
 
 
+def test_the_papers_network_is_shown_wherever_it_stands(tmp_path):
+    directories = {name: tmp_path / name for name in ("a", "b", "c")}
+    for name, network in zip("abc", ("res_unet", "paper_unet", "paper_unet"), strict=True):
+        directories[name].mkdir()
+        (directories[name] / "config.json").write_text(json.dumps({"network": network}))
+        (directories[name] / "history.csv").write_text("epoch\n1\n")
+    assert page.headline(directories) == "b"
+    assert page.headline({"a": directories["a"]}) == "a"
+    assert page.headline({}) is None
+
+
 def test_open_choices_show_their_measured_effect():
     measured = pd.DataFrame(
         {
-            "assumption": ["batch size", "batch size"], "stride": 5, "batch_size": [4, 8],
-            "normalization": "table 3", "one-step MAE / MPa": [5.0, 6.5],
-            "rollout MAE / MPa": [10.0, 9.0], "persistence MAE / MPa": 62.0, "epochs": 30, "n": 20,
+            "varied": "batch size", "setting": ["4", "8"], "stride": 5,
+            "one-step MAE / MPa": [5.0, 6.5], "rollout MAE / MPa": [10.0, 9.0],
+            "persistence MAE / MPa": 62.0, "epochs": 30, "n": 20,
         }
     )  # fmt: skip
     table = fidelity(rows(value=[1.0]), {}, measured).set_index("statement")["measured effect"]
     assert table["batch size"] == "one-step 5…6.5 MPa; rollout 9…10 MPa (reduced scale)"
     assert table["padding"] == "not measured"
-    assert tables.open_choices(measured)["Δt"].tolist() == ["1 s", "1 s"]
+    shown = tables.open_choices(measured)
+    assert shown["Δt"].tolist() == ["1 s", "1 s"]
+    assert shown["one-step MAE / MPa"].tolist() == ["5.000", "6.500"]
+
+
+def test_ablation_shows_the_gain_of_each_ingredient_seed_by_seed():
+    measured = pd.DataFrame(
+        {
+            "varied": ["nothing", "padding"] * 2, "setting": ["all", "zeros"] * 2,
+            "seed": [0, 0, 1, 1], "one-step MAE / MPa": [1.0, 3.0, 2.0, 6.0],
+            "rollout MAE / MPa": [5.0, 4.0, 5.0, 4.0],
+        }
+    )  # fmt: skip
+    table = tables.ablation(measured).set_index("left out")
+    assert table.loc["padding", "gain, one-step"] == "3.000 ± 1.414 (2 seeds)"
+    assert table.loc["padding", "gain, rollout"] == "-1.000 ± 0.000 (2 seeds)"
+    assert pd.isna(table.loc["nothing", "gain, rollout"])

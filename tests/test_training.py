@@ -183,6 +183,8 @@ def test_nonsense_is_refused():
         TrainingConfig(epochs=0)
     with pytest.raises(ValueError, match="learning_rate must be positive, got -1"):
         TrainingConfig(learning_rate=-1)
+    with pytest.raises(ValueError, match=r"epochs \(5\) must be more than warmup_epochs \(5\)"):
+        TrainingConfig(epochs=5, warmup_epochs=5, cosine=True)
 
 
 def test_tensorboard_logs_on_request(data, tmp_path):

@@ -73,11 +73,18 @@ def upsample(x: Tensor, circular: bool) -> Tensor:
     return layers.Cropping2D(2)(x)
 
 
-def convolve(x: Tensor, channels: int, kernel: int, padding: str = "same", **options) -> Tensor:
-    """`Conv2D` with zero ("same") or "circular" padding."""
+def convolve(
+    x: Tensor,
+    channels: int,
+    kernel: int,
+    padding: str = "same",
+    layer: type[layers.Layer] = layers.Conv2D,
+    **options,
+) -> Tensor:
+    """A convolution `layer` with zero ("same") or "circular" padding."""
     if padding == "circular":
         x, padding = CircularPadding2D(kernel // 2)(x), "valid"
-    return layers.Conv2D(channels, kernel, padding=padding, **options)(x)
+    return layer(channels, kernel, padding=padding, **options)(x)
 
 
 @keras.saving.register_keras_serializable("repro")

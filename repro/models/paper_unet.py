@@ -2,7 +2,7 @@
 
 from repro import paper
 from repro.backend import keras, layers
-from repro.models.layers import normalize, physical_inputs, to_stress, u_shape
+from repro.models.layers import convolve, normalize, physical_inputs, to_stress, u_shape
 from repro.pipeline import TABLE_3_BOUNDS
 
 
@@ -11,6 +11,7 @@ def paper_unet(
     levels: int = paper.LEVELS,
     kernel: int = paper.KERNEL,
     separable: bool = True,
+    circular: bool = False,
     bounds=TABLE_3_BOUNDS,
 ) -> keras.Model:
     """U-Net of separable 9x9 convolutions, zero padding, Glorot initialization.
@@ -25,6 +26,8 @@ def paper_unet(
         Edge of the kernels.
     separable : bool
         False for standard convolutions, a variant of ours.
+    circular : bool
+        Circular instead of zero padding, a variant of ours.
     bounds : array_like, shape (2, 5)
         Values of the channels that are normalized to 0 and 1.
 
@@ -34,16 +37,17 @@ def paper_unet(
         (n, N, N, 5) in physical units -> (n, N, N, 1) in MPa.
     """
     convolution = layers.SeparableConv2D if separable else layers.Conv2D
+    padding = "circular" if circular else "same"
 
     def double_convolution(x, channels):
         for _ in range(2):
             # Glorot is the initialization by default; batch normalization brings its own bias.
-            x = convolution(channels, kernel, padding="same", use_bias=False)(x)
+            x = convolve(x, channels, kernel, padding, convolution, use_bias=False)
             x = layers.BatchNormalization()(x)
             x = layers.ReLU()(x)
         return x
 
     inputs = physical_inputs()
-    x = u_shape(normalize(inputs, bounds), filters, levels, double_convolution)
+    x = u_shape(normalize(inputs, bounds), filters, levels, double_convolution, circular=circular)
     x = layers.Conv2D(1, 1, bias_initializer="glorot_uniform")(x)
     return keras.Model(inputs, to_stress(x, bounds), name="paper_unet")

@@ -22,7 +22,7 @@ def fidelity(
     found : dict
         What the checks of the training data found, question -> finding.
     assumptions : DataFrame, optional
-        Table of `repro.assumptions`.
+        Table of `repro.studies`.
     """
     columns = ["statement", "place", "status", "ours", "measured effect"]
     rows = [*_reference_model(results, found), *_network(results), *_open(results, assumptions)]
@@ -92,7 +92,7 @@ def _network(results):
         f"Adam, learning rate {paper.LEARNING_RATE:g}, momentum {paper.BETA_1}; loss MAE",
         "Methods", AS_IS, f"momentum read as beta_1 = {paper.BETA_1}", "",
     )  # fmt: skip
-    epochs = networks(results).groupby("model")["epochs"].max().astype(int)
+    epochs = _of_the_paper(results).groupby("model")["epochs"].max().astype(int)
     enough = len(epochs) and (epochs >= paper.EPOCHS).all()
     yield (
         f"{paper.EPOCHS} epochs", "Methods", AS_IS if enough else CHANGED,
@@ -102,7 +102,7 @@ def _network(results):
 
 
 def _open(results, assumptions):
-    strides = sorted({int(stride) for stride in networks(results)["stride"]})
+    strides = sorted({int(stride) for stride in _of_the_paper(results)["stride"]})
     ours = ", ".join(time_step(stride) for stride in strides)
     yield "time step", "–", NOT_STATED, ours, _effect_of(assumptions, "time step")
     yield (
@@ -130,16 +130,16 @@ def _channels():
     return "-".join(str(paper.FILTERS * 2**level) for level in range(paper.LEVELS + 1))
 
 
-def _validation(results, **wanted):
-    found = select(networks(results), suite="paper", split="validation", metric="MAE", **wanted)
-    return found[found["network"] == "paper_unet"]
+def _of_the_paper(results):
+    """The rows of the paper's network."""
+    return results[results["network"] == "paper_unet"]
 
 
 def _effect_of(assumptions, statement):
-    """The range of MAE over the variants of a choice, which `repro.assumptions` names alike."""
-    if assumptions is None or statement not in set(assumptions["assumption"]):
+    """The range of MAE over the variants of a choice, which `repro.studies` names alike."""
+    if assumptions is None or statement not in set(assumptions["varied"]):
         return NOT_MEASURED
-    variants = assumptions[assumptions["assumption"] == statement]
+    variants = assumptions[assumptions["varied"] == statement]
     return (
         "; ".join(
             f"{mode} {variants[f'{mode} MAE / MPa'].min():.3g}…"
@@ -151,5 +151,7 @@ def _effect_of(assumptions, statement):
 
 
 def _effect_of_mode(results):
-    groups = _validation(results).groupby("mode")["value"].mean()
-    return ", ".join(f"{mode} {v:.3g} MPa" for mode, v in groups.items()) or NOT_MEASURED
+    rows = select(_of_the_paper(results), suite="paper", split="validation", metric="MAE")
+    groups = rows.groupby(["stride", "mode"])["value"].mean()
+    found = [f"{mode} {v:.3g} MPa at {time_step(stride)}" for (stride, mode), v in groups.items()]
+    return ", ".join(found) or NOT_MEASURED

@@ -4,7 +4,6 @@ Only the notebooks import this module; it needs IPython.
 """
 
 import io
-import json
 
 import pandas as pd
 from IPython.display import Image, Markdown, display
@@ -12,6 +11,7 @@ from IPython.display import Image, Markdown, display
 from repro import generation, models, reference, verification
 from repro.damask import trajectories
 from repro.evaluation import speed
+from repro.evaluation.assessment import run_of
 from repro.report import architecture, figures, gallery, page, reality, tables
 
 RESULTS = models.SHIPPED.parent
@@ -91,17 +91,16 @@ def parity(case: str = "g10_101"):
 def _shipped():
     found = {}
     for name in speed.shipped():
-        config = json.loads((models.SHIPPED / name / "config.json").read_text())
-        found[name] = (models.load(name), config["stride"])
+        found[name] = (models.load(name), run_of(models.model_path(name)).stride)
     return found
 
 
-def prediction(suite: str, name: str = "paper_unet"):
-    """Solution and rollout of a shipped network for the shown cell of a suite, computed now."""
+def prediction(suite: str):
+    """Solution and rollout of the paper's network for the shown cell of a suite, computed now."""
     shipped = _shipped()
-    if name not in shipped:
-        return _no_model(name)
-    network, stride = shipped[name]
+    if not shipped:
+        return _no_model("paper_unet")
+    network, stride = shipped[page.headline({name: models.SHIPPED / name for name in shipped})]
     example = gallery.predict_example(network, gallery.solve_example(suite), stride)
     return image(
         figures.prediction_figure(

@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,6 +13,7 @@ from PIL import Image
 
 from repro import generation, models, paper
 from repro.backend import keras
+from repro.evaluation.assessment import run_of
 from repro.evaluation.campaign import read_checks
 from repro.evaluation.results import read_rows
 from repro.files import atomic_path
@@ -42,14 +42,22 @@ class Sources:
     speed: pd.DataFrame | None
     histogram: pd.DataFrame | None
     assumptions: pd.DataFrame | None
+    ablation: pd.DataFrame | None
     deviations: pd.DataFrame | None
     checks: list
     models: dict[str, Path]  # name -> directory
 
     @property
     def headline(self) -> str | None:
-        """The model in the paper's figures: the paper's network, if it is shipped."""
-        return "paper_unet" if "paper_unet" in self.models else next(iter(self.models), None)
+        """The model in the paper's figures."""
+        return headline(self.models)
+
+
+def headline(directories: dict[str, Path]) -> str | None:
+    """Of shipped models, name -> directory, the first of the paper's network, else the first."""
+    runs = {name: run_of(path / "best.keras") for name, path in directories.items()}
+    of_paper = [name for name, run in runs.items() if run.network == "paper_unet"]
+    return next(iter(of_paper or runs), None)
 
 
 def read_sources(directory) -> Sources:
@@ -66,6 +74,7 @@ def read_sources(directory) -> Sources:
         optional("speed.csv"),
         optional("histogram.csv"),
         optional("assumptions.csv"),
+        optional("ablation.csv"),
         optional("deviations.csv"),
         read_checks(directory / "data_checks.csv"),
         {path.name: path for path in shipped},
@@ -138,7 +147,7 @@ def _load(weights: Path) -> keras.Model:
 
 
 def _field_figure(weights, suite):
-    stride = json.loads((weights.parent / "config.json").read_text())["stride"]
+    stride = run_of(weights).stride
     example = gallery.predict_example(_load(weights), gallery.solve_example(suite), stride)
     return figures.prediction_figure(
         example.property_maps, example.F11, example.sigma_rm, example.sigma_network
@@ -225,11 +234,25 @@ def _tables(sources: Sources) -> dict[str, pd.DataFrame]:
     built["fidelity"] = fidelity(results, found, sources.assumptions)
     if sources.assumptions is not None:
         built["open_choices"] = tables.open_choices(sources.assumptions)
+    if sources.ablation is not None:
+        built["ablation"] = tables.ablation(sources.ablation)
     if sources.deviations is not None:
         built["deviations"] = tables.deviations(sources.deviations)
     if sources.speed is not None:
         built["speed"] = tables.speed(sources.speed)
     return built
+
+
+def _scale(study: pd.DataFrame | None) -> str:
+    """The reduced scale of a study, and where it was measured."""
+    if study is None:
+        return ""
+    first, seconds = study.iloc[0], study.drop_duplicates("run")["wall_s"].sum()
+    return (
+        f" {first['microstructures']} microstructures, {first['filters']} filters, "
+        f"{first['samples']} training samples each (`{first['command']}`, commit "
+        f"{first['commit']}, {first['hardware']}, {seconds:.0f} s)."
+    )
 
 
 def _page(sources: Sources) -> str:
@@ -266,8 +289,15 @@ def _page(sources: Sources) -> str:
         _image(sources, "pareto", "Error and time of a whole trajectory"),
         "## Fidelity\n\n" + table("fidelity", evaluate),
         "## What the paper leaves open\n\nEach choice varied alone, at reduced scale: to be "
-        "compared with each other, not with the paper.\n\n"
-        + table("open_choices", "python -m repro.study_assumptions"),
+        "compared with each other, not with the paper."
+        + _scale(sources.assumptions)
+        + "\n\n"
+        + table("open_choices", "python -m repro.study assumptions"),
+        "## What the ingredients of the advanced network gain\n\nEach left out alone, at reduced "
+        "scale; a gain is positive where leaving it out makes the error larger, in MPa."
+        + _scale(sources.ablation)
+        + "\n\n"
+        + table("ablation", "python -m repro.study ablation"),
         "## Set-ups of DAMASK that are not the paper's\n\nMean and final |ΔσvM| against the "
         "paper's model, of settings met in an earlier replication.\n\n"
         + table("deviations", "python -m repro.damask_deviations"),

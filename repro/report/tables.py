@@ -37,6 +37,7 @@ BEYOND = {
     "elongated grains": ("elongated", "all"),
     "circles in a matrix": ("circles", "all"),
 }
+STUDIED = ("one-step", "rollout", "persistence")  # errors of a study
 GROUP = ["network", "stride", "epochs"]  # runs that differ in their seed only
 
 
@@ -167,14 +168,36 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
     return one.sort_values("seconds", ascending=False)[list(columns)].rename(columns=columns)
 
 
-def open_choices(assumptions: pd.DataFrame) -> pd.DataFrame:
-    """What the paper leaves open, by `repro.assumptions`: one row a variant."""
-    table = assumptions.rename(
-        columns={"batch_size": "batch size", "stride": "Δt"} | {"assumption": "varied"}
+def open_choices(measured: pd.DataFrame) -> pd.DataFrame:
+    """What the paper leaves open, by `repro.studies`: one row a choice and setting."""
+    return pd.DataFrame(
+        {"varied": varied, "setting": setting, "Δt": time_step(group["stride"].iloc[0])}
+        | {f"{mode} MAE / MPa": over_seeds(group[f"{mode} MAE / MPa"]) for mode in STUDIED}
+        | {column: group[column].iloc[0] for column in ("epochs", "n")}
+        for (varied, setting), group in measured.groupby(["varied", "setting"], sort=False)
     )
-    table["Δt"] = table["Δt"].map(time_step)
-    errors = [f"{mode} MAE / MPa" for mode in ("one-step", "rollout", "persistence")]
-    return table[["varied", "Δt", "batch size", "normalization", *errors, "epochs", "n"]]
+
+
+def ablation(measured: pd.DataFrame) -> pd.DataFrame:
+    """What each ingredient of the advanced network gains, by `repro.studies`.
+
+    The gain is the MAE without the ingredient minus that of the whole recipe, which comes first,
+    seed by seed.
+    """
+    recipe = measured["varied"].iloc[0]
+    columns = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}
+    by_seed = measured.set_index(["varied", "setting", "seed"])[list(columns.values())]
+    whole = by_seed.xs(recipe, level="varied").droplevel("setting")
+    rows = []
+    for (varied, setting), group in by_seed.groupby(["varied", "setting"], sort=False):
+        errors = group.droplevel(["varied", "setting"])
+        row = {"left out": varied, "instead": setting}
+        row |= {column: over_seeds(errors[column]) for column in columns.values()}
+        if varied != recipe:
+            gains = (errors - whole).dropna()
+            row |= {f"gain, {mode}": over_seeds(gains[name]) for mode, name in columns.items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def deviations(measured: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,211 @@
+"""Choices varied one at a time at reduced scale: what the paper leaves open, what is ours.
+
+Every variant of a study is trained on the same microstructures for the same number of samples. The
+figures compare variants with each other, not with the paper.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+
+from repro import dataset, environment, generation, models, training
+from repro.backend import keras
+from repro.dataset import DataSet
+from repro.evaluation import metrics, modes, naive
+from repro.files import atomic_path
+from repro.pipeline import NORMALIZATIONS, make_pairs
+from repro.recipes import RECIPES
+from repro.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to choose.
+
+    Parameters
+    ----------
+    varied : str
+        Which choice it is about.
+    setting : str
+        How it is chosen.
+    network : str
+        Key of `models.NETWORKS`.
+    options : dict
+        Arguments of the network that differ from its defaults.
+    config : TrainingConfig
+        Its epochs and seed are the study's.
+    stride : int
+        Increments from input to output.
+    bounds : str
+        Key of `pipeline.NORMALIZATIONS`.
+    """
+
+    varied: str
+    setting: str
+    network: str = "paper_unet"
+    options: dict = field(default_factory=dict)
+    config: TrainingConfig = RECIPES["paper_unet"]
+    stride: int = 5
+    bounds: str = "table 3"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How small a study is.
+
+    Parameters
+    ----------
+    microstructures : int
+        Of the paper's suite, 80 % for training.
+    filters : int
+        Channels of the networks at the finest level.
+    samples : int
+        That every variant is trained on, in total.
+    seeds : int
+        Initializations of every variant.
+    """
+
+    microstructures: int
+    filters: int
+    samples: int
+    seeds: int = 1
+
+
+# What the paper does not state; the names are those of the fidelity table.
+ASSUMPTIONS = [
+    *(Variant("time step", f"{stride} increments", stride=stride) for stride in (1, 2, 4, 5, 10)),
+    *(Variant("normalization", name, bounds=name) for name in NORMALIZATIONS),
+    *(
+        Variant("batch size", str(size), config=TrainingConfig(batch_size=size))
+        for size in (4, 8, 16)
+    ),
+    *(
+        Variant("levels and channels", f"{levels} poolings", options={"levels": levels})
+        for levels in (2, 3, 4)
+    ),
+    Variant("padding", "zeros"),
+    Variant("padding", "circular", options={"circular": True}),
+]
+
+
+def _advanced(varied, setting, options=None, **config):
+    changed = replace(RECIPES["res_unet"], **{"warmup_epochs": 1, **config})
+    return Variant(varied, setting, "res_unet", options or {}, changed)
+
+
+# Each ingredient of the advanced network and of its training, left out alone.
+ABLATION = [
+    _advanced("nothing", "the whole recipe"),
+    _advanced("circular padding", "zeros", {"circular": False}),
+    _advanced("stress increment", "the stress itself", {"increment": False}),
+    _advanced("elastic stiffness", "no E/(1 + ν)", {"stiffness": False}),
+    _advanced("symmetries", "fields as they are", augment=False),
+    _advanced("weight averaging", "the last weights", ema=None),
+    _advanced("own output", "true stresses only", own_output=0.0),
+    _advanced("learning-rate schedule", "constant", warmup_epochs=0, cosine=False),
+]
+
+
+def run(
+    variants: list[Variant], scale: Scale, out, directory, progress: bool = True
+) -> pd.DataFrame:
+    """Train and evaluate every variant; go on where a killed study was.
+
+    Parameters
+    ----------
+    variants : list of Variant
+    scale : Scale
+    out : path-like
+        CSV, one row a variant and seed; rewritten after each. Rows that are there are kept.
+    directory : path-like
+        Where the runs are kept.
+
+    Returns
+    -------
+    DataFrame
+        One-step and rollout MAE on the validation part, MPa, beside those of persistence.
+    """
+    out = Path(out)
+    text = dict.fromkeys(("varied", "setting", "run"), str)
+    known = pd.read_csv(out, dtype=text).to_dict("records") if out.is_file() else []
+    known = {(row["varied"], row["setting"], row["run"]): row for row in known}
+    # All variants with one seed before the next: a study that is cut short compares them all.
+    wanted = {
+        (variant.varied, variant.setting, _run_name(variant, scale, seed)): (variant, seed)
+        for seed in range(scale.seeds)
+        for variant in variants
+    }
+    data = None
+    for key, (variant, seed) in wanted.items():
+        if key not in known:
+            data = data or generation.Job("paper").solve(range(scale.microstructures))
+            known[key] = _row(variant, scale, seed, data, Path(directory, key[-1]), progress)
+            _write(out, [known[key] for key in wanted if key in known])
+    return pd.DataFrame([known[key] for key in wanted])
+
+
+def _settings(variant, scale, seed) -> dict:
+    """What a run depends on: variants that differ in name alone are one run."""
+    config = asdict(replace(variant.config, seed=seed, shuffle_seed=seed))
+    del config["epochs"]
+    return {
+        "network": variant.network,
+        "options": {"filters": scale.filters, **variant.options},
+        "config": config,
+        "stride": variant.stride,
+        "bounds": variant.bounds,
+        "microstructures": scale.microstructures,
+        "samples": scale.samples,
+    }
+
+
+def _run_name(variant, scale, seed) -> str:
+    settings = json.dumps(_settings(variant, scale, seed), sort_keys=True)
+    return f"{variant.network}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
+
+
+def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress) -> dict:
+    settings = _settings(variant, scale, seed)
+    split = dataset.split(data)
+    pairs, validation = (
+        make_pairs(data, part, variant.stride) for part in (split.training, split.validation)
+    )
+    config = replace(
+        variant.config, epochs=max(1, scale.samples // len(pairs)), seed=seed, shuffle_seed=seed
+    )
+    options = dict(settings["options"])
+    if variant.bounds != "table 3":
+        options["bounds"] = NORMALIZATIONS[variant.bounds](pairs)
+    keras.utils.set_random_seed(seed)
+    state = training.train(
+        models.NETWORKS[variant.network](**options), pairs, validation, config, out,
+        {"network": variant.network, "stride": variant.stride, "split_hash": split.hash},
+        progress=progress,
+    )  # fmt: skip
+    if not training.finished(state, config):
+        raise InterruptedError(f"stopped in {out}: the same command goes on from there")
+    predict = modes.network_predictor(models.load(out))
+    errors = {
+        f"{mode} MAE / MPa": metrics.mae(ask(predict, validation), validation.after)
+        for mode, ask in modes.MODES.items()
+    }
+    still = metrics.mae(naive.persistence(validation), validation.after)
+    return {
+        "varied": variant.varied, "setting": variant.setting, "network": variant.network,
+        "stride": variant.stride, **errors, "persistence MAE / MPa": still,
+        "microstructures": scale.microstructures, "filters": scale.filters,
+        "samples": scale.samples, "epochs": state.epoch, "n": len(split.validation), "seed": seed,
+        "run": out.name, "split_hash": split.hash,
+        "wall_s": round(sum(row["seconds"] for row in state.history), 1),
+        "command": environment.command_line(), "commit": environment.code_commit(),
+        "hardware": environment.hardware(),
+    }  # fmt: skip
+
+
+def _write(out, rows):
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")

@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from repro import generation, models, studies, training
+from repro.studies import ABLATION, ASSUMPTIONS, Scale, Variant
+
+SCALE = Scale(microstructures=6, filters=2, samples=16)
+
+
+@pytest.fixture
+def solved(data, monkeypatch):
+    monkeypatch.setattr(generation.Job, "solve", lambda job, indices: data)
+
+
+@pytest.mark.usefixtures("solved")
+def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monkeypatch):
+    out, trained, train = tmp_path / "a.csv", [], training.train
+    monkeypatch.setattr(
+        training, "train", lambda *args, **kw: trained.append(args[4]) or train(*args, **kw)
+    )
+    # The first two are the same settings under different names: one run.
+    variants = [Variant("batch size", "8", stride=10), Variant("time step", "10", stride=10),
+                Variant("time step", "20", stride=20)]  # fmt: skip
+    studies.run(variants[:2], SCALE, out, tmp_path, progress=False)
+    table = studies.run(variants, replace(SCALE, seeds=2), out, tmp_path, progress=False)
+    assert len(list(tmp_path.glob("*/snapshot.npz"))) == 4
+    assert len(trained) == 6  # rows that were known were not trained again
+    assert table["seed"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert table["epochs"].tolist() == [16 // 10, 16 // 10, 16 // 5] * 2
+    errors = table["rollout MAE / MPa"]
+    assert errors[0] == errors[1]
+    assert errors.nunique() == 4
+    assert pd.read_csv(out)["rollout MAE / MPa"].tolist() == pytest.approx(errors, rel=1e-5)
+
+
+@pytest.mark.parametrize("variant", ASSUMPTIONS + ABLATION, ids=lambda v: f"{v.varied}-{v.setting}")
+def test_every_variant_names_what_its_network_takes(variant):
+    if variant.bounds == "table 3":
+        models.NETWORKS[variant.network](**{"filters": 2, **variant.options})
+
+
+def test_an_ablation_changes_one_thing():
+    whole, *others = [studies._settings(variant, SCALE, 0) for variant in ABLATION]
+    for settings in others:
+        assert settings != whole
+        changed = [key for key in settings if settings[key] != whole[key]]
+        assert len(changed) == 1
