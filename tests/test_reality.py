@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from repro import paper
-from repro.report.reality import verdict
+from repro.report.reality import summary, verdict
 from repro.verification import Check
 
 GOOD = [Check("grains", "10", "10", True)]
@@ -14,7 +14,7 @@ def rows(mae, epochs=paper.EPOCHS, persistence=12.0):
         return {
             "model": model, "suite": "paper", "split": "validation", "mode": mode, "stride": 1,
             "metric": "MAE", "region": "all", "F11": None, "distance_px": None, "value": value,
-            "epochs": epochs,
+            "epochs": epochs, "network": "paper_unet" if epochs else None,
         }  # fmt: skip
 
     return pd.DataFrame(
@@ -43,6 +43,29 @@ def rows(mae, epochs=paper.EPOCHS, persistence=12.0):
 )
 def test_verdict_by_rule(checks, mae, epochs, sentence):
     assert sentence in verdict(checks, rows(mae, epochs))
+
+
+def test_a_step_so_short_that_nothing_is_below_the_paper_is_named():
+    caveat = "only the rollout says what a network is worth"
+    assert caveat in verdict([], rows(1.0, persistence=1.2))
+    assert caveat not in verdict([], rows(1.0, persistence=2.0))
+
+
+def test_summary_names_the_papers_network_and_the_best():
+    assert "is reached by its network, which stands at 1.60 MPa one-step and 3.20 MPa" in summary(
+        rows(1.6)
+    )
+    replica = rows(9.0, epochs=60)
+    text = summary(replica)
+    assert "is not reached by its network" in text
+    assert text.endswith("at Δt = 0.2 s after 60 epochs, of the paper's 500.")
+    better = rows(3.0, epochs=30).assign(model="own", network="res_unet")
+    assert "the best network over the whole load is own, 3.00 MPa" in summary(
+        pd.concat([replica, better])
+    )
+    assert summary(pd.concat([replica, better.assign(value=20.0)])) == text
+    assert "not been trained" in summary(better)
+    assert summary(replica.iloc[:0]).startswith("No network")
 
 
 def test_no_verdict_without_a_question():

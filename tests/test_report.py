@@ -41,6 +41,8 @@ def one_field_figure(monkeypatch):
 
 @pytest.mark.usefixtures("one_field_figure")
 def test_page_is_written_once_and_again_only_if_a_source_changes(directory):
+    readme = directory.parent / "README.md"
+    readme.write_text("A\n<!-- verdict -->\nold\n<!-- /verdict -->\nB\n")
     assert page.build(directory, check=True)
     assert not (directory / "RESULTS.md").exists()
     written = page.build(directory)
@@ -48,6 +50,10 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory):
     assert page.build(directory, check=True) == []
 
     text = (directory / "RESULTS.md").read_text()
+    before, verdict, after = readme.read_text().split("verdict -->\n")
+    assert (before, after) == ("A\n<!-- ", "B\n")
+    assert verdict.startswith("The paper's accuracy")
+    assert verdict.splitlines()[0] in text
     for image in [part.split(")")[0] for part in text.split("](")[1:]]:
         assert (directory / image).is_file(), image
     (value,) = results.select(

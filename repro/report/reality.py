@@ -4,6 +4,7 @@ import pandas as pd
 
 from repro import paper
 from repro.evaluation.results import select
+from repro.report.tables import time_step
 from repro.verification import Check
 
 IN_THE_BALLPARK = 2.5  # MPa of one-step validation MAE; the paper has paper.MAE_VALIDATION
@@ -33,6 +34,41 @@ def verdict(checks: list[Check], rows: pd.DataFrame) -> str:
         f"{row.model}: {' '.join(_network(row, rows, checks))}" for row in networks.itertuples()
     ]
     return "\n".join(sentences)
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """The verdict on the paper's network and on the best one, in one sentence."""
+    found = _validation(rows)
+    if found.empty:
+        return "No network has been evaluated on a validation part yet."
+    replicas = found[found["network"] == "paper_unet"]
+    sentence = "The paper's network has not been trained here yet"
+    if len(replicas):
+        row = replicas.loc[replicas["one-step"].idxmin()]
+        reached = "reached" if row["one-step"] <= paper.MAE_VALIDATION else "not reached"
+        sentence = (
+            f"The paper's accuracy of {paper.MAE_VALIDATION} MPa is {reached} by its network, "
+            f"which stands at {_errors(row)}, of the paper's {paper.EPOCHS}"
+        )
+    best = found.loc[found["rollout"].fillna(found["one-step"]).idxmin()]
+    if best["network"] == "paper_unet":
+        return sentence + "."
+    return f"{sentence}; the best network over the whole load is {best['model']}, {_errors(best)}."
+
+
+def _validation(rows):
+    """MAE of every network on a validation part, a column a mode."""
+    about = ["model", "network", "stride", "epochs"]
+    found = select(rows[rows["epochs"].notna()], split="validation", metric="MAE")
+    table = found.pivot_table(index=about, columns="mode", values="value").reset_index()
+    return table.reindex(columns=[*about, "one-step", "rollout"])
+
+
+def _errors(row):
+    return (
+        f"{row['one-step']:.2f} MPa one-step and {row['rollout']:.2f} MPa in rollout at "
+        f"Δt = {time_step(row['stride'])} after {row['epochs']:.0f} epochs"
+    )
 
 
 def _data(checks):
@@ -75,6 +111,11 @@ def _against_naive(row, rows):
         if len(naive):
             better = "better" if row.value < naive.iloc[0] else "worse"
             yield f"It is {better} than {name} ({naive.iloc[0]:.2f} MPa)."
+            if naive.iloc[0] <= paper.MAE_VALIDATION:
+                yield (
+                    "That needs no network and is below the paper's error already: at this Δt "
+                    "only the rollout says what a network is worth."
+                )
     rollout = select(rows, model=row.model, split="validation", mode="rollout", **same)["value"]
     if len(rollout):
         yield f"On its own output from the unloaded state (rollout): {rollout.iloc[0]:.3f} MPa."
