@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from repro import paper
+from repro.report.findings import shortfall
 from repro.report.reality import summary, verdict
 from repro.verification import Check
 
@@ -70,3 +71,22 @@ def test_summary_names_the_papers_network_and_the_best():
 
 def test_no_verdict_without_a_question():
     assert verdict([], rows(2.0).iloc[:0]) == ""
+
+
+def test_shortfall_says_what_the_measurements_rule_out():
+    table = pd.concat([rows(9.0, epochs=60), rows(9.0, epochs=60).assign(split="training")])
+    noise = rows(0.002).assign(model="reference model", mode="rollout", epochs=None)
+    other = rows(3.0).iloc[:2].assign(model="own", network="res_unet")
+    table = pd.concat([table, noise.iloc[:1], other])
+    curve = pd.DataFrame({"mae_training": [20.0] * 10 + [10.0] * 10, "learning_rate": 1e-3})
+    text = "\n".join(shortfall("net", table, curve.assign(mae_validation=[9.0, 12.0] * 10)))
+    assert "labels are not the limit: their own error is 0.002 MPa" in text
+    assert "does not overfit: 9.00 MPa" in text
+    assert "has not ended: over the last 10 of 20 epochs the mean training MAE is 10.00" in text
+    assert "jumps from epoch to epoch: between 9.00 and 12.00 MPa" in text
+    assert "own, on the same pairs with Δt = 0.2 s, has 3.00 MPa" in text
+    stalled = curve.assign(mae_training=9.0, mae_validation=9.0)
+    text = "\n".join(shortfall("net", table, stalled))
+    assert "training has stalled" in text
+    assert "validation MAE is steady" in text
+    assert shortfall("own", other.assign(value=1.5)) == []

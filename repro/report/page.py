@@ -19,6 +19,7 @@ from repro.evaluation.results import read_rows
 from repro.files import atomic_path
 from repro.report import architecture, cards, figures, gallery, reality, tables
 from repro.report.fidelity import fidelity
+from repro.report.findings import shortfall
 
 # The paper's figures of fields: number -> suite and what it shows.
 FIELD_FIGURES = {
@@ -252,6 +253,18 @@ def _tables(sources: Sources) -> dict[str, pd.DataFrame]:
     return built
 
 
+def _findings(sources: Sources) -> str:
+    """Why the network in the paper's figures misses the paper's error, if it does."""
+    name = sources.headline
+    if name is None:
+        return ""
+    history = pd.read_csv(sources.models[name] / "history.csv")
+    reasons = shortfall(name, sources.results, history)
+    if not reasons:
+        return ""
+    return f"## Why {name} misses the paper's error\n\n" + "\n".join(f"- {r}" for r in reasons)
+
+
 def _scale(study: pd.DataFrame | None) -> str:
     """The reduced scale of a study, and where it was measured."""
     if study is None:
@@ -281,6 +294,7 @@ def _page(sources: Sources) -> str:
         "stress. *Rollout*: the whole load from the unloaded state, on the network's own output. "
         "The paper does not say which of them it reports.",
         "## The verdict\n\n" + "\n".join(f"- {sentence}" for sentence in verdict),
+        _findings(sources),
         "## Training and validation\n\n" + table("training_validation", evaluate),
         _image(sources, "learning_curves", "Learning curves"),
         "## Number of grains (Table 1)\n\n" + table("table1_grains", evaluate),

@@ -1,0 +1,120 @@
+"""Why a network misses the paper's error: what the measurements rule out, and what they leave."""
+
+import pandas as pd
+
+from repro import paper
+from repro.evaluation.results import select
+from repro.report.tables import networks, time_step
+
+WINDOW = 10  # epochs that are compared with as many before them
+STALLED = 0.02  # a smaller relative gain over the window is none
+OVERFITTED = 1.2  # validation MAE over training MAE
+
+
+def shortfall(model: str, results: pd.DataFrame, history: pd.DataFrame | None = None) -> list[str]:
+    """One sentence a possible reason, each with the measurement that speaks for or against it.
+
+    Parameters
+    ----------
+    model : str
+        Name of a network in `results`.
+    results : DataFrame
+        Rows as in `repro.evaluation.results`.
+    history : DataFrame, optional
+        Its learning curve.
+
+    Returns
+    -------
+    list of str
+        Empty if the network was not evaluated or reaches the paper's validation MAE.
+    """
+    own = _of(results, model=model)
+    errors = select(own, metric="MAE", mode="one-step").set_index("split")["value"]
+    if errors.get("validation", 0.0) <= paper.MAE_VALIDATION:
+        return []
+    return [
+        *_labels(results, errors),
+        *_generalization(errors),
+        *(_training(history) if history is not None and len(history) >= 2 * WINDOW else ()),
+        *_place(own),
+        *_increments(own),
+        *_other_network(results, own, errors),
+    ]
+
+
+def _of(results, **wanted):
+    return select(results, suite="paper", region=None, F11=None, distance_px=None, **wanted)
+
+
+def _labels(results, errors):
+    noise = select(_of(results, metric="MAE", mode="rollout"), split="validation")
+    noise = noise[noise["model"].str.startswith("reference model")]["value"]
+    if len(noise):
+        share = noise.iloc[0] / errors["validation"]
+        limit = "are not the limit" if share < 0.1 else "are part of it"
+        yield f"The labels {limit}: their own error is {noise.iloc[0]:.2g} MPa."
+
+
+def _generalization(errors):
+    if "training" not in errors:
+        return
+    ratio = errors["validation"] / errors["training"]
+    what = "It overfits" if ratio > OVERFITTED else "It does not overfit"
+    yield (
+        f"{what}: {errors['training']:.2f} MPa on the training part, "
+        f"{errors['validation']:.2f} MPa on the validation part."
+    )
+
+
+def _training(history):
+    curve = history["mae_training"]
+    now, before = curve.iloc[-WINDOW:].mean(), curve.iloc[-2 * WINDOW : -WINDOW].mean()
+    gain = 1 - now / before
+    what = "Its training has stalled" if gain < STALLED else "Its training has not ended"
+    yield (
+        f"{what}: over the last {WINDOW} of {len(curve)} epochs the mean training MAE is "
+        f"{now:.2f} MPa, over the {WINDOW} before {before:.2f} MPa."
+    )
+    recent = history["mae_validation"].iloc[-WINDOW:]
+    low, high = recent.min(), recent.max()
+    steady = "is steady" if high < OVERFITTED * low else "jumps from epoch to epoch"
+    yield (
+        f"Its validation MAE {steady}: between {low:.2f} and {high:.2f} MPa in the last {WINDOW} "
+        f"epochs, at a learning rate of {history['learning_rate'].iloc[-1]:.2g}."
+    )
+
+
+def _place(own):
+    rows = select(own, metric="MAE", split="validation", mode="one-step", region=None)
+    regions = rows.set_index("region")["value"]
+    if {"interiors", "grain boundaries"} <= set(regions.index):
+        inside, boundary = regions["interiors"], regions["grain boundaries"]
+        yield (
+            f"The error is {boundary / inside:.1f} times as large at grain boundaries "
+            f"({boundary:.2f} MPa) as inside the grains ({inside:.2f} MPa)."
+        )
+
+
+def _increments(own):
+    rows = select(own, metric="MAE", split="validation", mode="one-step", F11=True)
+    rows = rows.sort_values("F11")
+    if len(rows) > 1:
+        first, last = rows.iloc[0], rows.iloc[-1]
+        yield (
+            f"Of the steps, the first (to F11 = {first['F11']:g}) is off by {first['value']:.2f} "
+            f"MPa, the last (to {last['F11']:g}) by {last['value']:.2f} MPa."
+        )
+
+
+def _other_network(results, own, errors):
+    stride = own["stride"].iloc[0]
+    others = select(
+        _of(networks(results), metric="MAE", mode="one-step"), split="validation", stride=stride
+    )
+    others = others[others["value"] < errors["validation"]]
+    if len(others):
+        best = others.loc[others["value"].idxmin()]
+        yield (
+            f"The data allows more: {best['model']}, on the same pairs with Δt = "
+            f"{time_step(stride)}, has {best['value']:.2f} MPa after {best['epochs']:.0f} epochs."
+        )
