@@ -152,5 +152,6 @@ Best validation MAE {best["mae_validation"]:.3f} MPa, in epoch {best["epoch"]:.0
 
 Trained on {paper.GRAINS}-grain cells with the properties of Table 3, the load of the paper up to
 F11 = {paper.F11_TRAINING} and this Δt only; everything else in the table above is extrapolation. It
-gives σvM alone, not the stress tensor, and nothing in it enforces equilibrium or periodicity.
+gives σvM alone, not the stress tensor, and nothing in it enforces
+{"equilibrium" if config.get("circular") else "equilibrium or periodicity"}.
 """
