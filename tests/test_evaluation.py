@@ -46,6 +46,15 @@ def test_triple_junctions_are_where_three_grains_meet():
     assert not junction[2, 4]
 
 
+def test_error_at_the_edge_of_the_cell():
+    error = np.zeros((1, 1, 16, 16))
+    error[..., :4, :] = 3.0  # 64 of the 192 pixels of the frame
+    rows = list(metrics.measure(error, 0 * error + 1e-9, [1.1], np.zeros((1, 16, 16), int)))
+    found = {row.region: row.value for row in rows if row.metric == "MAE"}
+    assert found["cell edge"] == pytest.approx(3.0 * 64 / 192)
+    assert found["cell middle"] == pytest.approx(0, abs=1e-8)
+
+
 def test_regions_and_distances_are_periodic(rng):
     grains = periodic_voronoi(rng, 5, 16)
     shifted = np.roll(grains, (5, 11), (0, 1))

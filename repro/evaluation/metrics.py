@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from repro.evaluation.regions import REGIONS, boundary_distance, regions
+from repro.evaluation.regions import FRAME, REGIONS, boundary_distance, frame, regions
 
 QUANTILES = {"median": 0.5, "q90": 0.9, "q99": 0.99}  # of |error|
 MAX_DISTANCE = 15  # pixels; beyond it there are too few pixels for a mean
@@ -63,8 +63,9 @@ def measure(predicted, true, F11, grain_id) -> Iterator[Measurement]:
     for stretch, value in zip(stretches, mean_stress_error(predicted, true), strict=True):
         yield Measurement("mean stress error", float(value), "%", F11=stretch)
     pixel_error = error.mean(1, dtype=np.float64)
-    for value, i in _mean_by(pixel_error, np.stack([regions(g) for g in grain_id])):
-        yield Measurement("MAE", value, region=REGIONS[i])
+    for names, where in ((REGIONS, regions), (FRAME, frame)):
+        for value, i in _mean_by(pixel_error, np.stack([where(g) for g in grain_id])):
+            yield Measurement("MAE", value, region=names[i])
     for value, i in _mean_by(pixel_error, np.stack([boundary_distance(g) for g in grain_id])):
         if i <= MAX_DISTANCE:
             yield Measurement("MAE", value, distance_px=i)

@@ -1,9 +1,16 @@
-"""Where in a cell an error sits: at triple junctions, grain boundaries or in the interiors."""
+"""Where in a cell an error sits: at triple junctions, grain boundaries, or at the cell's own edge.
+
+The cell is periodic, so its edge is nothing special, but to a network that pads with zeros.
+"""
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from repro import paper
+
 REGIONS = ("triple junctions", "grain boundaries", "interiors")
+FRAME = ("cell edge", "cell middle")
+FRAME_WIDTH = paper.KERNEL // 2  # pixels from which the paper's kernel reaches out of the cell
 
 
 def regions(grain_id: np.ndarray) -> np.ndarray:
@@ -16,6 +23,13 @@ def regions(grain_id: np.ndarray) -> np.ndarray:
     ordered = np.sort(window, axis=0)
     junction = (np.diff(ordered, axis=0) != 0).sum(0) >= 2
     return np.where(junction, 0, np.where(at_boundary(grain_id), 1, 2)).astype(np.uint8)
+
+
+def frame(grain_id: np.ndarray) -> np.ndarray:
+    """Index into `FRAME` of each pixel, (N, N): whether it is near the edge of the cell."""
+    middle = np.zeros(grain_id.shape, np.uint8)
+    middle[FRAME_WIDTH:-FRAME_WIDTH, FRAME_WIDTH:-FRAME_WIDTH] = 1
+    return middle
 
 
 def at_boundary(grain_id: np.ndarray) -> np.ndarray:

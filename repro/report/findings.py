@@ -3,6 +3,7 @@
 import pandas as pd
 
 from repro import paper
+from repro.evaluation.regions import FRAME, FRAME_WIDTH
 from repro.evaluation.results import select
 from repro.report.tables import networks, time_step
 
@@ -86,12 +87,18 @@ def _training(history):
 
 def _place(own):
     rows = select(own, metric="MAE", split="validation", mode="one-step", region=None)
-    regions = rows.set_index("region")["value"]
-    if {"interiors", "grain boundaries"} <= set(regions.index):
-        inside, boundary = regions["interiors"], regions["grain boundaries"]
+    error = rows.set_index("region")["value"]
+    if {"interiors", "grain boundaries"} <= set(error.index):
+        inside, boundary = error["interiors"], error["grain boundaries"]
         yield (
             f"The error is {boundary / inside:.1f} times as large at grain boundaries "
             f"({boundary:.2f} MPa) as inside the grains ({inside:.2f} MPa)."
+        )
+    if set(FRAME) <= set(error.index):
+        edge, middle = (error[name] for name in FRAME)
+        yield (
+            f"The error within {FRAME_WIDTH} pixels of the edge of the cell is {edge:.2f} MPa, in "
+            f"its middle {middle:.2f} MPa: the cell is periodic, zero padding is not."
         )
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from repro import paper
 from repro.evaluation.metrics import QUANTILES
-from repro.evaluation.regions import REGIONS
+from repro.evaluation.regions import FRAME, REGIONS
 from repro.evaluation.results import select
 from repro.files import atomic_path
 
@@ -144,11 +144,12 @@ def naive_references(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_region(results: pd.DataFrame) -> pd.DataFrame:
-    """MAE in MPa at triple junctions, at grain boundaries and in the interiors, validation."""
-    rows = results[results["region"].isin(REGIONS)]
+    """MAE in MPa at triple junctions, boundaries, interiors, and by the cell's edge, validation."""
+    shown = [*REGIONS, *FRAME]
+    rows = results[results["region"].isin(shown)]
     rows = rows[(rows["suite"] == "paper") & (rows["split"] == "validation")]
     table = rows.pivot_table(index=["model", "mode", "stride"], columns="region", values="value")
-    table = table[[region for region in REGIONS if region in table]].reset_index()
+    table = table[[region for region in shown if region in table]].reset_index()
     table.insert(2, "Δt", table.pop("stride").map(time_step))
     return table.rename_axis(columns=None)
 
