@@ -11,14 +11,13 @@ from repro.files import atomic_path
 from repro.snapshot import NAME as SNAPSHOT
 
 GOLDEN = "golden.npz"
-FILES = ("best.keras", "last.keras", "config.json", "environment.json", "history.csv",
-         "learning_curve.png", "prediction.png", SNAPSHOT)  # fmt: skip
+FILES = ("best.keras", "config.json", "environment.json", "history.csv", "learning_curve.png",
+         "prediction.png")  # fmt: skip
+TO_GO_ON = ("last.keras", SNAPSHOT)
 
 
-def ship(run, name: str | None = None) -> Path:
+def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     """Copy a run to `models.SHIPPED`/`name` and compute its golden output.
-
-    The snapshot goes along, so that training can go on from the shipped directory.
 
     Parameters
     ----------
@@ -26,6 +25,9 @@ def ship(run, name: str | None = None) -> Path:
         Directory of a run.
     name : str, optional
         By default that of the directory.
+    best_only : bool
+        Leave the last weights and the snapshot behind, which are several times as large as the best
+        weights. With them training can go on from the shipped directory.
 
     Returns
     -------
@@ -37,13 +39,13 @@ def ship(run, name: str | None = None) -> Path:
     FileNotFoundError
         If the run lacks one of its files.
     """
-    run = Path(run)
-    missing = [file for file in FILES if not (run / file).is_file()]
+    run, files = Path(run), FILES if best_only else FILES + TO_GO_ON
+    missing = [file for file in files if not (run / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
     target = models.SHIPPED / (name or run.resolve().name)
     target.mkdir(parents=True, exist_ok=True)
-    for file in FILES:
+    for file in files:
         with atomic_path(target / file) as temporary:
             shutil.copyfile(run / file, temporary)
     x = golden_input()
