@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro import dataset, environment, generation, models, training
+from repro import dataset, environment, generation, models, paper, training
 from repro.backend import keras
 from repro.dataset import DataSet
 from repro.evaluation import metrics, modes, naive
@@ -96,6 +96,7 @@ def _advanced(varied, setting, options=None, **config):
     return Variant(varied, setting, "res_unet", options or {}, changed)
 
 
+FULL_SIZE = {"filters": paper.FILTERS}
 # Each ingredient of the advanced network and of its training, left out alone.
 ABLATION = [
     _advanced("nothing", "the whole recipe"),
@@ -106,6 +107,9 @@ ABLATION = [
     _advanced("weight averaging", "the last weights", ema=None),
     _advanced("own output", "true stresses only", own_output=0.0),
     _advanced("learning-rate schedule", "constant", warmup_epochs=0, cosine=False),
+    # At the paper's own size: is it the network or the way it is trained?
+    replace(_advanced("network", "the paper's"), network="paper_unet", options=FULL_SIZE),
+    Variant("network and recipe", "the paper's", options=FULL_SIZE),
 ]
 
 

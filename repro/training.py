@@ -54,7 +54,8 @@ class TrainingConfig:
     patience : int, optional
         Stop after so many epochs without a lower validation MAE.
     ema : float, optional
-        Momentum of the moving average of the weights that is validated in place of the weights.
+        Momentum of the moving average of the weights that is validated in place of the weights;
+        less in the beginning (`AveragingAdam`).
     augment : bool
         Whether samples come under random exact symmetries (`Pairs.epoch`).
     own_output : float
@@ -303,10 +304,23 @@ def _joined(training: Pairs, validation: Pairs) -> Pairs:
 
 
 class AveragingAdam(keras.optimizers.Adam):
-    """Adam whose weight average is asked for, not forced on the weights after every `fit`."""
+    """Adam whose weight average is asked for, not forced on the weights after every `fit`.
+
+    After t steps the momentum of the average is at most t/(10 + t): so it spans a tenth of the run
+    and forgets where it began, however short the run is.
+    """
 
     def finalize_variable_values(self, var_list):
         """Leave the weights as they are."""
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        if not self.use_ema:
+            return
+        steps = keras.ops.cast(self.iterations, "float32")
+        momentum = keras.ops.minimum(self.ema_momentum, steps / (10 + steps))
+        for variable in trainable_variables:
+            average = self.average_of(variable)
+            average.assign(variable + momentum * (average - variable))
 
     def average_of(self, variable):
         """Moving average of a trained variable."""

@@ -17,7 +17,7 @@ from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
 from repro.pipeline import make_pairs
 from repro.snapshot import SnapshotError
-from repro.training import TrainingConfig, train
+from repro.training import AveragingAdam, TrainingConfig, train
 
 # A different number of threads, or kernel, sums in another order; on one machine nothing differs.
 SAME = {"rtol": 0, "atol": 0}
@@ -176,6 +176,16 @@ def test_schedule_warms_up_and_falls_as_a_cosine(data, tmp_path):
     assert rates[0] == pytest.approx(5e-4, rel=1e-3)
     assert rates[3] == pytest.approx(5e-4, rel=1e-3)
     assert rates[5] == pytest.approx(0, abs=1e-9)
+
+
+def test_weight_average_forgets_where_it_began():
+    optimizer = AveragingAdam(0.1, use_ema=True, ema_momentum=0.999)
+    weight = keras.Variable(0.0)
+    optimizer.build([weight])
+    for _ in range(200):  # a constant gradient lowers the weight by the learning rate
+        optimizer.apply([np.float32(1)], [weight])
+    assert float(weight) == pytest.approx(-20, rel=1e-3)
+    assert -19.5 < float(optimizer.average_of(weight)) < -17
 
 
 def test_nonsense_is_refused():
