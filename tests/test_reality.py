@@ -74,13 +74,16 @@ def test_no_verdict_without_a_question():
 
 
 def test_shortfall_says_what_the_measurements_rule_out():
-    table = pd.concat([rows(9.0, epochs=60), rows(9.0, epochs=60).assign(split="training")])
+    both = [rows(9.0, epochs=50), rows(9.0, epochs=50).assign(split="training")]
+    table = pd.concat(both).assign(n=800)
     noise = rows(0.002).assign(model="reference model", mode="rollout", epochs=None)
     other = rows(3.0).iloc[:2].assign(model="own", network="res_unet")
     table = pd.concat([table, noise.iloc[:1], other])
     curve = pd.DataFrame({"mae_training": [20.0] * 10 + [10.0] * 10, "learning_rate": 1e-3})
     text = "\n".join(shortfall("net", table, curve.assign(mae_validation=[9.0, 12.0] * 10)))
     assert "labels are not the limit: their own error is 0.002 MPa" in text
+    assert "has seen 800,000 samples" in text
+    assert "are 8,000,000: 10.0% of the training" in text
     assert "does not overfit: 9.00 MPa" in text
     assert "has not ended: over the last 10 of 20 epochs the mean training MAE is 10.00" in text
     assert "jumps from epoch to epoch: between 9.00 and 12.00 MPa" in text

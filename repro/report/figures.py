@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from repro import paper
 from repro.evaluation.results import select
@@ -288,9 +288,17 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     axes.plot([], [], "k:", label="training, running mean")
     axes.set(xlabel="epoch", ylabel="one-step MAE / MPa", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    _plain_numbers(axes.yaxis)
     axes.legend()
     axes.grid(alpha=0.3, which="both")
     return figure
+
+
+def _plain_numbers(axis):
+    """Label a logarithmic axis 1, 2, 5, 10, ... instead of by powers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 @_styled
@@ -333,6 +341,7 @@ def _panels_by_mode(rows, abscissa, label, finish):
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize=6)
     panels[0].set_ylabel("MAE / MPa")
+    _plain_numbers(panels[0].yaxis)
     finish(*panels)
     return figure
 

@@ -36,6 +36,7 @@ def shortfall(model: str, results: pd.DataFrame, history: pd.DataFrame | None = 
     return [
         *_labels(results, errors),
         *_generalization(errors),
+        *_samples(own),
         *(_training(history) if history is not None and len(history) >= 2 * WINDOW else ()),
         *_place(own),
         *_increments(own),
@@ -64,6 +65,20 @@ def _generalization(errors):
     yield (
         f"{what}: {errors['training']:.2f} MPa on the training part, "
         f"{errors['validation']:.2f} MPa on the validation part."
+    )
+
+
+def _samples(own):
+    row = select(own, metric="MAE", split="training", mode="one-step")
+    if row.empty or row["epochs"].isna().all():
+        return
+    epochs, n, stride = row[["epochs", "n", "stride"]].iloc[0]
+    seen = epochs * n * (paper.INCREMENTS // stride)
+    cells = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION)
+    whole = paper.EPOCHS * cells * paper.INCREMENTS
+    yield (
+        f"It has seen {seen:,.0f} samples; {paper.EPOCHS} epochs of {cells} microstructures and "
+        f"{paper.INCREMENTS} increments are {whole:,.0f}: {seen / whole:.1%} of the training."
     )
 
 
