@@ -96,7 +96,7 @@ def _advanced(varied, setting, options=None, **config):
     return Variant(varied, setting, "res_unet", options or {}, changed)
 
 
-FULL_SIZE = {"filters": paper.FILTERS}
+PAPER_SIZE = f"the paper's, {paper.FILTERS} filters"
 # Each ingredient of the advanced network and of its training, left out alone.
 ABLATION = [
     _advanced("nothing", "the whole recipe"),
@@ -107,9 +107,9 @@ ABLATION = [
     _advanced("weight averaging", "the last weights", ema=None),
     _advanced("own output", "true stresses only", own_output=0.0),
     _advanced("learning-rate schedule", "constant", warmup_epochs=0, cosine=False),
-    # At the paper's own size: is it the network or the way it is trained?
-    replace(_advanced("network", "the paper's"), network="paper_unet", options=FULL_SIZE),
-    Variant("network and recipe", "the paper's", options=FULL_SIZE),
+    # Is it the network or the way it is trained?
+    replace(_advanced("network", PAPER_SIZE, {"filters": paper.FILTERS}), network="paper_unet"),
+    Variant("network and recipe", PAPER_SIZE, options={"filters": paper.FILTERS}),
 ]
 
 
@@ -200,7 +200,7 @@ def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress
     return {
         "varied": variant.varied, "setting": variant.setting, "network": variant.network,
         "stride": variant.stride, **errors, "persistence MAE / MPa": still,
-        "microstructures": scale.microstructures, "filters": scale.filters,
+        "microstructures": scale.microstructures, "filters": options["filters"],
         "samples": scale.samples, "epochs": state.epoch, "n": len(split.validation), "seed": seed,
         "run": out.name, "split_hash": split.hash,
         "wall_s": round(sum(row["seconds"] for row in state.history), 1),

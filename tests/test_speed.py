@@ -9,7 +9,7 @@ from repro import models, paper, reference
 from repro.backend import keras
 from repro.evaluation import modes, speed
 from repro.pipeline import make_pairs
-from repro.report import page, tables
+from repro.report import reality, tables
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():
     assert rows["seconds"].between(10, 200).all()
 
 
-def test_speed_table_and_verdict_compare_with_damask_and_the_solver(tmp_path):
+def test_speed_table_and_verdict_compare_with_damask_and_the_solver():
     def row(contender, kind, seconds, default=False):
         return {
             "contender": contender, "kind": kind, "setting": "s", "default": default, "cores": 1,
@@ -66,8 +66,7 @@ def test_speed_table_and_verdict_compare_with_damask_and_the_solver(tmp_path):
     table = tables.speed(found).set_index("")
     assert table.loc["net", "over DAMASK"] == 150
     assert table.loc["net", "over our RM"] == 0.5
-    sources = page.Sources(tmp_path, pd.DataFrame(), found, None, None, None, [], {})
-    text = page.speed_verdict(sources)
+    text = reality.speed(found)
     assert f"about {paper.SPEED_UP:.0f} times faster" in text
     assert "150 times faster than DAMASK, but 2.0 times slower than our reference model" in text
 

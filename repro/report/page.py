@@ -309,7 +309,7 @@ def _page(sources: Sources) -> str:
         "## Where the error is\n\nMAE / MPa, validation part.\n\n" + table("regions", evaluate),
         _image(sources, "boundary_distance", "MAE over distance to the nearest grain boundary"),
         "## Speed\n\n" + table("speed", "python -m repro.benchmark speed"),
-        speed_verdict(sources),
+        "" if sources.speed is None else reality.speed(sources.speed),
         _image(sources, "pareto", "Error and time of a whole trajectory"),
         "## Fidelity\n\n" + table("fidelity", evaluate),
         "## What the paper leaves open\n\nEach choice varied alone, at reduced scale: to be "
@@ -349,30 +349,3 @@ def _paper_figures(sources):
     captions[12] = f"Fig. 12: architecture of {sources.headline}"
     images = [_image(sources, f"figure{number}", text) for number, text in captions.items()]
     return "\n\n".join(image for image in images if image)
-
-
-def speed_verdict(sources):
-    """What the measured times do to the paper's statement of speed."""
-    if sources.speed is None:
-        return ""
-    one = sources.speed[sources.speed["cores"] == 1]
-    ours = one[one["default"]]
-    nets = one[one["kind"] == "network"]
-    if ours.empty or nets.empty:
-        return ""
-    solver, network = ours.iloc[0], nets.loc[nets["seconds"].idxmin()]
-    damask = one.loc[one["contender"] == "DAMASK", "seconds"]
-    against_damask = f"{damask.min() / network['seconds']:.0f} times" if len(damask) else "–"
-    ratio = solver["seconds"] / network["seconds"]
-    comparison = (
-        f"and {ratio:.1f} times faster" if ratio > 1 else f"but {1 / ratio:.1f} times slower"
-    )
-    return (
-        f'The paper: "about {paper.SPEED_UP:.0f} times faster", {paper.NETWORK_SECONDS} s against '
-        f"{paper.DAMASK_SECONDS:g} s. Here the fastest network ({network['contender']}, "
-        f"{network['setting']}) takes {network['seconds']:.2g} s a simulation on one core, with an "
-        f"error of {network['mae']:.2g} MPa: it is {against_damask} faster than DAMASK, "
-        f"{comparison} than our reference model, which takes {solver['seconds']:.2g} s with an "
-        f"error of {solver['mae']:.1g} MPa. The speed-up is one over DAMASK as it is run, not over "
-        "solving the problem."
-    )

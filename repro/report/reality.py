@@ -119,3 +119,28 @@ def _against_naive(row, rows):
     rollout = select(rows, model=row.model, split="validation", mode="rollout", **same)["value"]
     if len(rollout):
         yield f"On its own output from the unloaded state (rollout): {rollout.iloc[0]:.3f} MPa."
+
+
+def speed(measured: pd.DataFrame) -> str:
+    """What measured times (`repro.evaluation.speed`) do to the paper's statement of speed."""
+    one = measured[measured["cores"] == 1]
+    ours = one[one["default"]]
+    nets = one[one["kind"] == "network"]
+    if ours.empty or nets.empty:
+        return ""
+    solver, network = ours.iloc[0], nets.loc[nets["seconds"].idxmin()]
+    damask = one.loc[one["contender"] == "DAMASK", "seconds"]
+    against_damask = f"{damask.min() / network['seconds']:.0f} times" if len(damask) else "–"
+    ratio = solver["seconds"] / network["seconds"]
+    comparison = (
+        f"and {ratio:.1f} times faster" if ratio > 1 else f"but {1 / ratio:.1f} times slower"
+    )
+    return (
+        f'The paper: "about {paper.SPEED_UP:.0f} times faster", {paper.NETWORK_SECONDS} s against '
+        f"{paper.DAMASK_SECONDS:g} s. Here the fastest network ({network['contender']}, "
+        f"{network['setting']}) takes {network['seconds']:.2g} s a simulation on one core, with an "
+        f"error of {network['mae']:.2g} MPa: it is {against_damask} faster than DAMASK, "
+        f"{comparison} than our reference model, which takes {solver['seconds']:.2g} s with an "
+        f"error of {solver['mae']:.1g} MPa. The speed-up is one over DAMASK as it is run, not over "
+        "solving the problem."
+    )
