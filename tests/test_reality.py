@@ -46,6 +46,10 @@ def test_verdict_by_rule(checks, mae, epochs, sentence):
     assert sentence in verdict(checks, rows(mae, epochs))
 
 
+def test_less_training_is_no_excuse_for_what_is_reached():
+    assert "not yet fair" not in verdict(GOOD, rows(1.6, epochs=20))
+
+
 def test_a_step_so_short_that_nothing_is_below_the_paper_is_named():
     caveat = "only the rollout says what a network is worth"
     assert caveat in verdict([], rows(1.0, persistence=1.2))
