@@ -65,11 +65,11 @@ def test_summary_names_the_papers_network_and_the_best():
     assert "is not reached by its network" in text
     assert text.endswith("at Δt = 0.2 s after 60 epochs, of the paper's 500.")
     better = rows(3.0, epochs=30).assign(model="own", network="res_unet")
-    assert "the best network over the whole load is own, 3.00 MPa" in summary(
-        pd.concat([replica, better])
-    )
+    best = "; own, the best network over the whole load, {}, with {:.2f} MPa one-step".format
+    assert best("does not reach it", 3.0) in summary(pd.concat([replica, better]))
+    assert best("reaches it", 1.0) in summary(pd.concat([replica, better.assign(value=1.0)]))
     assert summary(pd.concat([replica, better.assign(value=20.0)])) == text
-    assert "not been trained" in summary(better)
+    assert "not been tried with its own network" in summary(better)
     assert summary(replica.iloc[:0]).startswith("No network")
 
 

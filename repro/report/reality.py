@@ -41,19 +41,25 @@ def summary(rows: pd.DataFrame) -> str:
     found = _validation(rows)
     if found.empty:
         return "No network has been evaluated on a validation part yet."
+    accuracy = f"The paper's accuracy of {paper.MAE_VALIDATION} MPa"
     replicas = found[found["network"] == "paper_unet"]
-    sentence = "The paper's network has not been trained here yet"
+    sentence = f"{accuracy} has not been tried with its own network yet"
     if len(replicas):
         row = replicas.loc[replicas["one-step"].idxmin()]
         reached = "reached" if row["one-step"] <= paper.MAE_VALIDATION else "not reached"
         sentence = (
-            f"The paper's accuracy of {paper.MAE_VALIDATION} MPa is {reached} by its network, "
-            f"which stands at {_errors(row)}, of the paper's {paper.EPOCHS}"
+            f"{accuracy} is {reached} by its network, which stands at {_errors(row)}, "
+            f"of the paper's {paper.EPOCHS}"
         )
     best = found.loc[found["rollout"].fillna(found["one-step"]).idxmin()]
     if best["network"] == "paper_unet":
         return sentence + "."
-    return f"{sentence}; the best network over the whole load is {best['model']}, {_errors(best)}."
+    too = best["one-step"] <= paper.MAE_VALIDATION
+    reached = "reaches it" if too else "does not reach it"
+    return (
+        f"{sentence}; {best['model']}, the best network over the whole load, {reached}, "
+        f"with {_errors(best)}."
+    )
 
 
 def _validation(rows):
