@@ -64,12 +64,16 @@ def test_summary_names_the_papers_network_and_the_best():
     text = summary(replica)
     assert "is not reached by its network" in text
     assert text.endswith("at Δt = 0.2 s after 60 epochs, of the paper's 500.")
-    better = rows(3.0, epochs=30).assign(model="own", network="res_unet")
-    best = "; own, the best network over the whole load, {}, with {:.2f} MPa one-step".format
-    assert best("does not reach it", 3.0) in summary(pd.concat([replica, better]))
-    assert best("reaches it", 1.0) in summary(pd.concat([replica, better.assign(value=1.0)]))
-    assert summary(pd.concat([replica, better.assign(value=20.0)])) == text
-    assert "not been tried with its own network" in summary(better)
+    own = rows(1.0, epochs=30, persistence=1.5).assign(network="res_unet")
+    own = own.replace({"model": {"net": "own"}})
+    assert "; own reaches it, with 1.00 MPa one-step" in summary(pd.concat([replica, own.iloc[:2]]))
+    worse = own.iloc[:2].assign(model="worse", value=[0.5, 3.0])
+    assert "worse reaches" not in summary(pd.concat([replica, own, worse]))
+    assert summary(own).endswith(
+        "(where it takes no network to reach it one-step: persistence 1.50 MPa)."
+    )
+    assert summary(pd.concat([replica, own.assign(value=2.0)])) == text
+    assert "not been tried with its own network" in summary(own)
     assert summary(replica.iloc[:0]).startswith("No network")
 
 
