@@ -50,6 +50,12 @@ def test_less_training_is_no_excuse_for_what_is_reached():
     assert "not yet fair" not in verdict(GOOD, rows(1.6, epochs=20))
 
 
+def test_the_errors_that_the_paper_reports_are_counted():
+    hard = rows(1.6).assign(suite="case1", split="all", value=9.0)  # the paper has 3.662 MPa
+    text = verdict([], pd.concat([rows(1.6), hard]))
+    assert "It reaches 1 of the 2 errors that the paper reports" in text
+
+
 def test_a_step_so_short_that_nothing_is_below_the_paper_is_named():
     caveat = "only the rollout says what a network is worth"
     assert caveat in verdict([], rows(1.0, persistence=1.2))

@@ -277,7 +277,7 @@ def learning_curve(history: list[dict], title: str) -> Figure:
 @_styled
 def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     """MAE over epochs of several runs; histories as in `learning_curve`."""
-    figure = Figure(figsize=(ONE_COLUMN, 2.8), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 3.1), layout="constrained")
     axes = figure.subplots()
     for colour, (name, history) in enumerate(histories.items()):
         style = {"color": f"C{colour}", "marker": "." if len(history) < 10 else ""}
@@ -289,7 +289,7 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     axes.set(xlabel="epoch", ylabel="one-step MAE / MPa", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _plain_numbers(axes.yaxis)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2, fontsize=6)
     axes.grid(alpha=0.3, which="both")
     return figure
 
@@ -324,26 +324,38 @@ def _whole_ticks(*all_axes):
 
 def _panels_by_mode(rows, abscissa, label, finish):
     rows = rows[~rows["model"].str.startswith("reference model")]  # orders of magnitude below
-    figure = Figure(figsize=(TWO_COLUMNS, 2.8), layout="constrained")
+    figure = Figure(figsize=(TWO_COLUMNS, 3.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    trained = set(networks(rows)["model"])
-    colours = {model: f"C{i}" for i, model in enumerate(sorted(trained))}
+    styles, legend = _line_styles(rows), {}
     for axes, mode in zip(panels, _MODE_STYLE, strict=True):
-        greys = iter(("0.0", "0.35", "0.55", "0.7"))
-        for (model, stride), part in rows[rows["mode"] == mode].groupby(["model", "stride"]):
-            own = model in trained
-            style = {"color": colours[model], "marker": "o"} if own else {
-                "color": next(greys, "0.8"), "ls": "--", "lw": 0.9
-            }  # fmt: skip
-            name = f"{model}, Δt = {time_step(stride)}"
-            axes.plot(part[abscissa], part["value"], label=name, **style)
+        for key, part in rows[rows["mode"] == mode].groupby(["model", "stride"]):
+            (legend[key],) = axes.plot(part[abscissa], part["value"], **styles[key])
         axes.set(xlabel=label, yscale="log", title=mode)
         axes.grid(alpha=0.3, which="both")
-        axes.legend(fontsize=6)
+    keys = [key for key in styles if key in legend]
+    names = [f"{model}, Δt = {time_step(stride)}" for model, stride in keys]
+    handles = [legend[key] for key in keys]
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=6)
     panels[0].set_ylabel("MAE / MPa")
     _plain_numbers(panels[0].yaxis)
     finish(*panels)
     return figure
+
+
+def _line_styles(rows):
+    """(model, stride) -> style: a colour a network; naive references in greys, dashed by stride."""
+    trained = sorted(set(networks(rows)["model"]))
+    naive = sorted(set(rows["model"]) - set(trained))
+    strides = sorted(set(rows["stride"]), reverse=True)
+    dashes = {stride: ("--", ":", "-.")[i % 3] for i, stride in enumerate(strides)}
+    styles = {}
+    for i, model in enumerate(trained):
+        style = {"color": f"C{i}", "marker": "o", "ms": 2.5}
+        styles |= {(model, stride): style for stride in strides}
+    for i, model in enumerate(naive):
+        style = {"color": str(0.75 * i / len(naive)), "lw": 0.9}
+        styles |= {(model, stride): {**style, "ls": dashes[stride]} for stride in strides}
+    return styles
 
 
 @_styled

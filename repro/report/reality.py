@@ -4,7 +4,7 @@ import pandas as pd
 
 from repro import paper
 from repro.evaluation.results import select
-from repro.report.tables import time_step
+from repro.report.tables import PAPER_MAE, time_step
 from repro.verification import Check
 
 IN_THE_BALLPARK = 2.5  # MPa of one-step validation MAE; the paper has paper.MAE_VALIDATION
@@ -109,6 +109,7 @@ def _network(row, rows, checks):
         f"{paper.EPOCHS} epochs; the paper reports {paper.MAE_VALIDATION} MPa."
     )
     yield _distance(row, checks)
+    yield from _entries(row, rows)
     if row.epochs < paper.EPOCHS and row.value > paper.MAE_VALIDATION:
         yield "It was trained for less than the paper's network: the comparison is not yet fair."
     yield from _against_naive(row, rows)
@@ -126,6 +127,16 @@ def _distance(row, checks):
     if row.epochs < paper.EPOCHS:
         return "That is far off: train to the end before anything else."
     return "That is far off: look at the data first, then at the training."
+
+
+def _entries(row, rows):
+    """How many of the errors that the paper reports the network reaches."""
+    own = select(rows, model=row.model, stride=row.stride, mode="one-step", metric="MAE")
+    own = own.set_index(["suite", "split"])["value"]
+    asked = {key: mae for key, mae in PAPER_MAE.items() if key in own.index}
+    if len(asked) > 1:
+        reached = sum(own[key] <= mae for key, mae in asked.items())
+        yield f"It reaches {reached} of the {len(asked)} errors that the paper reports, one-step."
 
 
 def _against_naive(row, rows):
