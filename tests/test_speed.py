@@ -69,6 +69,13 @@ def test_speed_table_and_verdict_compare_with_damask_and_the_solver():
     text = reality.speed(found)
     assert f"about {paper.SPEED_UP:.0f} times faster" in text
     assert "150 times faster than DAMASK, but 2.0 times slower than our reference model" in text
+    assert "The most accurate network" not in text
+    better = row("better", "network", 0.3) | {"mae": found["mae"].max() / 2}
+    text = reality.speed(pd.concat([found, pd.DataFrame([better])]))
+    assert "The most accurate network (better, s) takes 0.3 s" in text
+    exact = row("exact", "solver", 0.25) | {"mae": 0.0}
+    text = reality.speed(pd.concat([found, pd.DataFrame([better, exact])]))
+    assert "The exact at s is more accurate than every network" in text
 
 
 def test_one_core_means_one_core():
