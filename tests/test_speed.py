@@ -70,6 +70,9 @@ def test_speed_table_and_verdict_compare_with_damask_and_the_solver():
     assert f"about {paper.SPEED_UP:.0f} times faster" in text
     assert "150 times faster than DAMASK, but 2.0 times slower than our reference model" in text
     assert "The most accurate network" not in text
+    recorded = found.assign(origin=["recorded", "measured", "measured"])
+    assert "than DAMASK (recorded on another machine), but" in reality.speed(recorded)
+    assert "it is not compared with DAMASK, but" in reality.speed(found.iloc[1:])
     better = row("better", "network", 0.3) | {"mae": found["mae"].max() / 2}
     text = reality.speed(pd.concat([found, pd.DataFrame([better])]))
     assert "The most accurate network (better, s) takes 0.3 s" in text

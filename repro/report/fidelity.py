@@ -136,15 +136,16 @@ def _of_the_paper(results):
 
 
 def _effect_of(assumptions, statement):
-    """The range of MAE over the variants of a choice, which `repro.studies` names alike."""
+    """The range of MAE over the settings of a choice, which `repro.studies` names alike."""
     if assumptions is None or statement not in set(assumptions["varied"]):
         return NOT_MEASURED
+    columns = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}
     variants = assumptions[assumptions["varied"] == statement]
+    means = variants.groupby("setting")[list(columns.values())].mean()
     return (
         "; ".join(
-            f"{mode} {variants[f'{mode} MAE / MPa'].min():.3g}…"
-            f"{variants[f'{mode} MAE / MPa'].max():.3g} MPa"
-            for mode in ("one-step", "rollout")
+            f"{mode} {means[column].min():.3g}…{means[column].max():.3g} MPa"
+            for mode, column in columns.items()
         )
         + " (reduced scale)"
     )

@@ -269,11 +269,13 @@ def _scale(study: pd.DataFrame | None) -> str:
     """The reduced scale of a study, and where it was measured."""
     if study is None:
         return ""
-    first, seconds = study.iloc[0], study.drop_duplicates("run")["wall_s"].sum()
+    # The command that went on last is the one that asked for all rows.
+    first, last = study.iloc[0], study.iloc[-1]
+    commits, hardware = (" and ".join(study[name].unique()) for name in ("commit", "hardware"))
     return (
         f" {first['microstructures']} microstructures, {first['filters']} filters, "
-        f"{first['samples']} training samples each (`{first['command']}`, commit "
-        f"{first['commit']}, {first['hardware']}, {seconds:.0f} s)."
+        f"{first['samples']} training samples each (`{last['command']}`, commit "
+        f"{commits}, {hardware}, {study.drop_duplicates('run')['wall_s'].sum():.0f} s)."
     )
 
 
