@@ -48,10 +48,11 @@ def test_triple_junctions_are_where_three_grains_meet():
 
 def test_error_at_the_edge_of_the_cell():
     error = np.zeros((1, 1, 16, 16))
-    error[..., :4, :] = 3.0  # 64 of the 192 pixels of the frame
+    error[..., :4, :] = 3.0  # two of the four corners, one of the four edges
     rows = list(metrics.measure(error, 0 * error + 1e-9, [1.1], np.zeros((1, 16, 16), int)))
     found = {row.region: row.value for row in rows if row.metric == "MAE"}
-    assert found["cell edge"] == pytest.approx(3.0 * 64 / 192)
+    assert found["cell corners"] == pytest.approx(3.0 / 2)
+    assert found["cell edges"] == pytest.approx(3.0 / 4)
     assert found["cell middle"] == pytest.approx(0, abs=1e-8)
 
 

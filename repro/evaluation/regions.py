@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt
 from repro import paper
 
 REGIONS = ("triple junctions", "grain boundaries", "interiors")
-FRAME = ("cell edge", "cell middle")
+FRAME = ("cell corners", "cell edges", "cell middle")
 FRAME_WIDTH = paper.KERNEL // 2  # pixels from which the paper's kernel reaches out of the cell
 
 
@@ -26,10 +26,10 @@ def regions(grain_id: np.ndarray) -> np.ndarray:
 
 
 def frame(grain_id: np.ndarray) -> np.ndarray:
-    """Index into `FRAME` of each pixel, (N, N): whether it is near the edge of the cell."""
-    middle = np.zeros(grain_id.shape, np.uint8)
-    middle[FRAME_WIDTH:-FRAME_WIDTH, FRAME_WIDTH:-FRAME_WIDTH] = 1
-    return middle
+    """Index into `FRAME` of each pixel, (N, N): near two edges of the cell, one, or none."""
+    near = np.ones(len(grain_id), np.uint8)
+    near[FRAME_WIDTH:-FRAME_WIDTH] = 0
+    return 2 - near - near[:, None]
 
 
 def at_boundary(grain_id: np.ndarray) -> np.ndarray:

@@ -110,10 +110,11 @@ def _place(own):
             f"({boundary:.2f} MPa) as inside the grains ({inside:.2f} MPa)."
         )
     if set(FRAME) <= set(error.index):
-        edge, middle = (error[name] for name in FRAME)
+        corners, edges, middle = (error[name] for name in FRAME)
         yield (
-            f"The error within {FRAME_WIDTH} pixels of the edge of the cell is {edge:.2f} MPa, in "
-            f"its middle {middle:.2f} MPa: the cell is periodic, zero padding is not."
+            f"The error within {FRAME_WIDTH} pixels of the edges of the cell is {edges:.2f} MPa, in "
+            f"its corners {corners:.2f} MPa, in its middle {middle:.2f} MPa: the cell is periodic, "
+            f"zero padding is not."
         )
 
 
