@@ -112,9 +112,9 @@ def _place(own):
     if set(FRAME) <= set(error.index):
         corners, edges, middle = (error[name] for name in FRAME)
         yield (
-            f"The error within {FRAME_WIDTH} pixels of the edges of the cell is {edges:.2f} MPa, in "
-            f"its corners {corners:.2f} MPa, in its middle {middle:.2f} MPa: the cell is periodic, "
-            f"zero padding is not."
+            f"The error within {FRAME_WIDTH} pixels of the edges of the cell is {edges:.2f} MPa, "
+            f"in its corners {corners:.2f} MPa, in its middle {middle:.2f} MPa: the cell is "
+            f"periodic, zero padding is not."
         )
 
 
