@@ -374,11 +374,13 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
         part = part.sort_values("mae")
         axes.plot(part["seconds"], part["mae"], f"C{i}o-", ms=4, label=contender)
         for row in part.itertuples():
-            left = row.kind == "network" and row.seconds == part["seconds"].min()
+            # Networks lie side by side: their labels are short and above. Others point inwards.
+            above, left = row.kind == "network", row.seconds > 1
+            name = row.setting.removesuffix(" (best)").removeprefix("batch ")
             axes.annotate(
-                row.setting.removesuffix(" (best)"), (row.seconds, row.mae), fontsize=5.5,
-                xytext=(-5 if left else 5, -2), ha="right" if left else "left",
-                textcoords="offset points",
+                name, (row.seconds, row.mae), fontsize=5.5,
+                xytext=(0, 4) if above else (-5 if left else 5, -2), textcoords="offset points",
+                ha="center" if above else "right" if left else "left",
             )  # fmt: skip
     axes.plot(paper.NETWORK_SECONDS, paper.MAE_VALIDATION, "k*", ms=7, label="paper's network")
     axes.axvline(paper.DAMASK_SECONDS, color="k", ls=":", lw=0.8, label="paper's DAMASK")
@@ -386,5 +388,6 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
     axes.set(xlabel="s a simulation, one core", ylabel="MAE of the trajectory / MPa")
     axes.margins(0.15)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=6, loc="center", bbox_to_anchor=(0.58, 0.45))
+    title = "numbers at the networks: batch size"
+    figure.legend(loc="outside lower center", ncols=3, fontsize=6, title=title, title_fontsize=6)
     return figure
