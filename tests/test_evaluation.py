@@ -134,10 +134,15 @@ def test_assessment_is_tidy_and_says_what_it_is_about(data, run_directory, tmp_p
     assert set(own["mode"]) == {"one-step", "rollout"}
     assert (own[["stride", "epochs", "seed"]] == [5, 2, 3]).all(axis=None)
     assert np.isfinite(rows["value"]).all()
-    results.write_rows(tmp_path / "r.csv", rows.to_dict("records"))
-    results.write_rows(tmp_path / "r.csv", rows.to_dict("records"))  # replaces, does not add
+    obsolete = rows.assign(region="no longer measured")
+    others = rows.assign(model="another")
+    for table in (obsolete, others, rows):  # the last replaces the first, and nothing else
+        results.write_rows(tmp_path / "r.csv", table.to_dict("records"))
     read = results.read_rows(tmp_path / "r.csv")
-    assert len(read) == len(rows)
+    of_another = read["model"] == "another"
+    assert of_another.sum() == (~of_another).sum() == len(rows)
+    read = read[~of_another]
+    assert "no longer measured" not in set(read["region"])
     (whole,) = results.select(
         read, model="tiny", split="validation", mode="one-step", metric="MAE"
     )["value"]

@@ -6,9 +6,10 @@ import pandas as pd
 
 from repro.files import atomic_path
 
-# What a row is about; rows that agree in these replace each other. F11 and distance_px are empty
-# where a number is over all steps or all distances.
-KEYS = ["model", "suite", "split", "mode", "stride", "metric", "region", "F11", "distance_px"]
+# What is measured at once; rows of a new measurement replace all rows of the old one.
+SUBJECT = ["model", "suite", "split", "mode", "stride"]
+# What a row is about. F11 and distance_px are empty where a number is over all steps or distances.
+KEYS = [*SUBJECT, "metric", "region", "F11", "distance_px"]
 VALUES = ["value", "unit", "n"]  # n: microstructures
 PROVENANCE = [
     "network", "epochs", "seed", "split_hash", "command", "commit", "hardware", "wall_s"
@@ -20,12 +21,16 @@ TEXT = [
 
 
 def write_rows(path, rows: list[dict]) -> None:
-    """Add rows to the CSV `path`, replacing those that are about the same."""
+    """Add rows to the CSV `path`, replacing those of earlier measurements of the same."""
     path = Path(path)
     table = pd.DataFrame(rows, columns=KEYS + VALUES + PROVENANCE)
     if path.exists():
-        table = pd.concat([read_rows(path), table], ignore_index=True)
-    table = table.drop_duplicates(KEYS, keep="last").sort_values(KEYS, kind="stable")
+        old = read_rows(path)
+        measured_again = pd.MultiIndex.from_frame(old[SUBJECT]).isin(
+            pd.MultiIndex.from_frame(table[SUBJECT])
+        )
+        table = pd.concat([old[~measured_again], table], ignore_index=True)
+    table = table.sort_values(KEYS, kind="stable")
     table = table.astype({"epochs": "Int64", "seed": "Int64"})
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
