@@ -4,7 +4,7 @@ import pandas as pd
 
 from repro import paper
 from repro.evaluation.results import select
-from repro.report.tables import networks, time_step
+from repro.report.tables import STUDIED, networks, time_step
 
 AS_IS, CHANGED, NOT_STATED = "as is", "changed", "not stated"
 NOT_MEASURED = "not measured"
@@ -139,16 +139,13 @@ def _effect_of(assumptions, statement):
     """The range of MAE over the settings of a choice, which `repro.studies` names alike."""
     if assumptions is None or statement not in set(assumptions["varied"]):
         return NOT_MEASURED
-    columns = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}
     variants = assumptions[assumptions["varied"] == statement]
-    means = variants.groupby("setting")[list(columns.values())].mean()
-    return (
-        "; ".join(
-            f"{mode} {means[column].min():.3g}…{means[column].max():.3g} MPa"
-            for mode, column in columns.items()
-        )
-        + " (reduced scale)"
+    means = variants.groupby("setting")[STUDIED].mean()
+    ranges = (
+        f"{column.split()[0]} {means[column].min():.3g}…{means[column].max():.3g} MPa"
+        for column in STUDIED
     )
+    return "; ".join(ranges) + " (reduced scale)"
 
 
 def _effect_of_mode(results):
