@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from repro import paper
-from repro.report.findings import shortfall
+from repro.report.findings import places, shortfall
 from repro.report.reality import summary, verdict
 from repro.verification import Check
 
@@ -107,3 +107,13 @@ def test_shortfall_says_what_the_measurements_rule_out():
     assert "training has stalled" in text
     assert "validation MAE is steady" in text
     assert shortfall("own", other.assign(value=1.5)) == []
+
+
+@pytest.mark.parametrize("corner, what", [(20.0, "zero padding is not"), (5.4, "no place is")])
+def test_places_say_whether_the_edge_of_the_cell_is_special(corner, what):
+    error = {"cell corners": corner, "cell edges": 5.0, "cell middle": 5.0}
+    table = pd.concat([rows(5.0).iloc[:1].assign(region=r, value=v) for r, v in error.items()])
+    (sentence,) = places("net", table)
+    assert f"in its corners {corner:.2f} MPa" in sentence
+    assert what in sentence
+    assert places("net", rows(5.0)) == []

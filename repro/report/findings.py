@@ -10,6 +10,7 @@ from repro.report.tables import networks, time_step
 WINDOW = 10  # epochs that are compared with as many before them
 STALLED = 0.02  # a smaller relative gain over the window is none
 OVERFITTED = 1.2  # validation MAE over training MAE
+UNEVEN = 1.2  # MAE near the edges or corners of the cell over that in its middle
 
 
 def shortfall(model: str, results: pd.DataFrame, history: pd.DataFrame | None = None) -> list[str]:
@@ -38,7 +39,7 @@ def shortfall(model: str, results: pd.DataFrame, history: pd.DataFrame | None = 
         *_generalization(errors),
         *_samples(own),
         *(_training(history) if history is not None and len(history) >= 2 * WINDOW else ()),
-        *_place(own),
+        *places(model, results),
         *_increments(own),
         *_other_network(results, own, errors),
     ]
@@ -100,22 +101,26 @@ def _training(history):
     )
 
 
-def _place(own):
-    rows = select(own, metric="MAE", split="validation", mode="one-step", region=None)
-    error = rows.set_index("region")["value"]
+def places(model: str, results: pd.DataFrame) -> list[str]:
+    """Where in the grains and in the cell the one-step error is, validation; a sentence each."""
+    rows = select(_of(results, model=model), metric="MAE", split="validation", mode="one-step",
+                  region=None)  # fmt: skip
+    error, found = rows.set_index("region")["value"], []
     if {"interiors", "grain boundaries"} <= set(error.index):
         inside, boundary = error["interiors"], error["grain boundaries"]
-        yield (
+        found.append(
             f"The error is {boundary / inside:.1f} times as large at grain boundaries "
             f"({boundary:.2f} MPa) as inside the grains ({inside:.2f} MPa)."
         )
     if set(FRAME) <= set(error.index):
         corners, edges, middle = (error[name] for name in FRAME)
-        yield (
+        uneven = max(corners, edges) > UNEVEN * middle
+        found.append(
             f"The error within {FRAME_WIDTH} pixels of the edges of the cell is {edges:.2f} MPa, "
-            f"in its corners {corners:.2f} MPa, in its middle {middle:.2f} MPa: the cell is "
-            f"periodic, zero padding is not."
+            f"in its corners {corners:.2f} MPa, in its middle {middle:.2f} MPa: "
+            + ("the cell is periodic, zero padding is not." if uneven else "no place is special.")
         )
+    return found
 
 
 def _increments(own):
