@@ -123,6 +123,7 @@ def model_card(directory: Path, results: pd.DataFrame) -> str:
         tables.markdown(errors) if errors is not None
         else f"Not evaluated yet: `python -m repro.evaluate --model {name} --suite all`."
     )  # fmt: skip
+    where = "\n".join(places(name, results))
     return f"""# Model card: {name}
 
 {_HEADER}
@@ -156,5 +157,5 @@ F11 = {paper.F11_TRAINING} and this Δt only; everything else in the table above
 gives σvM alone, not the stress tensor, and nothing in it enforces
 {"equilibrium" if config.get("circular") else "equilibrium or periodicity"}.
 
-{chr(10).join(places(name, results))}
+{where}
 """

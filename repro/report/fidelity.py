@@ -140,10 +140,10 @@ def _effect_of(assumptions, statement):
     if assumptions is None or statement not in set(assumptions["varied"]):
         return NOT_MEASURED
     variants = assumptions[assumptions["varied"] == statement]
-    means = variants.groupby("setting")[STUDIED].mean()
+    means = variants.groupby("setting")[list(STUDIED.values())].mean()
     ranges = (
-        f"{column.split()[0]} {means[column].min():.3g}…{means[column].max():.3g} MPa"
-        for column in STUDIED
+        f"{mode} {means[column].min():.3g}…{means[column].max():.3g} MPa"
+        for mode, column in STUDIED.items()
     )
     return "; ".join(ranges) + " (reduced scale)"
 

@@ -37,7 +37,7 @@ BEYOND = {
     "elongated grains": ("elongated", "all"),
     "circles in a matrix": ("circles", "all"),
 }
-STUDIED = [f"{mode} MAE / MPa" for mode in ("one-step", "rollout")]  # columns of a study
+STUDIED = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}  # columns of a study
 GROUP = ["network", "stride", "epochs"]  # runs that differ in their seed only
 
 
@@ -173,7 +173,7 @@ def open_choices(measured: pd.DataFrame) -> pd.DataFrame:
     """What the paper leaves open, by `repro.studies`: one row a choice and setting."""
     return pd.DataFrame(
         {"varied": varied, "setting": setting, "Δt": time_step(group["stride"].iloc[0])}
-        | {column: over_seeds(group[column]) for column in STUDIED}
+        | {column: over_seeds(group[column]) for column in STUDIED.values()}
         | {column: group[column].iloc[0] for column in ("persistence MAE / MPa", "epochs", "n")}
         for (varied, setting), group in measured.groupby(["varied", "setting"], sort=False)
     )
@@ -186,16 +186,16 @@ def ablation(measured: pd.DataFrame) -> pd.DataFrame:
     seed by seed.
     """
     recipe = measured["varied"].iloc[0]
-    by_seed = measured.set_index(["varied", "setting", "seed"])[STUDIED]
+    by_seed = measured.set_index(["varied", "setting", "seed"])[list(STUDIED.values())]
     whole = by_seed.xs(recipe, level="varied").droplevel("setting")
     rows = []
     for (varied, setting), group in by_seed.groupby(["varied", "setting"], sort=False):
         errors = group.droplevel(["varied", "setting"])
         row = {"left out": varied, "instead": setting}
-        row |= {column: over_seeds(errors[column]) for column in STUDIED}
+        row |= {column: over_seeds(errors[column]) for column in STUDIED.values()}
         if varied != recipe:
             gains = (errors - whole).dropna()
-            row |= {f"gain, {column.split()[0]}": over_seeds(gains[column]) for column in STUDIED}
+            row |= {f"gain, {mode}": over_seeds(gains[name]) for mode, name in STUDIED.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
