@@ -190,17 +190,21 @@ def tf_dataset(pairs: Pairs, samples: np.ndarray, size: int):
     import tensorflow as tf
 
     n = pairs.sigma_vm.shape[-1]
-    signature = (
-        tf.TensorSpec((None, n, n, 5), tf.float32),
-        tf.TensorSpec((None, n, n, 1), tf.float32),
-    )
 
     def gather(batch):
-        x, y = tf.numpy_function(pairs.gather, [batch], [s.dtype for s in signature])
-        return tf.ensure_shape(x, signature[0].shape), tf.ensure_shape(y, signature[1].shape)
+        x, y = tf.numpy_function(pairs.gather, [batch], [tf.float32, tf.float32])
+        return tuple(
+            tf.ensure_shape(field, (batch.shape[0], n, n, channels))
+            for field, channels in ((x, 5), (y, 1))
+        )
 
     rows = tf.data.Dataset.from_tensor_slices(samples)
-    return rows.batch(size).map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    # Where all batches are full, none is dropped, and TensorFlow knows their size.
+    batches = rows.batch(size, drop_remainder=len(samples) % size == 0)
+    # Nothing to tune here, and the end of a pass waits for the tuner, for up to twice its time.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.map(gather).prefetch(2).with_options(options)
 
 
 class Resident(keras.Model):

@@ -22,7 +22,7 @@ from repro import environment, paper, pipeline, snapshot
 from repro.backend import ON_TENSORFLOW_CPU, keras
 from repro.dataset import array_hash
 from repro.files import atomic_path
-from repro.models.depthwise import accelerated
+from repro.models.acceleration import accelerated
 from repro.pipeline import Pairs
 from repro.snapshot import TrainingState
 

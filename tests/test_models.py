@@ -4,7 +4,7 @@ import pytest
 
 from repro import models, paper
 from repro.models import summary
-from repro.models.depthwise import accelerated
+from repro.models.acceleration import accelerated
 
 
 def sample_batch(rng, n=2, size=16):

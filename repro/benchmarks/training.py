@@ -10,7 +10,7 @@ from repro import environment, models, paper
 from repro.backend import ON_TENSORFLOW_CPU, keras
 from repro.dataset import DataSet
 from repro.files import atomic_path
-from repro.models.depthwise import kernel_gradient
+from repro.models.acceleration import kernel_gradient
 from repro.pipeline import make_pairs
 from repro.training import TrainingConfig, TrainingEngine
 
@@ -81,7 +81,7 @@ def depthwise_profile(batch_size: int = paper.BATCH_SIZE, repeats: int = 5) -> p
     """Milliseconds of the depthwise convolutions of a training step of the paper's network.
 
     Summed over its layers, on TensorFlow: the forward pass, both gradients as TensorFlow computes
-    them, and the kernel gradient as `repro.models.depthwise` does.
+    them, and the kernel gradient as `repro.models.acceleration` does.
 
     Raises
     ------
