@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 
 from repro import dataset, generation, models, paper, training, verification
 from repro.backend import keras
-from repro.evaluation import modes, results
+from repro.evaluation import results
 from repro.evaluation.assessment import assess
 from repro.files import atomic_path
 from repro.pipeline import NORMALIZATIONS, make_pairs
-from repro.report import figures, tables
+from repro.report import figures, gallery, tables
 from repro.training import TrainingConfig
 
 
@@ -112,17 +112,9 @@ def _report(network, data, example, state, out, stride):
     table = results.read_rows(out / "results.csv")
     tables.write_report(table, out / "RESULTS.md", f"{network}: {out.name}")
     print(tables.markdown(tables.errors(table)))
-    figure = example_figure(models.load(out), data, example, stride)
+    figure = gallery.prediction_figure(models.load(out), data, stride, example)
     save_figure(out / "prediction.png", figure)
     print(f"pictures: {out / 'prediction.png'}, {out / 'learning_curve.png'}")
-
-
-def example_figure(model: keras.Model, data: dataset.DataSet, i: int, stride: int) -> Figure:
-    """The form of the paper's Figs. 1-3 for microstructure i: a rollout beside the truth."""
-    pairs = make_pairs(data, [i], stride)
-    predicted = modes.rollout(modes.network_predictor(model), pairs)[0]
-    F11 = data.F11[stride::stride]
-    return figures.prediction_figure(pairs.properties[0], F11, modes.truth(pairs)[0], predicted)
 
 
 def save_figure(path, figure: Figure) -> None:

@@ -18,7 +18,7 @@ import pandas as pd
 import tyro
 from tqdm import tqdm
 
-from repro import environment, paper, pipeline, snapshot
+from repro import environment, models, paper, pipeline, snapshot
 from repro.backend import ON_TENSORFLOW_CPU, keras
 from repro.dataset import array_hash
 from repro.files import atomic_path
@@ -262,7 +262,7 @@ class TrainingEngine:
         ).history  # fmt: skip
 
     def _predict(self, x):
-        return self.network.predict(x, batch_size=4 * self.config.batch_size, verbose=0)
+        return models.predict(self.network, x, 4 * self.config.batch_size)
 
     def _averaged(self, weights):
         """The weights to validate: with an EMA, its values for those that are trained."""

@@ -152,17 +152,41 @@ def test_normalization_maps_table_3_to_unit_range():
     np.testing.assert_allclose(scale(high.reshape(1, 1, 1, 5)), 1, atol=1e-6)
 
 
-def test_accelerated_copy_has_the_same_output_and_gradients(rng):
-    pytest.importorskip("tensorflow")
+@pytest.mark.parametrize("kernel", [9, 4])
+@pytest.mark.parametrize("known_batch", [True, False])
+def test_accelerated_copy_has_the_same_output_gradients_and_statistics(rng, kernel, known_batch):
+    tf = pytest.importorskip("tensorflow")
     keras.utils.set_random_seed(1)
-    model = models.paper_unet(filters=4, levels=2)
+    model = models.paper_unet(filters=4, levels=2, kernel=kernel)
     fast = accelerated(model)
+    kinds = {type(layer).__name__ for layer in fast.layers}
+    assert {"FastGradientSeparableConv2D", "FusedBatchNormalization"} <= kinds
     x, y = sample_batch(rng, 3), sample_batch(rng, 3)[..., 4:]
     np.testing.assert_allclose(fast(x), model(x), rtol=1e-6)
-    pairs = zip(loss_gradients(fast, x, y), loss_gradients(model, x, y), strict=True)
+
+    of_any_batch = [tf.TensorSpec((None, *field.shape[1:])) for field in (x, y)]
+    gradients = tf.function(
+        lambda x, y: loss_gradients(fast, x, y), None if known_batch else of_any_batch
+    )
+    pairs = zip(gradients(x, y), loss_gradients(model, x, y), strict=True)
     for (got, wanted), variable in zip(pairs, model.trainable_variables, strict=True):
         scale = np.abs(wanted).max()
         np.testing.assert_allclose(got, wanted, atol=2e-4 * scale, err_msg=variable.path)
+    # After a pass of training the normalization is another one; both find the same.
+    assert np.abs(model.non_trainable_weights[0]).max() > 0
+    for got, wanted in zip(fast.non_trainable_weights, model.non_trainable_weights, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6, err_msg=wanted.path)
+
+
+def test_layers_that_do_something_else_are_left_as_they_are():
+    pytest.importorskip("tensorflow")
+    inputs = keras.Input((16, 16, 5))
+    x = keras.layers.SeparableConv2D(4, 3, padding="same", strides=2)(inputs)
+    x = keras.layers.SeparableConv2D(4, 3, padding="valid")(x)
+    x = keras.layers.BatchNormalization(scale=False)(x)
+    x = keras.layers.BatchNormalization(axis=1)(x)
+    model = keras.Model(inputs, x)
+    assert [type(layer) for layer in accelerated(model).layers] == [type(la) for la in model.layers]
 
 
 def test_load_refuses_what_is_no_network(tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from repro import paper
+from repro import models, paper
 from repro.backend import keras
 from repro.pipeline import Pairs
 
@@ -23,7 +23,7 @@ def network_predictor(model: keras.Model, batch_size: int = 32) -> Predictor:
 
     def predict(x):
         batch = max(1, batch_size * paper.GRID**2 // x[0, ..., 0].size)
-        return np.asarray(model.predict(x, batch_size=batch, verbose=0))
+        return models.predict(model, x, batch)
 
     return predict
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from repro.backend import keras
 from repro.models.baseline_unet import baseline_unet
 from repro.models.paper_unet import paper_unet
@@ -39,6 +41,16 @@ def load(path_or_name) -> keras.Model:
             f"{path}: maps {model.input_shape} to {model.output_shape}, not 5 channels to 1"
         )
     return model
+
+
+def predict(model: keras.Model, x: np.ndarray, batch_size: int) -> np.ndarray:
+    """Output of a network (n, N, N, 1), `batch_size` of the inputs (n, N, N, 5) at a time.
+
+    `keras.Model.predict` puts a tf.data pipeline around every call under TensorFlow, and its end
+    waits for the tuner of the pipeline: two to four times as long for a rollout.
+    """
+    batches = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
+    return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
 
 
 def model_path(path_or_name) -> Path:

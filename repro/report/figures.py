@@ -84,7 +84,8 @@ def comparison_figure(F11, sigma_rm, predictions: dict) -> Figure:
     fields = np.stack([predictions[name][-1] for name in names])
     errors = np.abs(fields - truth)
     grid = top.subplots(2, len(names) + 1, squeeze=False)
-    high, high_error = max(truth.max(), fields.max()), np.percentile(errors, 99.8)
+    high, extend = _stress_scale(truth, fields)
+    high_error = np.percentile(errors, 98)
     image = _field(grid[0, 0], truth, FIELD_MAP, 0, high)
     grid[0, 0].set_title("reference model")
     grid[1, 0].axis("off")
@@ -95,7 +96,7 @@ def comparison_figure(F11, sigma_rm, predictions: dict) -> Figure:
         axes.set_title(name)
         difference = _field(error_axes, error, ERROR_MAP, 0, high_error)
         error_axes.set_xlabel(f"MAE {error.mean():.2f} MPa")
-    top.colorbar(image, ax=grid[0], label=r"$\sigma_\mathrm{vM}$ / MPa")
+    top.colorbar(image, ax=grid[0], label=r"$\sigma_\mathrm{vM}$ / MPa", extend=extend)
     top.colorbar(difference, ax=grid[1], label="|difference| / MPa", extend="max")
     left, right = bottom.subplots(1, 2)
     for name in names:
@@ -123,11 +124,10 @@ def _field_panels(figure, F11, sigma_rm, predictions):
     figure.suptitle(r"(b) von Mises stress $\sigma_\mathrm{vM}$", x=0.01, ha="left")
     ((name, sigma_network),) = predictions.items()
     error = np.abs(sigma_network - sigma_rm)
-    # Scales of the truth: a few pixels that a network gets badly wrong do not darken the rest.
-    high = sigma_rm.max()
+    high, extend = _stress_scale(sigma_rm, sigma_network)
     rows = (
         ("reference model", sigma_rm, FIELD_MAP, high, "neither"),
-        (name, sigma_network, FIELD_MAP, high, "max" if sigma_network.max() > high else "neither"),
+        (name, sigma_network, FIELD_MAP, high, extend),
         ("|difference|", error, ERROR_MAP, np.percentile(error, 98), "max"),
     )
     grid = figure.subplots(3, len(F11), squeeze=False)
@@ -138,6 +138,15 @@ def _field_panels(figure, F11, sigma_rm, predictions):
         figure.colorbar(image, ax=axes_row, extend=extend, label="MPa")
     for axes, stretch in zip(grid[0], F11, strict=True):
         axes.set_title(rf"$\bar F_{{11}}$ = {stretch:.4f}")
+
+
+def _stress_scale(truth, predicted):
+    """Upper end of the colours and which end of their bar is open.
+
+    It is that of the truth: a few pixels that a network gets badly wrong do not darken the rest.
+    """
+    high = truth.max()
+    return high, "max" if predicted.max() > high else "neither"
 
 
 def _mean_panels(figure, F11, sigma_rm, predictions):

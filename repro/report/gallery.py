@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from repro import dataset, generation, paper
 from repro.backend import keras
 from repro.dataset import DataSet
 from repro.evaluation import modes
 from repro.pipeline import make_pairs
+from repro.report import figures
 
 
 @dataclass(frozen=True)
@@ -38,3 +40,11 @@ def predict_example(model: keras.Model, data: DataSet, stride: int, i: int = 0) 
     pairs = make_pairs(data, [i], stride)
     predicted = modes.rollout(modes.network_predictor(model), pairs)[0]
     return Example(pairs.properties[0], data.F11[stride::stride], modes.truth(pairs)[0], predicted)
+
+
+def prediction_figure(model: keras.Model, data: DataSet, stride: int, i: int = 0) -> Figure:
+    """The form of the paper's Figs. 1-8 for microstructure i: a rollout beside the solution."""
+    example = predict_example(model, data, stride, i)
+    return figures.prediction_figure(
+        example.property_maps, example.F11, example.sigma_rm, example.sigma_network
+    )

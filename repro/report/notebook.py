@@ -101,12 +101,7 @@ def prediction(suite: str):
     if not shipped:
         return _no_model("paper_unet")
     network, stride = shipped[page.headline({name: models.SHIPPED / name for name in shipped})]
-    example = gallery.predict_example(network, gallery.solve_example(suite), stride)
-    return image(
-        figures.prediction_figure(
-            example.property_maps, example.F11, example.sigma_rm, example.sigma_network
-        )
-    )
+    return image(gallery.prediction_figure(network, gallery.solve_example(suite), stride))
 
 
 def comparison(suite: str):

@@ -149,10 +149,7 @@ def _load(weights: Path) -> keras.Model:
 
 def _field_figure(weights, suite):
     stride = run_of(weights).stride
-    example = gallery.predict_example(_load(weights), gallery.solve_example(suite), stride)
-    return figures.prediction_figure(
-        example.property_maps, example.F11, example.sigma_rm, example.sigma_network
-    )
+    return gallery.prediction_figure(_load(weights), gallery.solve_example(suite), stride)
 
 
 def _figure_9():
