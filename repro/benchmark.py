@@ -5,7 +5,6 @@ from typing import Literal
 
 from repro import cli, generation
 from repro import models as networks_room
-from repro.backend import ON_TENSORFLOW_CPU
 from repro.benchmarks import pages
 from repro.benchmarks import reference as solver
 from repro.benchmarks import training as trainer
@@ -58,27 +57,23 @@ def speed(
 
 def training(
     networks: tuple[Literal[*networks_room.NETWORKS], ...] = ("paper_unet",),
-    batches: int = 30,
+    batches: int = 50,
     repeats: int = 3,
-    out: Path = Path("results/benchmark_training.csv"),
+    out: Path = Path("results"),
 ) -> None:
     """Samples a second of the trainer and of plain `keras.Model.fit`, and where a step goes.
+
+    What was measured on other hardware, or with another backend, stays.
 
     Args:
         networks: Which networks.
         batches: Steps in one measurement.
         repeats: Measurements of each, in turn; the fastest counts.
-        out: Table (CSV) to write.
+        out: Directory for benchmark_training.csv and BENCHMARK_TRAINING.md.
     """
-    cells = generation.Job("paper").solve(range(20))
-    table = trainer.measure(cells, networks, batches, repeats)
-    trainer.write(out, table)
-    print(tables.markdown(table))
-    if ON_TENSORFLOW_CPU:
-        profile = trainer.depthwise_profile()
-        trainer.write(out.with_name("depthwise_profile.csv"), profile)
-        print("\nms of a training step of paper_unet in depthwise convolutions:\n")
-        print(tables.markdown(profile))
+    rows = trainer.run(generation.Job("paper").solve(range(20)), networks, batches, repeats)
+    page = pages.write_training(rows, out)
+    print(f"{page.read_text()}\n{page} written")
 
 
 if __name__ == "__main__":

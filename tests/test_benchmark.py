@@ -1,12 +1,14 @@
 """The benchmarks in miniature, and the pages made from their rows."""
 
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from repro.benchmarks import pages, reference, verification
+from repro import models
+from repro.benchmarks import pages, reference, training, verification
 from repro.reference import TOLERANCE
 
 ABOUT = {"command": "python -m repro.benchmark x", "commit": "abc", "hardware": "a machine"}
@@ -80,3 +82,33 @@ def test_page_of_verification_shows_what_failed(tmp_path):
 
 def test_measurement_that_is_no_number_does_not_pass():
     assert not verification.Measurement("a", "", "error", np.nan, "", 1, high=1.0).passed
+
+
+def test_trainer_is_measured_beside_plain_fit_and_layer_by_layer(data, monkeypatch, tmp_path):
+    pytest.importorskip("tensorflow")
+    small = partial(models.paper_unet, filters=2, levels=1, kernel=3)
+    monkeypatch.setitem(models.NETWORKS, "paper_unet", small)
+    rows = training.run(data, batches=2, repeats=1)
+    assert (rows["seconds"] > 0).all()
+    epoch = rows[rows["sweep"] == "epoch"]
+    assert epoch["contender"].tolist() == ["trainer", "plain fit"]
+    assert (epoch["n"] == 16).all()
+    layers = rows[rows["sweep"] == "layers"].set_index(["layer", "contender"])["layers"]
+    assert layers["SeparableConv2D"].tolist() == layers["BatchNormalization"].tolist() == [6, 6]
+
+    pages.write_training(rows, tmp_path)
+    elsewhere = rows.assign(hardware="a GPU", seconds=rows["seconds"] / 10)
+    elsewhere.loc[elsewhere["contender"] == "plain fit", "seconds"] *= 2
+    page = pages.write_training(elsewhere[elsewhere["sweep"] == "epoch"], tmp_path)
+    assert len(pd.read_csv(tmp_path / "benchmark_training.csv")) == len(rows) + 2
+    text = page.read_text()
+    assert "tensorflow on a GPU; tensorflow on " in text
+    fit, trainer = (
+        epoch.loc[epoch["contender"] == c, "seconds"].item() for c in ("plain fit", "trainer")
+    )
+    (line,) = [
+        line for line in text.splitlines() if line.startswith("| paper_unet | tensorflow | a GPU")
+    ]
+    ratio, hours = (float(cell) for cell in line.split("|")[-3:-1])
+    assert ratio == pytest.approx(2 * fit / trainer, rel=1e-3)
+    assert hours == pytest.approx(500 * 16000 * trainer / 10 / 16 / 3600, rel=1e-3)

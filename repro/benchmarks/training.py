@@ -1,127 +1,145 @@
 """How fast the trainer is, against plain `keras.Model.fit` in the same run; where a step goes."""
 
 import time
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from repro import environment, models, paper
 from repro.backend import ON_TENSORFLOW_CPU, keras
 from repro.dataset import DataSet
-from repro.files import atomic_path
-from repro.models.acceleration import kernel_gradient
+from repro.models.acceleration import accelerated
 from repro.pipeline import make_pairs
 from repro.training import TrainingConfig, TrainingEngine
 
 
-def measure(data: DataSet, networks=("paper_unet",), batches: int = 30, repeats: int = 3):
-    """Samples a second of the trainer and of plain `fit` on arrays; the fastest repeat counts.
+def run(
+    data: DataSet, networks=("paper_unet",), batches: int = 50, repeats: int = 3
+) -> pd.DataFrame:
+    """Measure the trainer, and with TensorFlow on a CPU the layers of a training step.
 
     Parameters
     ----------
     data : DataSet
-        Its training pairs at stride 1 are used.
+        Its pairs at stride 1 are trained on.
     networks : sequence of str
         Keys of `models.NETWORKS`.
     batches : int
         Steps in one measurement.
     repeats : int
-        Measurements of each, taken in turn so that other load hits both.
+        Measurements of each, taken in turn so that other load hits all; the fastest counts.
 
     Returns
     -------
     DataFrame
-        One row a network: both rates, their ratio, and the hours of the paper's 500 epochs.
+        Rows of `epochs` (sweep "epoch") and of `layers` (sweep "layers"), with their provenance.
     """
-    return pd.DataFrame([_compare(data, name, batches, repeats) for name in networks])
+    rows = []
+    for network in networks:
+        rows += [{"sweep": "epoch", **row} for row in epochs(data, network, batches, repeats)]
+        if ON_TENSORFLOW_CPU:
+            rows += [{"sweep": "layers", **row} for row in layers(network, repeats=repeats)]
+    return pd.DataFrame(rows).assign(
+        backend=keras.backend.backend(),
+        command=environment.command_line(),
+        commit=environment.code_commit(),
+        hardware=environment.hardware(),
+    )
 
 
-def _compare(data, name, batches, repeats) -> dict:
+# --- A pass over the samples -------------------------------------------------------------------
+
+
+def epochs(data: DataSet, network: str, batches: int, repeats: int) -> Iterator[dict]:
+    """Seconds that the trainer and plain `fit` on arrays take for the same samples."""
     config = TrainingConfig()
     pairs = make_pairs(data, range(len(data)))
     samples = pairs.epoch(seed=0, epoch=0)[: batches * config.batch_size]
-    engine = TrainingEngine(models.NETWORKS[name](), pairs, pairs, config)
-    plain = models.NETWORKS[name]()
+    engine = TrainingEngine(models.NETWORKS[network](), pairs, pairs, config)
+    plain = models.NETWORKS[network]()
     plain.compile(keras.optimizers.Adam(config.learning_rate), "mae", metrics=["mae"])
     x, y = pairs.gather(samples)
+    clock = _EpochClock()
     contenders = {
-        "trainer": lambda: engine.fit(pairs, samples),
-        "plain fit": lambda: plain.fit(x, y, batch_size=config.batch_size, verbose=0),
+        "trainer": lambda: engine.fit(pairs, samples, callbacks=[clock]),
+        "plain fit": lambda: plain.fit(
+            x, y, batch_size=config.batch_size, verbose=0, callbacks=[clock]
+        ),
     }
-    seconds = {contender: [] for contender in contenders}
-    for run in contenders.values():
-        run()  # compile
-    for _ in range(repeats):
-        for contender, run in contenders.items():
-            seconds[contender].append(_seconds(run))
-    rate = {contender: len(samples) / min(times) for contender, times in seconds.items()}
-    pairs_an_epoch = paper.MICROSTRUCTURES * paper.TRAINING_FRACTION * paper.INCREMENTS
-    return {
-        "network": name,
-        "trainer / samples/s": rate["trainer"],
-        "plain fit / samples/s": rate["plain fit"],
-        "ratio": rate["trainer"] / rate["plain fit"],
-        "500 epochs / h": paper.EPOCHS * pairs_an_epoch / rate["trainer"] / 3600,
-        "n": len(samples),
-        "backend": keras.backend.backend(),
-        "hardware": environment.hardware(),
-        "commit": environment.code_commit(),
-        "command": environment.command_line(),
-    }
+    seconds = defaultdict(list)
+    for _ in range(1 + repeats):
+        for contender, fit in contenders.items():
+            fit()
+            seconds[contender].append(clock.seconds)
+    for contender, found in seconds.items():
+        yield {
+            "network": network, "contender": contender, "n": len(samples),
+            "seconds": min(found[1:]),  # the first one compiles
+        }  # fmt: skip
 
 
-def _seconds(run) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+class _EpochClock(keras.callbacks.Callback):
+    """Seconds from the beginning of an epoch to its last result.
 
-
-def depthwise_profile(batch_size: int = paper.BATCH_SIZE, repeats: int = 5) -> pd.DataFrame:
-    """Milliseconds of the depthwise convolutions of a training step of the paper's network.
-
-    Summed over its layers, on TensorFlow: the forward pass, both gradients as TensorFlow computes
-    them, and the kernel gradient as `repro.models.acceleration` does.
-
-    Raises
-    ------
-    ValueError
-        On another backend.
+    What `fit` waits for afterwards is not counted, in no contender's favour: under TensorFlow the
+    end of a pipeline waits for its tuner, for up to as long again.
     """
-    if not ON_TENSORFLOW_CPU:
-        raise ValueError("the profile is of TensorFlow on a CPU: unset KERAS_BACKEND")
+
+    seconds = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds = time.perf_counter() - self._started
+
+
+# --- Layers of a step --------------------------------------------------------------------------
+
+
+def layers(network: str, batch_size: int = paper.BATCH_SIZE, repeats: int = 3) -> Iterator[dict]:
+    """Seconds of a training step by kind of layer, of Keras and as the trainer does them.
+
+    Each layer on its own, on TensorFlow: output, and gradients of its inputs and weights.
+    """
+    fixed = keras.Input((paper.GRID, paper.GRID, 5), batch_size=batch_size)
+    model = keras.models.clone_model(models.NETWORKS[network](), input_tensors=fixed)
+    seconds, counts = defaultdict(float), defaultdict(int)
+    for pair in zip(model.layers[1:], accelerated(model).layers[1:], strict=True):
+        kind = type(pair[0]).__name__
+        counts[kind] += 1
+        for contender, took in zip(("plain fit", "trainer"), _step(pair, repeats), strict=True):
+            seconds[kind, contender] += took
+    for (kind, contender), took in seconds.items():
+        yield {
+            "network": network, "layer": kind, "layers": counts[kind], "contender": contender,
+            "n": batch_size, "seconds": took,
+        }  # fmt: skip
+
+
+def _step(contenders, repeats) -> list[float]:
+    """Seconds of output and gradients of layers with the same input, measured in turn."""
     import tensorflow as tf
 
-    stride = (1, 1, 1, 1)
-    total = dict.fromkeys(("forward", "input gradient", "kernel gradient, TensorFlow",
-                           "kernel gradient, ours"), 0.0)  # fmt: skip
-    fixed = keras.Input((paper.GRID, paper.GRID, 5))
-    model = keras.models.clone_model(models.paper_unet(), input_tensors=fixed)
-    for layer in model.layers:
-        if not isinstance(layer, keras.layers.SeparableConv2D):
-            continue
-        x = tf.random.normal((batch_size, *layer.input.shape[1:]))
-        dy = tf.random.normal(x.shape)
-        kernel = tf.random.normal(layer.depthwise_kernel.shape)
-        parts = (
-            lambda x, k, dy: tf.nn.depthwise_conv2d(x, k, stride, "SAME"),
-            lambda x, k, dy: tf.nn.depthwise_conv2d_backprop_input(x.shape, k, dy, stride, "SAME"),
-            lambda x, k, dy: tf.nn.depthwise_conv2d_backprop_filter(x, k.shape, dy, stride, "SAME"),
-            lambda x, k, dy: kernel_gradient(x, dy, k.shape[:2]),
-        )
-        for name, part in zip(total, parts, strict=True):
-            compiled = tf.function(part)
-            compiled(x, kernel, dy)
-            total[name] += 1e3 * min(
-                _seconds(lambda run=compiled, a=(x, kernel, dy): run(*a)) for _ in range(repeats)
-            )
-    return pd.DataFrame([{**total, "hardware": environment.hardware()}]).round(1)
+    inputs = tf.nest.map_structure(lambda x: tf.random.normal(x.shape), contenders[0].input)
 
+    def compiled(layer):
+        weights = [variable.value for variable in layer.trainable_variables]
 
-def write(path, table: pd.DataFrame) -> None:
-    """Write a table of `measure` as CSV."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rounded = {c: table[c].round(3) for c in table.select_dtypes(np.floating)}
-    with atomic_path(path) as temporary:
-        table.assign(**rounded).to_csv(temporary, index=False)
+        def step(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x, training=True)
+            return tape.gradient(y, [*tf.nest.flatten(x), *weights])
+
+        return tf.function(step).get_concrete_function(inputs)
+
+    steps = [compiled(layer) for layer in contenders]
+    seconds = [[] for _ in steps]
+    for _ in range(1 + repeats):
+        for step, found in zip(steps, seconds, strict=True):
+            started = time.perf_counter()
+            step(inputs)
+            found.append(time.perf_counter() - started)
+    return [min(found[1:]) for found in seconds]
