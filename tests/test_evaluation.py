@@ -8,7 +8,7 @@ import pytest
 from repro import dataset, evaluate, models, paper, reference
 from repro.backend import keras
 from repro.evaluation import campaign, metrics, modes, naive, regions, results
-from repro.evaluation.assessment import assess, damask_difference, label_noise
+from repro.evaluation.assessment import assess, damask_difference, label_noise, run_of
 from repro.microstructure import Microstructure, periodic_voronoi
 from repro.pipeline import make_pairs
 
@@ -27,6 +27,19 @@ def run_directory(tmp_path_factory):
     (out / "config.json").write_text(json.dumps({"network": "paper_unet", "stride": 5, "seed": 3}))
     pd.DataFrame({"epoch": [1, 2], "mae_validation": [9.0, 8.0]}).to_csv(out / "history.csv")
     return out
+
+
+def test_runs_that_differ_in_their_seed_only_have_one_configuration(run_directory, tmp_path):
+    def configuration(name="best", **settings):
+        config = json.loads((run_directory / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps({**config, **settings}))
+        (tmp_path / "history.csv").write_text("epoch\n1\n")
+        return run_of(tmp_path / f"{name}.keras").configuration
+
+    same = configuration()
+    assert configuration(seed=4, shuffle_seed=1, epochs=600) == same
+    others = configuration(batch_size=16), configuration(bounds="min-max"), configuration("last")
+    assert len({same, *others}) == 4
 
 
 def test_regions_of_a_stripe():

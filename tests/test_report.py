@@ -60,7 +60,7 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory):
         results.read_rows(directory / "results.csv"), model="tiny", split="validation",
         mode="rollout", metric="MAE",
     )["value"]  # fmt: skip
-    assert f"| validation | {paper.MAE_VALIDATION} | paper_unet | 1 s | 2 |" in text
+    assert f"| validation | {paper.MAE_VALIDATION} | tiny | 1 s | 2 |" in text
     assert f"{value:.3f}" in text
     assert "8.000 MPa, in epoch 2" in (directory / "models/tiny/README.md").read_text()
     assert "| pixels | 16x16 | 64x64 | no |" in (directory / "DATA_CARD.md").read_text()
@@ -88,17 +88,23 @@ def rows(**columns):
     base = {
         "model": "a", "suite": "grains5", "split": "all", "mode": "one-step", "stride": 1,
         "metric": "MAE", "region": "all", "F11": np.nan, "distance_px": np.nan, "n": 50,
-        "network": "paper_unet", "epochs": 500, "seed": 0,
+        "network": "paper_unet", "configuration": "c", "epochs": 500, "seed": 0,
     }  # fmt: skip
     return pd.DataFrame({**base, **columns})
 
 
-def test_seeds_are_summarized_and_networks_kept_apart():
-    found = rows(model=["a", "b", "c"], value=[1.0, 3.0, 9.0], network=["x", "x", "y"])
-    table = tables.against_paper(found, tables.TABLE_1).set_index("network")
-    assert table.loc["x", "ours, one-step"] == "2.000 ± 1.414 (2 seeds)"
-    assert table.loc["y", "ours, one-step"] == "9.000"
-    assert table.loc["x", "paper"] == paper.MAE_GRAINS[5]
+def test_seeds_are_summarized_and_everything_else_is_kept_apart():
+    found = rows(
+        model=list("abcdef"),
+        value=[1.0, 3.0, 9.0, 5.0, 6.0, 7.0],
+        network=["x", "x", "y", "x", "x", "x"],
+        configuration=["1", "1", "1", "2", None, None],
+    )
+    table = tables.against_paper(found, tables.TABLE_1).set_index("model")
+    assert table["ours, one-step"].to_dict() == {
+        "a, b": "2.000 ± 1.414 (2 seeds)", "c": "9.000", "d": "5.000", "e": "6.000", "f": "7.000",
+    }  # fmt: skip
+    assert table.loc["a, b", "paper"] == paper.MAE_GRAINS[5]
 
 
 def test_naive_references_are_no_networks():

@@ -1,8 +1,9 @@
 """Assess trained networks: their errors on a data set, beside naive references, as result rows."""
 
+import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Run:
 
     model: str
     network: str | None = None
+    configuration: str | None = None  # the same for runs that differ in their seed only
     stride: int | None = None
     seed: int | None = None
     epochs: int | None = None
@@ -40,7 +42,12 @@ def run_of(path) -> Run:
     config = json.loads((path.parent / "config.json").read_text())
     history = pd.read_csv(path.parent / "history.csv")
     name = path.resolve().parent.name + ("" if path.stem == "best" else f" ({path.stem})")
-    return Run(name, config.get("network"), config.get("stride"), config.get("seed"), len(history))
+    network, stride, seed = (config.pop(key, None) for key in ("network", "stride", "seed"))
+    for key in ("shuffle_seed", "epochs", "patience"):  # seeds, and when a run would end
+        config.pop(key, None)
+    settings = json.dumps([path.stem, network, stride, config], sort_keys=True)
+    configuration = hashlib.sha256(settings.encode()).hexdigest()[:12]
+    return Run(name, network, configuration, stride, seed, len(history))
 
 
 def split_indices(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
@@ -151,9 +158,9 @@ def _naive(data, indices, pairs, curve) -> dict:
 
 
 def _about(run: Run) -> dict:
-    return {
-        "model": run.model, "network": run.network, "seed": run.seed, "epochs": run.epochs
-    }  # fmt: skip
+    about = asdict(run)
+    del about["stride"]  # naive references have one as well
+    return about
 
 
 def _measured(fields, true, data, indices, stride, about) -> list[dict]:

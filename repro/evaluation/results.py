@@ -12,11 +12,12 @@ SUBJECT = ["model", "suite", "split", "mode", "stride"]
 KEYS = [*SUBJECT, "metric", "region", "F11", "distance_px"]
 VALUES = ["value", "unit", "n"]  # n: microstructures
 PROVENANCE = [
-    "network", "epochs", "seed", "split_hash", "command", "commit", "hardware", "wall_s"
+    "network", "configuration", "epochs", "seed", "split_hash", "command", "commit", "hardware",
+    "wall_s",
 ]  # fmt: skip
 TEXT = [
-    "model", "suite", "split", "mode", "metric", "region", "unit", "network", "split_hash",
-    "command", "commit", "hardware",
+    "model", "suite", "split", "mode", "metric", "region", "unit", "network", "configuration",
+    "split_hash", "command", "commit", "hardware",
 ]  # fmt: skip
 
 
