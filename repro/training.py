@@ -157,7 +157,7 @@ def train(
         engine.restore(state)
     _write_json(out / "config.json", {**identity, **asdict(config)})
     _record_environment(out / "environment.json", state.epoch)
-    bar = _Progress(config.epochs, engine.steps, progress)
+    bar = _Progress(config.epochs, engine.steps, state.epoch, progress)
     callbacks = [bar.callback]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False))
@@ -393,9 +393,13 @@ def _export(network, state, out):
 class _Progress:
     """One bar over all epochs that shows MAE in MPa, best so far and time left."""
 
-    def __init__(self, epochs, steps, enabled):
-        self.epochs, self.steps, self.best = epochs, steps, np.inf
-        self.bar = tqdm(total=epochs * steps, unit="step", mininterval=1, disable=not enabled)
+    def __init__(self, epochs, steps, done, enabled):
+        self.epochs, self.best = epochs, np.inf
+        # Time left by the mean rate of this start: it holds the validations as well.
+        self.bar = tqdm(
+            total=epochs * steps, initial=done * steps, unit="step", mininterval=1, smoothing=0,
+            disable=not enabled,
+        )  # fmt: skip
         self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._on_batch)
 
     def __enter__(self):
@@ -405,8 +409,6 @@ class _Progress:
         self.bar.close()
 
     def begin_epoch(self, state):
-        if self.bar.n < state.epoch * self.steps:  # resumed, or a short last batch of callbacks
-            self.bar.initial = self.bar.n = state.epoch * self.steps
         self.best = state.best
         self.bar.set_description(f"epoch {state.epoch + 1}/{self.epochs}", refresh=False)
 

@@ -155,6 +155,18 @@ def test_time_limit_stops_before_the_epoch_that_would_overrun(data, tmp_path):
     assert run(data, tmp_path, epochs=2).epoch == 2
 
 
+def test_progress_goes_on_where_the_run_does(data, tmp_path, capsys):
+    run(data, tmp_path, epochs=2)
+    capsys.readouterr()
+    pairs = make_pairs(data, range(5), 5)
+    config = TrainingConfig(epochs=3, batch_size=4)
+    train(small_network(), pairs, make_pairs(data, [5], 5), config, tmp_path, {"stride": 5})
+    lines = capsys.readouterr().err.split("\r")
+    assert " 10/15 " in lines[1]  # two epochs of five steps are done, and no time left is known
+    assert "<?" in lines[1]
+    assert " 15/15 " in lines[-1]
+
+
 def test_patience_stops_after_epochs_without_gain(data, tmp_path):
     # A learning rate of next to nothing gains nothing that counts.
     state = run(data, tmp_path, epochs=50, learning_rate=1e-30, patience=2)
