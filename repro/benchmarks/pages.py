@@ -114,10 +114,13 @@ def write_training(rows: pd.DataFrame, out: Path) -> Path:
         "## An epoch\n\nSamples a second of the trainer and of `keras.Model.fit` on arrays, in "
         f"batches of {paper.BATCH_SIZE}; the paper's {paper.EPOCHS} epochs of "
         f"{_pairs_an_epoch():,} pairs at that rate, without validation.\n\n"
-        + markdown(_rates(epoch)),
-        "## Layers\n\nMilliseconds of a training step by kind of layer, each layer on its own: "
-        "output, and gradients of its inputs and weights.\n\n" + markdown(_by_layer(layers)),
+        + markdown(_rates(epoch))
     ]
+    if len(layers):  # only measured with TensorFlow on a CPU
+        sections.append(
+            "## Layers\n\nMilliseconds of a training step by kind of layer, each layer on its own: "
+            "output, and gradients of its inputs and weights.\n\n" + markdown(_by_layer(layers))
+        )
     measured = epoch[["backend", "hardware"]].drop_duplicates().itertuples(index=False)
     summary = (
         "The fastest of repeated measurements after compilation, contenders in turn. Measured: "
