@@ -11,8 +11,7 @@ from repro.files import atomic_path
 from repro.snapshot import NAME as SNAPSHOT
 
 GOLDEN = "golden.npz"
-FILES = ("best.keras", "config.json", "environment.json", "history.csv", "learning_curve.png",
-         "prediction.png")  # fmt: skip
+FILES = ("best.keras", "config.json", "environment.json", "history.csv")
 TO_GO_ON = ("last.keras", SNAPSHOT)
 
 

@@ -62,7 +62,10 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory):
     )["value"]  # fmt: skip
     assert f"| validation | {paper.MAE_VALIDATION} | tiny | 1 s | 2 |" in text
     assert f"{value:.3f}" in text
-    assert "8.000 MPa, in epoch 2" in (directory / "models/tiny/README.md").read_text()
+    card = (directory / "models/tiny/README.md").read_text()
+    assert "8.000 MPa, in epoch 2" in card
+    for image in [part.split(")")[0] for part in card.split("](")[1:]]:
+        assert (directory / "models/tiny" / image).is_file(), image
     assert "| pixels | 16x16 | 64x64 | no |" in (directory / "DATA_CARD.md").read_text()
 
     table = results.read_rows(directory / "results.csv")

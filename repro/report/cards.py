@@ -144,11 +144,13 @@ Best validation MAE {best["mae_validation"]:.3f} MPa, in epoch {best["epoch"]:.0
 
 {tables.markdown(configuration)}
 
-![learning curve](../../figures/learning_curves.png)
+![learning curve](learning_curve.png)
 
 ## Errors
 
 {evaluated}
+
+![rollout for a cell of the validation part](prediction.png)
 
 ## Limits
 

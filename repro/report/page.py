@@ -99,8 +99,7 @@ def build(directory, check: bool = False) -> list[Path]:
     """
     sources = read_sources(directory)
     stale = []
-    for name, (fingerprint, draw) in _figures(sources).items():
-        path = sources.directory / "figures" / f"{name}.png"
+    for path, (fingerprint, draw) in _figures(sources).items():
         if _fingerprint_of(path) != fingerprint:
             stale.append(path)
             if not check:
@@ -116,14 +115,18 @@ def build(directory, check: bool = False) -> list[Path]:
 # --- Figures -------------------------------------------------------------------------------
 
 
-def _figures(sources: Sources) -> dict[str, tuple[str, Callable[[], Figure]]]:
-    """Name -> fingerprint of what the figure is drawn from, and how to draw it."""
+def _figures(sources: Sources) -> dict[Path, tuple[str, Callable[[], Figure]]]:
+    """Path -> fingerprint of what the figure is drawn from, and how to draw it."""
     results, found = sources.results, {}
 
-    def add(name, draw, *inputs):
-        found[name] = (_fingerprint(draw, *inputs), draw)
+    def add(name, draw, *inputs, directory=sources.directory / "figures"):
+        found[directory / f"{name}.png"] = (_fingerprint(draw, *inputs), draw)
 
     histories = {name: pd.read_csv(path / "history.csv") for name, path in sources.models.items()}
+    for name, path in sources.models.items():
+        own, weights = {name: histories[name]}, path / "best.keras"
+        add("learning_curve", partial(figures.learning_curves, own), own, directory=path)
+        add("prediction", partial(_field_figure, weights, "paper"), weights, directory=path)
     if histories:
         add("learning_curves", partial(figures.learning_curves, histories), histories)
     add("increments", partial(figures.increment_figure, results), results)
@@ -331,7 +334,7 @@ def _page(sources: Sources) -> str:
 
 
 def _image(sources, name, caption):
-    if name not in _figures(sources):
+    if sources.directory / "figures" / f"{name}.png" not in _figures(sources):
         return ""
     return f"![{caption}](figures/{name}.png)\n\n*{caption}.*"
 
