@@ -12,7 +12,7 @@ from repro.report import reality, tables
 
 def main(
     model: str,
-    suite: Literal["all", *generation.SUITES] = "paper",
+    suite: tuple[Literal["all", *generation.SUITES], ...] = ("paper",),
     data: Path | None = None,
     stride: int | None = None,
     count: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
@@ -25,7 +25,7 @@ def main(
 
     Args:
         model: A .keras file, a run directory, or the name of a shipped model.
-        suite: Test suite, generated first if its file is missing; "all" takes half an hour.
+        suite: Test suites, generated first if their files are missing; "all" takes half an hour.
         data: Data set (HDF5) of your own instead of a suite.
         stride: Increments a step. Default: as the network was trained, if its run says so, else 1.
         count: Microstructures of a suite that is generated. Default: those of the suite.
@@ -37,7 +37,7 @@ def main(
     if data:
         rows = campaign.evaluate_data(model, dataset.read(data), table, stride)
     else:
-        suites = generation.SUITES if suite == "all" else [suite]
+        suites = generation.SUITES if "all" in suite else suite
         rows = campaign.evaluate_suites(model, suites, directory, table, stride, count)
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))

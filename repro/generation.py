@@ -38,13 +38,17 @@ def _case(k):
     return partial(ms.polycrystal, properties=partial(ms.case_properties, case=k))
 
 
+def _inclusion(stream, outline, **size):
+    return Suite(partial(ms.inclusion, outline=partial(outline, **size)), stream)
+
+
 SUITES = {
     "paper": Suite(ms.polycrystal, 0, paper.MICROSTRUCTURES),
     "grains5": Suite(partial(ms.polycrystal, grains=5), 1),
     "grains20": Suite(partial(ms.polycrystal, grains=20), 2),
     **{f"case{k}": Suite(_case(k), 2 + k) for k in paper.CASES},
-    "circle": Suite(partial(ms.inclusion, outline=ms.circular_inclusion), 7),
-    "square": Suite(partial(ms.inclusion, outline=ms.square_inclusion), 8),
+    "circle": _inclusion(7, ms.circular_inclusion),
+    "square": _inclusion(8, ms.square_inclusion),
     "extension": Suite(
         ms.polycrystal, 9, F11_max=paper.F11_EXTENSION, increments=2 * paper.INCREMENTS
     ),
@@ -60,6 +64,11 @@ SUITES = {
         15,
     ),
     "circles": Suite(ms.composite, 16),
+    # The paper does not state the size of its inclusions: smaller and larger ones than ours.
+    "circle15": _inclusion(17, ms.circular_inclusion, radius=0.15),
+    "circle40": _inclusion(18, ms.circular_inclusion, radius=0.4),
+    "square30": _inclusion(19, ms.square_inclusion, edge=0.3),
+    "square70": _inclusion(20, ms.square_inclusion, edge=0.7),
 }
 
 

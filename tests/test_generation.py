@@ -20,7 +20,8 @@ COMMAND = [
 def test_suites_are_what_they_say():
     grains = {
         "grains5": 5, "grains20": 20, "circle": 2, "square": 2, "grains2": 2, "grains40": 40,
-        "size128": 40, "size256": 160, "circles": 9,
+        "size128": 40, "size256": 160, "circles": 9, "circle15": 2, "circle40": 2, "square30": 2,
+        "square70": 2,
     }  # fmt: skip
     for name, suite in generation.SUITES.items():
         seed, cell = generation.Job(name).microstructure(0)
@@ -29,6 +30,16 @@ def test_suites_are_what_they_say():
         assert cell.grain_id.shape == (suite.size, suite.size)
     streams = [suite.stream for suite in generation.SUITES.values()]
     assert len(set(streams)) == len(streams)
+
+
+@pytest.mark.parametrize(
+    ("suite", "share"),
+    [("circle15", np.pi * 0.15**2), ("circle40", np.pi * 0.4**2), ("square30", 0.3**2),
+     ("square70", 0.7**2)],
+)  # fmt: skip
+def test_inclusions_of_other_sizes(suite, share):
+    cell = generation.Job(suite, size=256).microstructure(0)[1]
+    assert cell.grain_id.mean() == pytest.approx(share, rel=0.02)
 
 
 def test_out_of_range_is_outside_table_3():

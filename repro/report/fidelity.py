@@ -120,10 +120,14 @@ def _open(results, assumptions):
         ),
         ("batch size", f"{paper.BATCH_SIZE}"),
         ("bias and order of the layers", "no bias, batch normalization, ReLU; twice a level"),
-        ("inclusion size", f"radius {paper.CIRCLE_RADIUS}, edge {paper.SQUARE_EDGE} of the cell"),
         ("padding", "zeros"),
     ):
         yield statement, "–", NOT_STATED, choice, _effect_of(assumptions, statement)
+    yield (
+        "inclusion size", "–", NOT_STATED,
+        f"radius {paper.CIRCLE_RADIUS}, edge {paper.SQUARE_EDGE} of the cell",
+        _effect_of_size(results),
+    )  # fmt: skip
 
 
 def _channels():
@@ -146,6 +150,21 @@ def _effect_of(assumptions, statement):
         for mode, column in STUDIED.items()
     )
     return "; ".join(ranges) + " (reduced scale)"
+
+
+def _effect_of_size(results):
+    """One-step MAE of the paper's network on inclusions of all sizes, from small to large."""
+    error = select(_of_the_paper(results), metric="MAE", mode="one-step")
+    error = error.groupby("suite")["value"].mean()
+    sizes = {
+        "circle": ["circle15", "circle", "circle40"], "square": ["square30", "square", "square70"],
+    }  # fmt: skip
+    found = [
+        f"{shape}, small to large: " + ", ".join(f"{error[suite]:.3g}" for suite in suites) + " MPa"
+        for shape, suites in sizes.items()
+        if set(suites) <= set(error.index)
+    ]
+    return "; ".join(found) or NOT_MEASURED
 
 
 def _effect_of_mode(results):
