@@ -67,8 +67,8 @@ SUITES = {
     # The paper does not state the size of its inclusions: smaller and larger ones than ours.
     "circle15": _inclusion(17, ms.circular_inclusion, radius=0.15),
     "circle40": _inclusion(18, ms.circular_inclusion, radius=0.4),
-    "square30": _inclusion(19, ms.square_inclusion, edge=0.3),
-    "square70": _inclusion(20, ms.square_inclusion, edge=0.7),
+    "square25": _inclusion(19, ms.square_inclusion, edge=0.25),
+    "square75": _inclusion(20, ms.square_inclusion, edge=0.75),
 }
 
 

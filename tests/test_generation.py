@@ -20,8 +20,8 @@ COMMAND = [
 def test_suites_are_what_they_say():
     grains = {
         "grains5": 5, "grains20": 20, "circle": 2, "square": 2, "grains2": 2, "grains40": 40,
-        "size128": 40, "size256": 160, "circles": 9, "circle15": 2, "circle40": 2, "square30": 2,
-        "square70": 2,
+        "size128": 40, "size256": 160, "circles": 9, "circle15": 2, "circle40": 2, "square25": 2,
+        "square75": 2,
     }  # fmt: skip
     for name, suite in generation.SUITES.items():
         seed, cell = generation.Job(name).microstructure(0)
@@ -34,8 +34,8 @@ def test_suites_are_what_they_say():
 
 @pytest.mark.parametrize(
     ("suite", "share"),
-    [("circle15", np.pi * 0.15**2), ("circle40", np.pi * 0.4**2), ("square30", 0.3**2),
-     ("square70", 0.7**2)],
+    [("circle15", np.pi * 0.15**2), ("circle40", np.pi * 0.4**2), ("square25", 0.25**2),
+     ("square75", 0.75**2)],
 )  # fmt: skip
 def test_inclusions_of_other_sizes(suite, share):
     cell = generation.Job(suite, size=256).microstructure(0)[1]

@@ -163,7 +163,7 @@ def test_open_choices_show_their_measured_effect():
 
 
 def test_the_size_of_inclusions_shows_its_measured_effect():
-    suites = ["circle40", "circle", "circle15", "square30"]
+    suites = ["circle40", "circle", "circle15", "square25"]
     measured = rows(suite=suites, value=[3.0, 2.0, 1.0, 9.0])
     table = fidelity(measured, {}).set_index("statement")["measured effect"]
     assert table["inclusion size"] == "circle, small to large: 1, 2, 3 MPa"

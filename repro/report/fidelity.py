@@ -157,7 +157,7 @@ def _effect_of_size(results):
     error = select(_of_the_paper(results), metric="MAE", mode="one-step")
     error = error.groupby("suite")["value"].mean()
     sizes = {
-        "circle": ["circle15", "circle", "circle40"], "square": ["square30", "square", "square70"],
+        "circle": ["circle15", "circle", "circle40"], "square": ["square25", "square", "square75"],
     }  # fmt: skip
     found = [
         f"{shape}, small to large: " + ", ".join(f"{error[suite]:.3g}" for suite in suites) + " MPa"

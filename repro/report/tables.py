@@ -38,8 +38,8 @@ BEYOND = {
     "circles in a matrix": ("circles", "all"),
     "circle of radius 0.15": ("circle15", "all"),
     "circle of radius 0.4": ("circle40", "all"),
-    "square of edge 0.3": ("square30", "all"),
-    "square of edge 0.7": ("square70", "all"),
+    "square of edge 0.25": ("square25", "all"),
+    "square of edge 0.75": ("square75", "all"),
 }
 STUDIED = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}  # columns of a study
 
