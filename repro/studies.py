@@ -86,6 +86,15 @@ ASSUMPTIONS = [
         Variant("levels and channels", f"{levels} poolings", options={"levels": levels})
         for levels in (2, 3, 4)
     ),
+    Variant("bias and order of the layers", "no bias, batch normalization, ReLU"),
+    Variant(
+        "bias and order of the layers", "bias, batch normalization, ReLU", options={"bias": True}
+    ),
+    Variant(
+        "bias and order of the layers",
+        "bias, ReLU, batch normalization",
+        options={"bias": True, "relu_first": True},
+    ),
     Variant("padding", "zeros"),
     Variant("padding", "circular", options={"circular": True}),
 ]
@@ -136,6 +145,7 @@ def run(
     text = dict.fromkeys(("varied", "setting", "run"), str)
     known = pd.read_csv(out, dtype=text).to_dict("records") if out.is_file() else []
     known = {(row["varied"], row["setting"], row["run"]): row for row in known}
+    trained = {row["run"]: row for row in known.values()}
     # All variants with one seed before the next: a study that is cut short compares them all.
     wanted = {
         (variant.varied, variant.setting, _run_name(variant, scale, seed)): (variant, seed)
@@ -145,8 +155,11 @@ def run(
     data = None
     for key, (variant, seed) in wanted.items():
         if key not in known:
-            data = data or generation.Job("paper").solve(range(scale.microstructures))
-            known[key] = _row(variant, scale, seed, data, Path(directory, key[-1]), progress)
+            *names, run = key
+            if run not in trained:
+                data = data or generation.Job("paper").solve(range(scale.microstructures))
+                trained[run] = _row(variant, scale, seed, data, Path(directory, run), progress)
+            known[key] = trained[run] | dict(zip(("varied", "setting"), names, strict=True))
             _write(out, [known[key] for key in wanted if key in known])
     return pd.DataFrame([known[key] for key in wanted])
 

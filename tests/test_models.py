@@ -122,6 +122,15 @@ def test_overview_counts_what_can_be_counted_by_hand():
 def test_variants_of_the_paper_unet():
     standard = models.paper_unet(filters=4, separable=False)
     assert not any(isinstance(la, keras.layers.SeparableConv2D) for la in standard.layers)
+    with_bias = models.paper_unet(filters=4, bias=True, relu_first=True)
+    assert with_bias.count_params() > models.paper_unet(filters=4).count_params()
+    for layer in with_bias.layers:
+        if isinstance(layer, keras.layers.SeparableConv2D):
+            assert layer.use_bias
+            assert np.abs(layer.bias).max() > 0  # Glorot, not zero
+    kinds = [type(layer).__name__ for layer in with_bias.layers]
+    order = [kind for kind in kinds if kind in ("BatchNormalization", "ReLU")]
+    assert order == ["ReLU", "BatchNormalization"] * (len(order) // 2)
     bounds = np.array([[1.0, 2, 3, 4, 5], [2.0, 4, 6, 8, 10]])
     model = models.paper_unet(filters=4, bounds=bounds)
     scaled = model.get_layer("normalize")(bounds.reshape(2, 1, 1, 5))

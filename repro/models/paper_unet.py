@@ -12,6 +12,8 @@ def paper_unet(
     kernel: int = paper.KERNEL,
     separable: bool = True,
     circular: bool = False,
+    bias: bool = False,
+    relu_first: bool = False,
     bounds=TABLE_3_BOUNDS,
 ) -> keras.Model:
     """U-Net of separable 9x9 convolutions, zero padding, Glorot initialization.
@@ -28,6 +30,10 @@ def paper_unet(
         False for standard convolutions, a variant of ours.
     circular : bool
         Circular instead of zero padding, a variant of ours.
+    bias : bool
+        Whether the convolutions have a bias, beside that of the batch normalization.
+    relu_first : bool
+        ReLU before batch normalization instead of after it. The paper states neither.
     bounds : array_like, shape (2, 5)
         Values of the channels that are normalized to 0 and 1.
 
@@ -41,10 +47,14 @@ def paper_unet(
 
     def double_convolution(x, channels):
         for _ in range(2):
-            # Glorot is the initialization by default; batch normalization brings its own bias.
-            x = convolve(x, channels, kernel, padding, convolution, use_bias=False)
-            x = layers.BatchNormalization()(x)
-            x = layers.ReLU()(x)
+            # Glorot is the initialization of kernels by default.
+            x = convolve(
+                x, channels, kernel, padding, convolution,
+                use_bias=bias, bias_initializer="glorot_uniform",
+            )  # fmt: skip
+            after = layers.BatchNormalization(), layers.ReLU()
+            for layer in reversed(after) if relu_first else after:
+                x = layer(x)
         return x
 
     inputs = physical_inputs()
