@@ -3,9 +3,9 @@
 Only the order of summation differs. Three things take most of a training step of the paper's
 network there, and can be had for less:
 
-- the gradient of a depthwise kernel, which TensorFlow computes up to ten times slower than a
-  forward pass with as many operations. But it *is* a forward pass: the input of a sample, convolved
-  with the output's gradient as the kernel;
+- the gradient of a depthwise kernel, which TensorFlow computes several times slower than a forward
+  pass with as many operations. But it *is* a forward pass: the input of a sample, convolved with
+  the output's gradient as the kernel;
 - batch normalization, which Keras puts together from a dozen operations; TensorFlow has it as one;
 - the gradient of a pointwise kernel, which is a matrix product.
 """
