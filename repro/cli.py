@@ -16,7 +16,7 @@ def run(main: Callable[..., int | None] | dict[str, Callable[..., int | None]]) 
 
     A dictionary is a command with subcommands, by name.
 
-    Exit status: what `main` returns (None is 0), or 2 after a one-line error.
+    Exit status: what `main` returns (None is 0), 2 after a one-line error, 130 after Ctrl-C.
     """
     try:
         prog = f"python -m {sys.modules['__main__'].__spec__.name}"
@@ -27,4 +27,7 @@ def run(main: Callable[..., int | None] | dict[str, Callable[..., int | None]]) 
     except (OSError, ValueError, FloatingPointError, ConvergenceError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
     sys.exit(status)

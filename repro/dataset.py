@@ -124,7 +124,7 @@ def read(path) -> DataSet:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
     try:
         with h5py.File(path) as file:
             missing = [name for name in _SHAPES if name not in file]

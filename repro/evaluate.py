@@ -1,21 +1,19 @@
 """Evaluate a trained network on the test suites, or on a data set of your own."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from repro import cli, dataset, generation
+from repro import cli, dataset, generation, models
 from repro.evaluation import campaign
+from repro.evaluation.assessment import run_of
 from repro.report import reality, tables
 
 
 def main(
     model: str,
-    suite: tuple[Literal["all", *generation.SUITES], ...] = ("paper",),
+    suite: tuple[Literal["all", *generation.SUITES], ...] = (),
     data: Path | None = None,
     stride: int | None = None,
-    count: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
     directory: Path = Path("data"),
     results: Path | None = None,
 ) -> None:
@@ -25,23 +23,33 @@ def main(
 
     Args:
         model: A .keras file, a run directory, or the name of a shipped model.
-        suite: Test suites, generated first if their files are missing; "all" takes half an hour.
+        suite: Test suites, generated first if their files are missing, as is the training data;
+            "all" takes half an hour. Default: the training data.
         data: Data set (HDF5) of your own instead of a suite.
         stride: Increments a step. Default: as the network was trained, if its run says so, else 1.
-        count: Microstructures of a suite that is generated. Default: those of the suite.
         directory: Where the suites are, SUITE.h5.
         results: Table (CSV) that the rows are added to. Default: results/results.csv, for data of
             your own results/DATA/results.csv.
     """
+    path = models.model_path(model)
+    if data and suite:
+        raise ValueError("--data and --suite exclude each other")
     table = results or Path("results", data.stem if data else "", "results.csv")
     if data:
         rows = campaign.evaluate_data(model, dataset.read(data), table, stride)
     else:
         suites = generation.SUITES if "all" in suite else suite
-        rows = campaign.evaluate_suites(model, suites, directory, table, stride, count)
+        rows = campaign.evaluate_suites(model, suites or ["paper"], directory, table, stride)
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))
     print(reality.verdict(checks, rows))
+    trained_on = run_of(path).split_hash
+    validated = rows.loc[rows["split"] == "validation", "split_hash"]
+    if trained_on and (validated != trained_on).any():
+        print(
+            f"warning: {model} was trained on another data set: it may have seen some of the "
+            "microstructures that are called validation here"
+        )
 
 
 if __name__ == "__main__":

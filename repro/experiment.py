@@ -11,7 +11,7 @@ from repro.backend import keras
 from repro.evaluation import results
 from repro.evaluation.assessment import assess
 from repro.files import atomic_path
-from repro.pipeline import NORMALIZATIONS, make_pairs
+from repro.pipeline import NORMALIZATIONS, check_stride, make_pairs
 from repro.report import figures, gallery, tables
 from repro.training import TrainingConfig
 
@@ -25,7 +25,7 @@ class RunOptions:
     preset : {"paper", "quick"}
         "paper": 1000 microstructures, 500 epochs, stride 1. "quick": 60, 40 and 5, in minutes.
     data : Path, optional
-        Data set (HDF5); generated if the file is missing. Default: data/PRESET.h5.
+        Data set (HDF5). Default: data/PRESET.h5, which is generated if it is missing.
     out : Path, optional
         Directory of the run. Default: runs/NETWORK, or runs/quick/NETWORK.
     epochs : int, optional
@@ -76,8 +76,11 @@ def train_and_evaluate(
     epochs = preset["epochs"] if options.epochs is None else options.epochs
     config = replace(config, epochs=epochs)
     out = options.out or Path("runs", options.preset.removeprefix("paper"), network)
+    if out.is_file():
+        raise NotADirectoryError(f"{out} is a file: choose another --out")
     path = options.data or Path("data", f"{options.preset}.h5")
-    if not path.exists():
+    if options.data is None and not path.exists():
+        check_stride(stride, paper.INCREMENTS)
         generation.generate(path, count=preset["count"])
     data = dataset.read(path)
     print(verification.report(verification.verify(data)))

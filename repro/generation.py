@@ -117,9 +117,14 @@ def generate(
     if suite not in SUITES:
         raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
     count = SUITES[suite].count if count is None else count
-    if count < 1:
-        raise ValueError(f"count must be positive, got {count}")
-    job = Job(suite, seed, size or SUITES[suite].size, tol)
+    size = SUITES[suite].size if size is None else size
+    workers = os.cpu_count() if workers is None else workers
+    for name, value in {"count": count, "size": size, "workers": workers, "tol": tol}.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
+    job = Job(suite, seed, size, tol)
     directory = path.with_name(path.name + ".shards")
     directory.mkdir(parents=True, exist_ok=True)
     together = reference.batch_size()
@@ -131,7 +136,7 @@ def generate(
     for shard, indices in shards.items():
         if shard.exists() and not job.made(dataset.read(shard), indices):
             raise ValueError(f"{shard} is of another request: remove {directory}")
-    _solve_missing(job, shards, workers or os.cpu_count(), progress)
+    _solve_missing(job, shards, workers, progress)
     dataset.write(path, dataset.concatenate([dataset.read(shard) for shard in shards]))
     shutil.rmtree(directory)
 

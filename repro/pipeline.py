@@ -140,14 +140,18 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     ValueError
         If `stride` does not divide the number of increments.
     """
-    increments = len(data.time) - 1
+    check_stride(stride, len(data.time) - 1)
+    return Pairs(
+        data.property_maps(microstructures), data.sigma_vm[np.asarray(microstructures)], stride
+    )
+
+
+def check_stride(stride: int, increments: int) -> None:
+    """Raise ValueError if `stride` does not divide the number of increments."""
     if not 1 <= stride <= increments or increments % stride:
         raise ValueError(
             f"stride {stride} does not divide the {increments} increments of the data set"
         )
-    return Pairs(
-        data.property_maps(microstructures), data.sigma_vm[np.asarray(microstructures)], stride
-    )
 
 
 def _minimum_maximum(pairs: Pairs) -> np.ndarray:

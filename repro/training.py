@@ -142,8 +142,12 @@ def train(
         If `out` holds a run of another network, data set or configuration.
     FloatingPointError
         If the loss is not finite.
+    ValueError
+        If `time_limit` is not positive.
     """
-    deadline = time.monotonic() + 60 * time_limit if time_limit else np.inf
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"time_limit must be positive, got {time_limit}")
+    deadline = np.inf if time_limit is None else time.monotonic() + 60 * time_limit
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     identity = {
@@ -155,6 +159,8 @@ def train(
         state = engine.state(history=[])
     else:
         engine.restore(state)
+        if progress:
+            print(f"going on after epoch {state.epoch}")
     _write_json(out / "config.json", {**identity, **asdict(config)})
     _record_environment(out / "environment.json", state.epoch)
     bar = _Progress(config.epochs, engine.steps, state.epoch, progress)

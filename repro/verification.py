@@ -7,6 +7,8 @@ import numpy as np
 from repro import dataset, paper
 from repro.dataset import DataSet
 
+TAIL_FACTOR = 5  # by which the share of pixels with a high stress may differ
+
 
 @dataclass(frozen=True)
 class Check:
@@ -33,7 +35,9 @@ def report(checks: list[Check]) -> str:
         for c in checks
     ]
     failed = [c.question for c in checks if not c.passed]
-    verdict = f"not the paper's data: {', '.join(failed)}" if failed else "the paper's data"
+    verdict = "not the paper's data: " + ", ".join(failed)
+    if not failed:
+        verdict = f"consistent with the paper's data ({len(checks)} of {len(checks)} checks)"
     return "\n".join([*lines, verdict])
 
 
@@ -116,10 +120,10 @@ def _high_stress(data):
     # A thin tail: our DAMASK-exact data has 0.026 %, and the paper's share above 463 MPa. So only
     # the order of magnitude is asked for.
     few = len(data) < paper.MICROSTRUCTURES // 2
-    near = few or paper.HIGH_STRESS_SHARE / 5 < share < 5 * paper.HIGH_STRESS_SHARE
+    near = few or 1 / TAIL_FACTOR < share / paper.HIGH_STRESS_SHARE < TAIL_FACTOR
     return Check(
         f"pixels above {paper.HIGH_STRESS:g} MPa",
         f"{share:.3%}" + ", too few microstructures to judge" * few,
-        f"{paper.HIGH_STRESS_SHARE:.3%}",
+        f"{paper.HIGH_STRESS_SHARE:.3%}, to a factor of {TAIL_FACTOR}",
         near,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro import experiment, paper, snapshot, train_advanced, train_baseline, train_paper
+from repro import cli, experiment, paper, snapshot, train_advanced, train_baseline, train_paper
 from repro.evaluation.results import KEYS
 from repro.recipes import RECIPES
 from repro.training import TrainingConfig
@@ -101,8 +101,35 @@ def test_wrong_inputs_end_in_one_line(data_file, tmp_path):
     assert "stride 3 does not divide the 20 increments" in last_error(run)
     run = command("evaluate", "--model", "nonsense", "--data", data_file)
     assert "no model nonsense" in last_error(run)
+    run = command("evaluate", "--model", "nonsense", "--suite", "case1", "--directory", tmp_path)
+    assert "no model nonsense" in last_error(run)
+    assert not list(tmp_path.glob("*.h5*"))  # nothing was generated before
     run = command("generate_data", "--out", data_file)
     assert f"{data_file} exists" in last_error(run)
+    run = command("train_paper", "--data", tmp_path / "typo.h5", "--out", tmp_path / "run")
+    assert "typo.h5: no such file" in last_error(run)
+    run = command("train_paper", "--data", tmp_path, "--out", tmp_path / "run")
+    assert f"{tmp_path}: a folder" in last_error(run)
+    run = command("train_paper", "--data", data_file, "--out", text)
+    assert "notes.txt is a file: choose another --out" in last_error(run)
+
+
+def test_a_stride_is_refused_before_data_is_generated(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="stride 7 does not divide the 20 increments"):
+        train_paper.main(experiment.RunOptions("quick", stride=7))
+    assert not (tmp_path / "data").exists()
+
+
+def test_ctrl_c_ends_in_one_word(monkeypatch, capsys):
+    def main():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(SystemExit) as stop:
+        cli.run(main)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -197,3 +198,20 @@ def test_own_data_gets_the_verdict(data_file, run_directory, tmp_path, monkeypat
     assert "| tiny | paper | validation | rollout | 5 |" in printed
     assert "The data is not the paper's: pixels (16x16; the paper has 64x64)." in printed
     assert (tmp_path / "results" / data_file.stem / "results.csv").is_file()
+    assert "warning" not in printed  # the run does not say what it was trained on
+    with pytest.raises(ValueError, match="--data and --suite exclude each other"):
+        evaluate.main(str(run_directory), suite=("case1",), data=data_file)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_validation_on_other_data_than_a_network_was_trained_on_is_pointed_out(
+    data, data_file, run_directory, tmp_path, monkeypatch, capsys, same
+):
+    run = tmp_path / "run"
+    shutil.copytree(run_directory, run)
+    config = json.loads((run / "config.json").read_text())
+    config["split_hash"] = dataset.split(data).hash if same else "another"
+    (run / "config.json").write_text(json.dumps(config))
+    monkeypatch.chdir(tmp_path)
+    evaluate.main(str(run), data=data_file)
+    assert ("was trained on another data set" in capsys.readouterr().out) is not same

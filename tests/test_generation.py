@@ -89,6 +89,13 @@ def test_bad_requests_are_refused_by_name(data_file, tmp_path):
         generation.generate(tmp_path / "a.h5", "nonsense")
     with pytest.raises(ValueError, match="count must be positive"):
         generation.generate(tmp_path / "a.h5", count=0)
+    with pytest.raises(ValueError, match="size must be positive, got 0"):
+        generation.generate(tmp_path / "a.h5", size=0)
+    with pytest.raises(ValueError, match="workers must be positive, got -2"):
+        generation.generate(tmp_path / "a.h5", workers=-2)
+    with pytest.raises(ValueError, match="seed must not be negative, got -2"):
+        generation.generate(tmp_path / "a.h5", seed=-2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_failed_simulation_names_its_microstructure(tmp_path):

@@ -161,7 +161,9 @@ def test_progress_goes_on_where_the_run_does(data, tmp_path, capsys):
     pairs = make_pairs(data, range(5), 5)
     config = TrainingConfig(epochs=3, batch_size=4)
     train(small_network(), pairs, make_pairs(data, [5], 5), config, tmp_path, {"stride": 5})
-    lines = capsys.readouterr().err.split("\r")
+    output = capsys.readouterr()
+    assert output.out == "going on after epoch 2\n"
+    lines = output.err.split("\r")
     assert " 10/15 " in lines[1]  # two epochs of five steps are done, and no time left is known
     assert "<?" in lines[1]
     assert " 15/15 " in lines[-1]
@@ -203,6 +205,8 @@ def test_weight_average_forgets_where_it_began():
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="epochs must be positive, got 0"):
         TrainingConfig(epochs=0)
+    with pytest.raises(ValueError, match="time_limit must be positive, got 0"):
+        train(small_network(), None, None, TrainingConfig(), "nowhere", time_limit=0)
     with pytest.raises(ValueError, match="learning_rate must be positive, got -1"):
         TrainingConfig(learning_rate=-1)
     with pytest.raises(ValueError, match=r"epochs \(5\) must be more than warmup_epochs \(5\)"):

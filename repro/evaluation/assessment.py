@@ -32,6 +32,7 @@ class Run:
     stride: int | None = None
     seed: int | None = None
     epochs: int | None = None
+    split_hash: str | None = None  # of the data that it was trained on
 
 
 def run_of(path) -> Run:
@@ -47,7 +48,8 @@ def run_of(path) -> Run:
         config.pop(key, None)
     settings = json.dumps([path.stem, network, stride, config], sort_keys=True)
     configuration = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    return Run(name, network, configuration, stride, seed, len(history))
+    split_hash = config.get("split_hash")
+    return Run(name, network, configuration, stride, seed, len(history), split_hash)
 
 
 def split_indices(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
@@ -158,9 +160,8 @@ def _naive(data, indices, pairs, curve) -> dict:
 
 
 def _about(run: Run) -> dict:
-    about = asdict(run)
-    del about["stride"]  # naive references have one as well
-    return about
+    # Naive references have a stride as well, and rows the split of the data that they are about.
+    return {k: v for k, v in asdict(run).items() if k not in ("stride", "split_hash")}
 
 
 def _measured(fields, true, data, indices, stride, about) -> list[dict]:

@@ -20,7 +20,6 @@ def evaluate_suites(
     directory,
     table,
     stride: int | None = None,
-    count: int | None = None,
 ) -> pd.DataFrame:
     """Evaluate a network on test suites, which are generated where their file is missing.
 
@@ -36,18 +35,16 @@ def evaluate_suites(
         CSV that the rows are added to, after every suite.
     stride : int, optional
         Increments a step; by default as the network was trained.
-    count : int, optional
-        Microstructures of a suite that is generated; by default those of the suite.
 
     Returns
     -------
     DataFrame
         The rows of this network and of the naive references on these suites.
     """
-    training = load_suite("paper", directory, count)
+    training = load_suite("paper", directory)
     rows = []
     for suite in suites:
-        data = training if suite == "paper" else load_suite(suite, directory, count)
+        data = training if suite == "paper" else load_suite(suite, directory)
         rows.append(evaluate_data(model, data, table, stride, training))
     damask = damask_difference(int(rows[0]["stride"].iloc[0]))
     results.write_rows(table, damask)
@@ -65,11 +62,11 @@ def evaluate_data(model, data: DataSet, table, stride=None, training=None) -> pd
     return pd.DataFrame(rows)
 
 
-def load_suite(suite: str, directory, count: int | None = None) -> DataSet:
+def load_suite(suite: str, directory) -> DataSet:
     """Read a suite's data set; generate it first if its file is missing."""
     path = Path(directory) / f"{suite}.h5"
     if not path.exists():
-        generation.generate(path, suite, count)
+        generation.generate(path, suite)
     return dataset.read(path)
 
 
