@@ -1,6 +1,7 @@
 """The commands as a user types them; `make run`'s path in miniature."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -112,6 +113,15 @@ def test_wrong_inputs_end_in_one_line(data_file, tmp_path):
     assert f"{tmp_path}: a folder" in last_error(run)
     run = command("train_paper", "--data", data_file, "--out", text)
     assert "notes.txt is a file: choose another --out" in last_error(run)
+
+
+def test_the_example_of_the_readme_runs(capsys):
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    exec(example, {})
+    error, *unit = capsys.readouterr().out.splitlines()[-1].split()
+    assert float(error) < 10
+    assert unit == ["MPa", "off"]
 
 
 def test_a_stride_is_refused_before_data_is_generated(tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ def rows(mae, epochs=paper.EPOCHS, persistence=12.0):
         (GOOD, 3.0, 500, "near, but not there"),
         (GOOD, 9.0, 500, "look at the data first, then at the training"),
         (BAD, 9.0, 500, "look at the data first, which is not the paper's"),
-        (GOOD, 9.0, 20, "train to the end"),
+        (GOOD, 9.0, 20, "train for longer"),
         (GOOD, 2.4, 20, "comparison is not yet fair"),
         (BAD, 2.4, 500, "not the paper's: loading rate (0.02 1/s; the paper has 0.001 1/s)"),
         ([], 20.0, 500, "worse than persistence (12.00 MPa)"),
@@ -69,10 +69,14 @@ def test_summary_names_the_papers_network_and_the_best():
     replica = rows(9.0, epochs=60)
     text = summary(replica)
     assert "is not reached by its network" in text
-    assert text.endswith("at Δt = 0.2 s after 60 epochs, of the paper's 500.")
+    assert text.endswith("at Δt = 0.2 s, the best of 60 epochs; the paper trains for 500.")
+    last = replica.replace({"model": {"net": "net (last)"}})
+    assert "at Δt = 0.2 s, after 60 epochs;" in summary(last)
     own = rows(1.0, epochs=30, persistence=1.5).assign(network="res_unet")
     own = own.replace({"model": {"net": "own"}})
-    assert "; own reaches it, with 1.00 MPa one-step" in summary(pd.concat([replica, own.iloc[:2]]))
+    assert text == summary(replica).splitlines()[0]
+    both = summary(pd.concat([replica, own.iloc[:2]]))
+    assert "\n- own reaches it one-step, with 1.00 MPa one-step" in both
     worse = own.iloc[:2].assign(model="worse", value=[0.5, 3.0])
     assert "worse reaches" not in summary(pd.concat([replica, own, worse]))
     assert summary(own).endswith(
@@ -80,7 +84,7 @@ def test_summary_names_the_papers_network_and_the_best():
     )
     assert summary(pd.concat([replica, own.assign(value=2.0)])) == text
     assert "not been tried with its own network" in summary(own)
-    assert summary(replica.iloc[:0]).startswith("No network")
+    assert summary(replica.iloc[:0]).startswith("- No network")
 
 
 def test_no_verdict_without_a_question():
@@ -97,7 +101,8 @@ def test_shortfall_says_what_the_measurements_rule_out():
     text = "\n".join(shortfall("net", table, curve.assign(mae_validation=[9.0, 12.0] * 10)))
     assert "labels are not the limit: their own error is 0.002 MPa" in text
     assert "has seen 800,000 samples" in text
-    assert "are 8,000,000: 10.0% of the training" in text
+    assert "in 10% of 500 epochs" in text
+    assert "are 8,000,000." in text
     assert "does not overfit: 9.00 MPa" in text
     assert "has not ended: over the last 10 of 20 epochs the mean training MAE is 10.00" in text
     assert "jumps from epoch to epoch: between 9.00 and 12.00 MPa" in text

@@ -52,7 +52,7 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory):
     text = (directory / "RESULTS.md").read_text()
     before, verdict, after = readme.read_text().split("verdict -->\n")
     assert (before, after) == ("A\n<!-- ", "B\n")
-    assert verdict.startswith("The paper's accuracy")
+    assert verdict.startswith("- The paper's accuracy")
     assert verdict.splitlines()[0] in text
     for image in [part.split(")")[0] for part in text.split("](")[1:]]:
         assert (directory / image).is_file(), image

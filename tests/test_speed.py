@@ -64,8 +64,8 @@ def test_speed_table_and_verdict_compare_with_damask_and_the_solver():
         ]
     )
     table = tables.speed(found).set_index("")
-    assert table.loc["net", "over DAMASK"] == 150
-    assert table.loc["net", "over our RM"] == 0.5
+    assert table.loc["net", "times faster than DAMASK"] == 150
+    assert table.loc["net", "times faster than our RM"] == 0.5
     text = reality.speed(found)
     assert f"about {paper.SPEED_UP:.0f} times faster" in text
     assert "150 times faster than DAMASK, but 2.0 times slower than our reference model" in text

@@ -380,9 +380,14 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(ONE_COLUMN + 1, 3.2), layout="constrained")
     axes = figure.subplots()
     one = speed[(speed["cores"] == 1) & speed["mae"].notna()]
-    for i, (contender, part) in enumerate(one.groupby("contender", sort=False)):
+    # Networks have the colours that they have among the learning curves.
+    trained = sorted(set(one.loc[one["kind"] == "network", "contender"]))
+    colours = {"DAMASK": "k", "reference model": "0.5"}
+    colours |= {name: f"C{i}" for i, name in enumerate(trained)}
+    for contender, part in one.groupby("contender", sort=False):
         part = part.sort_values("mae")
-        axes.plot(part["seconds"], part["mae"], f"C{i}o-", ms=4, label=contender)
+        style = {"color": colours[contender], "ms": 4, "label": contender}
+        axes.plot(part["seconds"], part["mae"], "o-", **style)
         for row in part.itertuples():
             # Networks lie side by side: their labels are short and above. Others point inwards.
             above, left = row.kind == "network", row.seconds > 1
@@ -392,7 +397,13 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
                 xytext=(0, 4) if above else (-5 if left else 5, -2), textcoords="offset points",
                 ha="center" if above else "right" if left else "left",
             )  # fmt: skip
-    axes.plot(paper.NETWORK_SECONDS, paper.MAE_VALIDATION, "k*", ms=7, label="paper's network")
+    axes.plot(
+        paper.NETWORK_SECONDS,
+        paper.MAE_VALIDATION,
+        "k*",
+        ms=7,
+        label="paper's network, mode not stated",
+    )
     axes.axvline(paper.DAMASK_SECONDS, color="k", ls=":", lw=0.8, label="paper's DAMASK")
     axes.set(xscale="log", yscale="log")
     axes.set(xlabel="s a simulation, one core", ylabel="MAE of the trajectory / MPa")

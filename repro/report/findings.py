@@ -78,8 +78,9 @@ def _samples(own):
     cells = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION)
     whole = paper.EPOCHS * cells * paper.INCREMENTS
     yield (
-        f"It has seen {seen:,.0f} samples; {paper.EPOCHS} epochs of {cells} microstructures and "
-        f"{paper.INCREMENTS} increments are {whole:,.0f}: {seen / whole:.1%} of the training."
+        f"It has seen {seen:,.0f} samples in {epochs / paper.EPOCHS:.0%} of {paper.EPOCHS} epochs; "
+        f"{paper.EPOCHS} epochs of {cells} microstructures and a pair for each of "
+        f"{paper.INCREMENTS} increments are {whole:,.0f}."
     )
 
 

@@ -36,7 +36,8 @@ def table(name: str):
     path = RESULTS / "tables" / f"{name}.csv"
     if not path.is_file():
         return missing(f"the table {name}", f"{_EVALUATE}`, then `python -m repro.make_tables")
-    return Markdown(tables.markdown(pd.read_csv(path, keep_default_na=False)))
+    shown = pd.read_csv(path, keep_default_na=False).rename(columns={"Unnamed: 0": ""})
+    return Markdown(tables.markdown(shown))
 
 
 def figure(name: str):

@@ -37,13 +37,13 @@ def verdict(checks: list[Check], rows: pd.DataFrame) -> str:
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """The verdict on the paper's network, and on others that do better, in one sentence.
+    """The verdict on the paper's network, and on others that do better: a Markdown list.
 
     Of several that reach the paper's accuracy with the same time step, the best in rollout.
     """
     found = _validation(rows)
     if found.empty:
-        return "No network has been evaluated on a validation part yet."
+        return "- No network has been evaluated on a validation part yet."
     accuracy = f"The paper's accuracy of {paper.MAE_VALIDATION} MPa"
     of_paper = found["network"] == "paper_unet"
     sentence = f"{accuracy} has not been tried with its own network yet"
@@ -51,16 +51,16 @@ def summary(rows: pd.DataFrame) -> str:
         row = found.loc[found.loc[of_paper, "one-step"].idxmin()]
         reached = "reached" if row["one-step"] <= paper.MAE_VALIDATION else "not reached"
         sentence = (
-            f"{accuracy} is {reached} by its network, which stands at {_errors(row)}, "
-            f"of the paper's {paper.EPOCHS}"
+            f"{accuracy} is {reached} by its network, which stands at {_errors(row)}; "
+            f"the paper trains for {paper.EPOCHS}"
         )
     others = found[~of_paper & (found["one-step"] <= paper.MAE_VALIDATION)]
     others = others.sort_values(["stride", "rollout"], ascending=[False, True])
     best = [
-        f"{row['model']} reaches it, with {_errors(row)}{_trivial(rows, row)}"
+        f"{row['model']} reaches it one-step, with {_errors(row)}{_trivial(rows, row)}"
         for row in others.drop_duplicates("stride").to_dict("records")
     ]
-    return "; ".join([sentence, *best]) + "."
+    return "\n".join(f"- {line}." for line in [sentence, *best])
 
 
 def _trivial(rows, row):
@@ -92,8 +92,13 @@ def _validation(rows):
 def _errors(row):
     return (
         f"{row['one-step']:.2f} MPa one-step and {row['rollout']:.2f} MPa in rollout at "
-        f"Δt = {time_step(row['stride'])} after {row['epochs']:.0f} epochs"
+        f"Δt = {time_step(row['stride'])}, {_trained(row['model'], row['epochs'])}"
     )
+
+
+def _trained(model, epochs):
+    """For how long; what is evaluated of a run is its best epoch, unless another is named."""
+    return f"{'after' if model.endswith(' (last)') else 'the best of'} {epochs:.0f} epochs"
 
 
 def _data(checks):
@@ -105,8 +110,8 @@ def _data(checks):
 
 def _network(row, rows, checks):
     yield (
-        f"one-step validation MAE {row.value:.3f} MPa after {row.epochs:.0f} of the paper's "
-        f"{paper.EPOCHS} epochs; the paper reports {paper.MAE_VALIDATION} MPa."
+        f"one-step validation MAE {row.value:.3f} MPa, {_trained(row.model, row.epochs)}; "
+        f"the paper reports {paper.MAE_VALIDATION} MPa after {paper.EPOCHS}."
     )
     yield _distance(row, checks)
     yield from _entries(row, rows)
@@ -125,7 +130,7 @@ def _distance(row, checks):
     if any(not check.passed for check in checks):
         return "That is far off: look at the data first, which is not the paper's."
     if row.epochs < paper.EPOCHS:
-        return "That is far off: train to the end before anything else."
+        return "That is far off: train for longer before anything else."
     return "That is far off: look at the data first, then at the training."
 
 

@@ -60,7 +60,11 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
     about = ["model", "suite", "split", "mode", "stride"]
     whole = select(results)
     wide = whole.pivot(index=[*about, "n"], columns="metric", values="value").reset_index()
-    paper_mae = [PAPER_MAE.get(key) for key in zip(wide["suite"], wide["split"], strict=True)]
+    trained = set(networks(whole)["model"])
+    paper_mae = [
+        PAPER_MAE.get((row.suite, row.split)) if row.model in trained else None
+        for row in wide.itertuples()
+    ]
     measures = wide[["MAE", "RMSE", *QUANTILES]].add_suffix(" / MPa")
     return pd.concat([wide[about], measures, wide["n"]], axis=1).assign(
         **{"paper MAE / MPa": paper_mae}
@@ -165,13 +169,15 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
     one = measured[measured["cores"] == 1].copy()
     damask = one.loc[one["contender"] == "DAMASK", "seconds"].min()
     solver = one.loc[one["default"], "seconds"].min()
-    one["over DAMASK"], one["over our RM"] = damask / one["seconds"], solver / one["seconds"]
+    faster = {"than DAMASK": damask, "than our RM": solver}
+    for than, seconds in faster.items():
+        one[f"times faster {than}"] = seconds / one["seconds"]
     parallel = measured[measured["cores"] > 1].set_index(["contender", "setting"])["seconds"]
     keys = zip(one["contender"], one["setting"], strict=True)
     one["s, all cores"] = [parallel.get(key) for key in keys]
     columns = {"contender": "", "setting": "setting", "seconds": "s, one core"}
     columns |= {"s, all cores": "s, all cores", "mae": "MAE / MPa"}
-    columns |= {"over DAMASK": "over DAMASK", "over our RM": "over our RM", "origin": "origin"}
+    columns |= {name: name for name in (*(f"times faster {than}" for than in faster), "origin")}
     return one.sort_values("seconds", ascending=False)[list(columns)].rename(columns=columns)
 
 
