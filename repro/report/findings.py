@@ -40,6 +40,7 @@ def shortfall(model: str, results: pd.DataFrame, history: pd.DataFrame | None = 
         *_samples(own),
         *(_training(history) if history is not None and len(history) >= 2 * WINDOW else ()),
         *places(model, results),
+        *_tail(own),
         *_increments(own),
         *_other_network(results, own, errors),
     ]
@@ -122,6 +123,15 @@ def places(model: str, results: pd.DataFrame) -> list[str]:
             + ("the cell is periodic, zero padding is not." if uneven else "no place is special.")
         )
     return found
+
+
+def _tail(own):
+    rows = select(own, split="validation", mode="one-step").set_index("metric")["value"]
+    if {"MAE", "median", "q99"} <= set(rows.index):
+        yield (
+            f"Half of the pixels are off by less than {rows['median']:.2f} MPa, one in a hundred "
+            f"by more than {rows['q99']:.2f} MPa; the mean is {rows['MAE']:.2f} MPa."
+        )
 
 
 def _increments(own):
