@@ -44,14 +44,13 @@ def paper_unet(
     """
     convolution = layers.SeparableConv2D if separable else layers.Conv2D
     padding = "circular" if circular else "same"
+    # Glorot is the initialization of kernels by default. An initializer that is not needed would
+    # draw a seed all the same, and a seed stand for other weights.
+    options = {"bias_initializer": "glorot_uniform"} if bias else {"use_bias": False}
 
     def double_convolution(x, channels):
         for _ in range(2):
-            # Glorot is the initialization of kernels by default.
-            x = convolve(
-                x, channels, kernel, padding, convolution,
-                use_bias=bias, bias_initializer="glorot_uniform",
-            )  # fmt: skip
+            x = convolve(x, channels, kernel, padding, convolution, **options)
             after = layers.BatchNormalization(), layers.ReLU()
             for layer in reversed(after) if relu_first else after:
                 x = layer(x)
