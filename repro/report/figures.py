@@ -106,7 +106,7 @@ def comparison_figure(F11, sigma_rm, predictions: dict) -> Figure:
         right.plot(F11[name], 100 * np.abs(means - 1), "o-")
     left.set(xlabel=_STRETCH, ylabel="MAE / MPa", ylim=(0, None))
     right.set(xlabel=_STRETCH, ylabel="error of the mean / %", ylim=(0, None))
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     _stretch_axes(left, right)
     return figure
 
