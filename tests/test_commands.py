@@ -168,3 +168,13 @@ def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, con
     assert (seen["count"], seen["stride"]) == (1000, 1)
     assert seen["config"] == replace(config, epochs=500)
     assert seen["out"] == Path("runs", network)
+
+
+def test_variants_of_the_papers_network_are_named(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        train_paper, "train_and_evaluate", lambda *_, **variant: seen.append(variant)
+    )
+    train_paper.main()
+    train_paper.main(separable=False, bias=True, relu_first=True)
+    assert seen == [{}, {"separable": False, "bias": True, "relu_first": True}]
