@@ -107,6 +107,9 @@ def test_shortfall_says_what_the_measurements_rule_out():
     assert "has not ended: over the last 10 of 20 epochs the mean training MAE is 10.00" in text
     assert "jumps from epoch to epoch: between 9.00 and 12.00 MPa" in text
     assert "own, on the same pairs with Δt = 0.2 s, has 3.00 MPa" in text
+    large = rows(66.0).iloc[:1].assign(suite="size128", split="all")
+    text = "\n".join(shortfall("net", pd.concat([table, large]), curve.assign(mae_validation=9.0)))
+    assert "its error is 66.00 MPa on 128² pixels, against 9.00 MPa on 64²." in text
     tail = [rows(v).iloc[:1].assign(metric=m) for m, v in (("median", 4.0), ("q99", 70.0))]
     text = "\n".join(shortfall("net", pd.concat([table, *tail]), curve.assign(mae_validation=9.0)))
     assert "less than 4.00 MPa, one in a hundred by more than 70.00 MPa" in text

@@ -5,6 +5,7 @@ import pandas as pd
 from repro import paper
 from repro.evaluation.regions import FRAME, FRAME_WIDTH
 from repro.evaluation.results import select
+from repro.generation import SUITES
 from repro.report.tables import networks, time_step
 
 WINDOW = 10  # epochs that are compared with as many before them
@@ -42,6 +43,7 @@ def shortfall(model: str, results: pd.DataFrame, history: pd.DataFrame | None = 
         *places(model, results),
         *_tail(own),
         *_increments(own),
+        *_larger_cells(model, results, errors),
         *_other_network(results, own, errors),
     ]
 
@@ -142,6 +144,18 @@ def _increments(own):
         yield (
             f"Of the steps, the first (to F11 = {first['F11']:g}) is off by {first['value']:.2f} "
             f"MPa, the last (to {last['F11']:g}) by {last['value']:.2f} MPa."
+        )
+
+
+def _larger_cells(model, results, errors):
+    about = {"model": model, "metric": "MAE", "mode": "one-step"}
+    found = select(results, **about).set_index("suite")["value"]
+    sizes = {suite.size: name for name, suite in SUITES.items() if suite.size > paper.GRID}
+    larger = [f"{found[name]:.2f} MPa on {n}²" for n, name in sizes.items() if name in found.index]
+    if larger:
+        yield (
+            f"On larger cells, with as many pixels a grain, its error is {' and '.join(larger)} "
+            f"pixels, against {errors['validation']:.2f} MPa on {paper.GRID}²."
         )
 
 
