@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from repro import paper
+from repro.evaluation.results import replaced
 from repro.files import atomic_path
 from repro.reference import TOLERANCE
 from repro.report.tables import markdown
@@ -104,11 +105,7 @@ def write_training(rows: pd.DataFrame, out: Path) -> Path:
     """Write benchmark_training.csv and BENCHMARK_TRAINING.md into `out`; other hardware stays."""
     name = "benchmark_training"
     if (out / f"{name}.csv").is_file():
-        old = pd.read_csv(out / f"{name}.csv")
-        again = pd.MultiIndex.from_frame(old[_TRAINED]).isin(
-            pd.MultiIndex.from_frame(rows[_TRAINED])
-        )
-        rows = pd.concat([rows, old[~again]], ignore_index=True)
+        rows = replaced(pd.read_csv(out / f"{name}.csv"), rows, _TRAINED)
     epoch, layers = (rows[rows["sweep"] == sweep] for sweep in ("epoch", "layers"))
     sections = [
         "## An epoch\n\nSamples a second of the trainer and of `keras.Model.fit` on arrays, in "

@@ -8,6 +8,7 @@ import pandas as pd
 
 from repro import environment, models, paper
 from repro.backend import ON_TENSORFLOW_CPU, keras
+from repro.benchmarks.reference import timed
 from repro.dataset import DataSet
 from repro.models.acceleration import accelerated
 from repro.pipeline import make_pairs
@@ -106,11 +107,13 @@ def layers(network: str, batch_size: int = paper.BATCH_SIZE, repeats: int = 3) -
     fixed = keras.Input((paper.GRID, paper.GRID, 5), batch_size=batch_size)
     model = keras.models.clone_model(models.NETWORKS[network](), input_tensors=fixed)
     seconds, counts = defaultdict(float), defaultdict(int)
-    for pair in zip(model.layers[1:], accelerated(model).layers[1:], strict=True):
-        kind = type(pair[0]).__name__
+    for plain, fast in zip(model.layers[1:], accelerated(model).layers[1:], strict=True):
+        kind = type(plain).__name__
         counts[kind] += 1
-        for contender, took in zip(("plain fit", "trainer"), _step(pair, repeats), strict=True):
-            seconds[kind, contender] += took
+        inputs = keras.tree.map_structure(lambda x: keras.random.normal(x.shape), plain.input)
+        steps = {"plain fit": _step(plain, inputs), "trainer": _step(fast, inputs)}
+        for contender, timing in timed(steps, repeats).items():
+            seconds[kind, contender] += timing.seconds
     for (kind, contender), took in seconds.items():
         yield {
             "network": network, "layer": kind, "layers": counts[kind], "contender": contender,
@@ -118,28 +121,22 @@ def layers(network: str, batch_size: int = paper.BATCH_SIZE, repeats: int = 3) -
         }  # fmt: skip
 
 
-def _step(contenders, repeats) -> list[float]:
-    """Seconds of output and gradients of layers with the same input, measured in turn."""
+def _step(layer, inputs):
+    """Output of a layer, and gradients of its inputs and weights, compiled: a call for `timed`."""
     import tensorflow as tf
 
-    inputs = tf.nest.map_structure(lambda x: tf.random.normal(x.shape), contenders[0].input)
+    weights = [variable.value for variable in layer.trainable_variables]
 
-    def compiled(layer):
-        weights = [variable.value for variable in layer.trainable_variables]
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+        return tape.gradient(y, [*tf.nest.flatten(x), *weights])
 
-        def step(x):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = layer(x, training=True)
-            return tape.gradient(y, [*tf.nest.flatten(x), *weights])
+    compiled = tf.function(step).get_concrete_function(inputs)
 
-        return tf.function(step).get_concrete_function(inputs)
+    def once():
+        compiled(inputs)
+        return 1
 
-    steps = [compiled(layer) for layer in contenders]
-    seconds = [[] for _ in steps]
-    for _ in range(1 + repeats):
-        for step, found in zip(steps, seconds, strict=True):
-            started = time.perf_counter()
-            step(inputs)
-            found.append(time.perf_counter() - started)
-    return [min(found[1:]) for found in seconds]
+    return once

@@ -43,12 +43,14 @@ def run_of(path) -> Run:
     config = json.loads((path.parent / "config.json").read_text())
     history = pd.read_csv(path.parent / "history.csv")
     name = path.resolve().parent.name + ("" if path.stem == "best" else f" ({path.stem})")
-    network, stride, seed = (config.pop(key, None) for key in ("network", "stride", "seed"))
-    for key in ("shuffle_seed", "epochs", "patience"):  # seeds, and when a run would end
-        config.pop(key, None)
-    settings = json.dumps([path.stem, network, stride, config], sort_keys=True)
+    network, stride, seed, split_hash = (
+        config.get(key) for key in ("network", "stride", "seed", "split_hash")
+    )
+    # Without the seeds, and without when the run would end.
+    apart = ("network", "stride", "seed", "shuffle_seed", "epochs", "patience")
+    others = {key: value for key, value in config.items() if key not in apart}
+    settings = json.dumps([path.stem, network, stride, others], sort_keys=True)
     configuration = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    split_hash = config.get("split_hash")
     return Run(name, network, configuration, stride, seed, len(history), split_hash)
 
 

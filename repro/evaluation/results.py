@@ -26,16 +26,20 @@ def write_rows(path, rows: list[dict]) -> None:
     path = Path(path)
     table = pd.DataFrame(rows, columns=KEYS + VALUES + PROVENANCE)
     if path.exists():
-        old = read_rows(path)
-        measured_again = pd.MultiIndex.from_frame(old[SUBJECT]).isin(
-            pd.MultiIndex.from_frame(table[SUBJECT])
-        )
-        table = pd.concat([old[~measured_again], table], ignore_index=True)
+        table = replaced(read_rows(path), table, SUBJECT)
     table = table.sort_values(KEYS, kind="stable")
     table = table.astype({"epochs": "Int64", "seed": "Int64"})
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.7g")
+
+
+def replaced(old: pd.DataFrame, new: pd.DataFrame, subject: list[str]) -> pd.DataFrame:
+    """`new`, then those rows of `old` that are about no `subject` (columns) of it."""
+    measured_again = pd.MultiIndex.from_frame(old[subject]).isin(
+        pd.MultiIndex.from_frame(new[subject])
+    )
+    return pd.concat([new, old[~measured_again]], ignore_index=True)
 
 
 def read_rows(path) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -98,13 +98,13 @@ def build(directory, check: bool = False) -> list[Path]:
         If there are no results in `directory`.
     """
     sources = read_sources(directory)
-    stale = []
-    for path, (fingerprint, draw) in _figures(sources).items():
+    drawings, stale = _figures(sources), []
+    for path, (fingerprint, draw) in drawings.items():
         if _fingerprint_of(path) != fingerprint:
             stale.append(path)
             if not check:
                 _save_figure(path, draw(), fingerprint)
-    for path, text in _texts(sources).items():
+    for path, text in _texts(sources, drawings.keys()).items():
         if not path.is_file() or path.read_text() != text:
             stale.append(path)
             if not check:
@@ -202,15 +202,15 @@ def _save_text(path, text):
 # --- Texts ---------------------------------------------------------------------------------
 
 
-def _texts(sources: Sources) -> dict[Path, str]:
-    """Path -> content of every generated text."""
+def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
+    """Path -> content of every generated text; `drawn` are the figures that there are."""
     directory = sources.directory
     texts = {
         directory / "tables" / f"{name}.csv": table.to_csv(index=False, float_format="%.6g")
         for name, table in _tables(sources).items()
         if len(table)
     }
-    texts[directory / "RESULTS.md"] = _page(sources)
+    texts[directory / "RESULTS.md"] = _page(sources, drawn)
     texts |= _readme(directory.parent / "README.md", reality.summary(sources.results))
     texts[directory / "DATA_CARD.md"] = cards.data_card(sources.checks, sources.speed)
     for path in sources.models.values():
@@ -279,8 +279,13 @@ def _scale(study: pd.DataFrame | None) -> str:
     )
 
 
-def _page(sources: Sources) -> str:
+def _page(sources: Sources, drawn: Collection[Path]) -> str:
     built = _tables(sources)
+
+    def image(name, caption):
+        if sources.directory / "figures" / f"{name}.png" not in drawn:
+            return ""
+        return f"![{caption}](figures/{name}.png)\n\n*{caption}.*"
 
     def table(name, command):
         if name not in built or built[name].empty:
@@ -298,7 +303,7 @@ def _page(sources: Sources) -> str:
         "## The verdict\n\n" + "\n".join(f"- {sentence}" for sentence in verdict),
         _findings(sources),
         "## Training and validation\n\n" + table("training_validation", evaluate),
-        _image(sources, "learning_curves", "Learning curves"),
+        image("learning_curves", "Learning curves"),
         "## Number of grains (Table 1)\n\n" + table("table1_grains", evaluate),
         "## Property contrast (Table 2)\n\n" + table("table2_contrast", evaluate),
         "## Inclusions (Figs. 6, 7)\n\n" + table("inclusions", evaluate),
@@ -307,13 +312,13 @@ def _page(sources: Sources) -> str:
         "two true states and says nothing about the first step. *reference model*: the error of "
         "the labels, against a ten times tighter tolerance; *DAMASK*: its recorded solutions "
         "against our reference model.\n\n" + table("naive_references", evaluate),
-        _image(sources, "increments", "MAE over the load"),
+        image("increments", "MAE over the load"),
         "## Where the error is\n\nMAE / MPa, validation part.\n\n" + table("regions", evaluate),
-        _image(sources, "boundary_distance", "MAE over distance to the nearest grain boundary"),
+        image("boundary_distance", "MAE over distance to the nearest grain boundary"),
         "## Speed\n\nSeconds a simulation; the error is of the microstructures that were timed.\n\n"
         + table("speed", "python -m repro.benchmark speed"),
         "" if sources.speed is None else reality.speed(sources.speed),
-        _image(sources, "pareto", "Error and time of a whole trajectory"),
+        image("pareto", "Error and time of a whole trajectory"),
         "## Fidelity\n\n" + table("fidelity", evaluate),
         "## What the paper leaves open\n\nEach choice varied alone, at reduced scale: to be "
         "compared with each other, not with the paper."
@@ -329,19 +334,13 @@ def _page(sources: Sources) -> str:
         "paper's model, of settings met in an earlier replication. With dilatation the response is "
         "elastic, which leaves nothing for the rate and M to change.\n\n"
         + table("deviations", "python -m repro.damask_deviations"),
-        "## The paper's figures\n\n" + _paper_figures(sources),
+        "## The paper's figures\n\n" + _paper_figures(sources, image),
         "## Provenance\n\n" + tables.provenance(sources.results),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _image(sources, name, caption):
-    if sources.directory / "figures" / f"{name}.png" not in _figures(sources):
-        return ""
-    return f"![{caption}](figures/{name}.png)\n\n*{caption}.*"
-
-
-def _paper_figures(sources):
+def _paper_figures(sources, image):
     if not sources.headline:
         return "*Not there yet: no model is shipped in `results/models/`.*"
     captions = {
@@ -351,5 +350,5 @@ def _paper_figures(sources):
     captions[9] = "Fig. 9: a random microstructure and its periodic surroundings"
     captions[11] = "Fig. 11: distribution of E and of σvM over the pixels of all microstructures"
     captions[12] = f"Fig. 12: architecture of {sources.headline}"
-    images = [_image(sources, f"figure{number}", text) for number, text in captions.items()]
-    return "\n\n".join(image for image in images if image)
+    images = [image(f"figure{number}", text) for number, text in captions.items()]
+    return "\n\n".join(shown for shown in images if shown)
