@@ -73,8 +73,8 @@ SPEED_UP = 500.0  # as stated
 
 # --- What the paper leaves open: our defaults, each an assumption -------------------------
 INCREMENTS = 20  # increments of 0.2 s to F11 = 1.004
-BATCH_SIZE = 8
-LEVELS = 3  # poolings: 32-64-128-256 channels
-STRESS_SCALE = 1000.0  # MPa that "normalized to 1" maps to 1
+BATCH_SIZE = 16
+LEVELS = 4  # poolings: 32-64-128-256 channels
+STRESS_SCALE = 851.6565  # MPa that "normalized to 1" maps to 1
 CIRCLE_RADIUS = 0.25  # of the cell edge
 SQUARE_EDGE = 0.5  # of the cell edge

@@ -174,6 +174,7 @@ def _channels(pairs):
 TABLE_3_BOUNDS = np.array([*paper.PROPERTY_RANGES, (0.0, paper.STRESS_SCALE)]).T
 NORMALIZATIONS = {
     "table 3": lambda pairs: TABLE_3_BOUNDS,
+    "table 3, 1000 MPa": lambda pairs: np.array([*paper.PROPERTY_RANGES, (0.0, 1000.0)]).T,
     "min-max": _minimum_maximum,
     "per-channel": _standardized,
 }

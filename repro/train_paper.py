@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from repro import cli
+from repro import cli, paper
 from repro.experiment import RunOptions, train_and_evaluate
+from repro.pipeline import NORMALIZATIONS
 from repro.recipes import RECIPES
 from repro.training import TrainingConfig
 
@@ -11,29 +12,42 @@ from repro.training import TrainingConfig
 def main(
     options: RunOptions = RunOptions(),
     config: TrainingConfig = RECIPES["paper_unet"],
+    skips: Literal["pooled", "convolved"] = "pooled",
+    convolutions: int = 1,
+    levels: int = paper.LEVELS,
+    filters: int = paper.FILTERS,
     separable: bool = True,
-    bias: bool = False,
+    circular: bool = False,
+    bias: bool = True,
     relu_first: bool = False,
-    normalization: Literal["table 3", "min-max", "per-channel"] = "table 3",
+    sigmoid: bool = False,
+    normalization: Literal[*NORMALIZATIONS] = "table 3",
 ) -> None:
     """Train the paper's U-Net and evaluate it. Start the same command again to go on with a run.
 
     With no option it is the paper's run: 1000 microstructures, 500 epochs, no early stopping, Adam
-    with learning rate 1e-3, MAE, batches of 8.
+    with learning rate 1e-3, MAE. What the paper does not state is an option.
 
     Args:
         options: What to train on, how long, and where to put it.
         config: How to train.
+        skips: Skip connections start after the pooling, the oldest at the input, or after the
+            convolutions, as in the classic U-Net.
+        convolutions: Convolutions per level.
+        levels: Number of poolings.
+        filters: Channels at the finest level; they double with every level.
         separable: Separable 9x9 convolutions, as the paper, or standard ones.
-        bias: Whether the convolutions have a bias (the paper does not say).
-        relu_first: ReLU before batch normalization instead of after it (the paper does not say).
+        circular: Circular instead of zero padding.
+        bias: Whether the convolutions have a bias.
+        relu_first: ReLU before batch normalization instead of after it.
+        sigmoid: Whether the network ends in a sigmoid.
         normalization: What the channels are normalized by (the paper: "normalized to 1").
     """
-    chosen = {"separable": (separable, True), "bias": (bias, False),
-              "relu_first": (relu_first, False)}  # fmt: skip
-    # Only what departs from the defaults is part of what a run is known by.
-    variant = {name: value for name, (value, default) in chosen.items() if value != default}
-    train_and_evaluate("paper_unet", config, options, normalization, **variant)
+    train_and_evaluate(
+        "paper_unet", config, options, normalization,
+        skips=skips, convolutions=convolutions, levels=levels, filters=filters,
+        separable=separable, circular=circular, bias=bias, relu_first=relu_first, sigmoid=sigmoid,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

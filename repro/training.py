@@ -188,7 +188,11 @@ def finished(state: TrainingState, config: TrainingConfig) -> bool:
 
 def architecture_hash(model: keras.Model) -> str:
     """Identifies the layers and weight shapes of a network, whatever its weights."""
-    layers = [(type(layer).__name__, [w.shape for w in layer.weights]) for layer in model.layers]
+    # Every backend has its own type of a shape.
+    layers = [
+        (type(layer).__name__, [tuple(map(int, weight.shape)) for weight in layer.weights])
+        for layer in model.layers
+    ]
     return array_hash(np.frombuffer(repr(layers).encode(), np.uint8))
 
 

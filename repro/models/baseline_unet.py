@@ -4,12 +4,14 @@ from repro import paper
 from repro.backend import keras
 from repro.models.paper_unet import paper_unet
 
+LEVELS = 3  # poolings
 
-def baseline_unet(filters: int = paper.FILTERS, levels: int = paper.LEVELS) -> keras.Model:
+
+def baseline_unet(filters: int = paper.FILTERS, levels: int = LEVELS) -> keras.Model:
     """U-Net of standard 3x3 convolutions, 32-64-128-256 channels, zero padding.
 
-    The paper's network with the kernel that everybody uses: convolution, batch normalization and
-    ReLU twice a level.
+    The classic U-Net with the kernel that everybody uses: convolution, batch normalization and
+    ReLU twice per level.
 
     Parameters
     ----------
@@ -23,5 +25,5 @@ def baseline_unet(filters: int = paper.FILTERS, levels: int = paper.LEVELS) -> k
     keras.Model
         (n, N, N, 5) in physical units -> (n, N, N, 1) in MPa.
     """
-    plain = paper_unet(filters, levels, kernel=3, separable=False)
+    plain = paper_unet("convolved", 2, levels, filters, kernel=3, separable=False, bias=False)
     return keras.Model(plain.input, plain.output, name="baseline_unet")

@@ -65,6 +65,45 @@ def u_shape(
     return x
 
 
+def u_shape_of_pooled_skips(
+    x: Tensor,
+    filters: int,
+    levels: int,
+    block: Callable[[Tensor, int], Tensor],
+    circular: bool = False,
+) -> Tensor:
+    """A U whose skips start after the pooling: the oldest is the input, as it is.
+
+    There is a `block(x, channels)` before every pooling, and one after every upsampling but the
+    last. So the finest level has the input beside what the decoder knows, and no block of its own.
+
+    Parameters
+    ----------
+    x : KerasTensor, (N, N, C)
+        N must be a multiple of 2^levels.
+    filters : int
+        Channels of the first block; they double with every level.
+    levels : int
+        Number of poolings.
+    block : callable
+    circular : bool
+        Whether the bilinear upsampling is periodic.
+
+    Returns
+    -------
+    KerasTensor, (N, N, filters + C)
+    """
+    skips = []
+    for level in range(levels):
+        skips.append(x)
+        x = layers.MaxPooling2D(2)(block(x, filters * 2**level))
+    for level in reversed(range(levels)):
+        x = layers.Concatenate()([upsample(x, circular), skips[level]])
+        if level:
+            x = block(x, filters * 2 ** (level - 1))
+    return x
+
+
 def upsample(x: Tensor, circular: bool) -> Tensor:
     """Bilinear upsampling by two, of the periodic field if `circular`."""
     if not circular:

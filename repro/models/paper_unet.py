@@ -1,39 +1,61 @@
-"""The paper's network (Methods, Fig. 12)."""
+"""The paper's network (Methods, Fig. 12), in the two readings that its authors' code allows."""
+
+from typing import Literal
 
 from repro import paper
 from repro.backend import keras, layers
-from repro.models.layers import convolve, normalize, physical_inputs, to_stress, u_shape
+from repro.models.layers import (
+    convolve,
+    normalize,
+    physical_inputs,
+    to_stress,
+    u_shape,
+    u_shape_of_pooled_skips,
+)
 from repro.pipeline import TABLE_3_BOUNDS
 
 
 def paper_unet(
-    filters: int = paper.FILTERS,
+    skips: Literal["pooled", "convolved"] = "pooled",
+    convolutions: int = 1,
     levels: int = paper.LEVELS,
+    filters: int = paper.FILTERS,
     kernel: int = paper.KERNEL,
     separable: bool = True,
     circular: bool = False,
-    bias: bool = False,
+    bias: bool = True,
     relu_first: bool = False,
+    sigmoid: bool = False,
     bounds=TABLE_3_BOUNDS,
 ) -> keras.Model:
     """U-Net of separable 9x9 convolutions, zero padding, Glorot initialization.
 
     Parameters
     ----------
-    filters : int
-        Channels at the finest level; they double with every pooling.
+    skips : {"pooled", "convolved"}
+        Where the skip connections start. "pooled": after the pooling, so that the oldest skip is
+        the input as it is; the last convolution maps it, and what the decoder makes of the rest,
+        to the stress. "convolved": after the convolutions of a level, as in the classic U-Net,
+        which has convolutions at its bottom and ends in a 1x1 convolution. The paper says neither;
+        its authors' later code has both (`repro.paper`).
+    convolutions : int
+        Convolutions per level.
     levels : int
         Number of poolings; N must be a multiple of 2^levels.
+    filters : int
+        Channels at the finest level; they double with every level.
     kernel : int
         Edge of the kernels.
     separable : bool
         False for standard convolutions, a variant of ours.
     circular : bool
-        Circular instead of zero padding, a variant of ours.
+        Circular instead of zero padding.
     bias : bool
         Whether the convolutions have a bias, beside that of the batch normalization.
     relu_first : bool
-        ReLU before batch normalization instead of after it. The paper states neither.
+        ReLU before batch normalization instead of after it.
+    sigmoid : bool
+        Whether the normalized stress is the sigmoid of the last convolution.
     bounds : array_like, shape (2, 5)
         Values of the channels that are normalized to 0 and 1.
 
@@ -41,15 +63,22 @@ def paper_unet(
     -------
     keras.Model
         (n, N, N, 5) in physical units -> (n, N, N, 1) in MPa.
+
+    Raises
+    ------
+    ValueError
+        If `skips` is neither.
     """
+    if skips not in ("pooled", "convolved"):
+        raise ValueError(f"skips must be pooled or convolved, got {skips}")
     convolution = layers.SeparableConv2D if separable else layers.Conv2D
     padding = "circular" if circular else "same"
     # Glorot is the initialization of kernels by default. An initializer that is not needed would
     # draw a seed all the same, and a seed stand for other weights.
     options = {"bias_initializer": "glorot_uniform"} if bias else {"use_bias": False}
 
-    def double_convolution(x, channels):
-        for _ in range(2):
+    def block(x, channels):
+        for _ in range(convolutions):
             x = convolve(x, channels, kernel, padding, convolution, **options)
             after = layers.BatchNormalization(), layers.ReLU()
             for layer in reversed(after) if relu_first else after:
@@ -57,6 +86,13 @@ def paper_unet(
         return x
 
     inputs = physical_inputs()
-    x = u_shape(normalize(inputs, bounds), filters, levels, double_convolution, circular=circular)
-    x = layers.Conv2D(1, 1, bias_initializer="glorot_uniform")(x)
+    x = normalize(inputs, bounds)
+    if skips == "pooled":
+        x = u_shape_of_pooled_skips(x, filters, levels, block, circular)
+        x = convolve(x, 1, kernel, padding, convolution, bias_initializer="glorot_uniform")
+    else:
+        x = u_shape(x, filters, levels, block, circular=circular)
+        x = layers.Conv2D(1, 1, bias_initializer="glorot_uniform")(x)
+    if sigmoid:
+        x = layers.Activation("sigmoid")(x)
     return keras.Model(inputs, to_stress(x, bounds), name="paper_unet")

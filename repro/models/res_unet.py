@@ -1,6 +1,5 @@
 """The advanced network: a residual U-Net that keeps what is exact about the problem."""
 
-from repro import paper
 from repro.backend import keras, layers
 from repro.models.layers import (
     ElasticStiffness,
@@ -13,12 +12,13 @@ from repro.models.layers import (
 )
 
 FILTERS = 48
+LEVELS = 3  # poolings
 INCREMENT_SCALE = 100.0  # MPa, a usual stress increment
 
 
 def res_unet(
     filters: int = FILTERS,
-    levels: int = paper.LEVELS,
+    levels: int = LEVELS,
     circular: bool = True,
     increment: bool = True,
     stiffness: bool = True,
