@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
-from repro import cli, generation
-from repro import models as networks_room
-from repro.benchmarks import pages
 from repro.benchmarks import reference as solver
+from repro.benchmarks import speed as measurement
 from repro.benchmarks import training as trainer
 from repro.benchmarks import verification as verify
 from repro.damask.trajectories import TRAJECTORIES
-from repro.evaluation import speed as measurement
-from repro.report import tables
+from repro.models import NETWORKS
+from repro.reference import generation
+from repro.report import benchmark_pages, tables
+from repro.tools import cli
 
 
 def verification(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> int:
@@ -22,7 +22,7 @@ def verification(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> in
         out: Directory for verification.csv and VERIFICATION.md.
     """
     rows = verify.run(damask)
-    print(f"{pages.write_verification(rows, out)} written")
+    print(f"{benchmark_pages.write_verification(rows, out)} written")
     return int(not rows["passed"].all())
 
 
@@ -33,7 +33,7 @@ def reference(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> None:
         damask: Directory of trajectories computed with DAMASK.
         out: Directory for benchmark_reference.csv, its pictures and BENCHMARK_REFERENCE.md.
     """
-    print(f"{pages.write_reference(solver.run(damask), out)} written")
+    print(f"{benchmark_pages.write_reference(solver.run(damask), out)} written")
 
 
 def speed(
@@ -56,7 +56,7 @@ def speed(
 
 
 def training(
-    networks: tuple[Literal[*networks_room.NETWORKS], ...] = ("paper_unet",),
+    networks: tuple[Literal[*NETWORKS], ...] = ("paper_unet",),
     batches: int = 50,
     repeats: int = 3,
     out: Path = Path("results"),
@@ -72,7 +72,7 @@ def training(
         out: Directory for benchmark_training.csv and BENCHMARK_TRAINING.md.
     """
     rows = trainer.run(generation.Job("paper").solve(range(20)), networks, batches, repeats)
-    page = pages.write_training(rows, out)
+    page = benchmark_pages.write_training(rows, out)
     print(f"{page.read_text()}\n{page} written")
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import tyro
 
-from repro import cli, dataset, environment
 from repro.damask import deviations
+from repro.data import dataset
+from repro.tools import cli, provenance
 
 
 def main(
@@ -22,7 +23,7 @@ def main(
     """
     source = dataset.read(data)
     cells = [source.microstructure(i) for i in range(len(source))[:count]]
-    rows = deviations.costs(cells, data=data.name, command=environment.command_line())
+    rows = deviations.costs(cells, data=data.name, command=provenance.command_line())
     deviations.write_costs(results, rows)
     for row in rows:
         print(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import tyro
 
-from repro import cli, dataset, exchange
+from repro.damask import exchange
 from repro.damask.run import run as run_damask
+from repro.data import dataset
+from repro.tools import cli
 
 
 def main(

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import tyro
 
-from repro import cli, dataset, exchange
+from repro.damask import exchange
+from repro.data import dataset
+from repro.tools import cli
 
 
 def main(files: tyro.conf.Positional[tuple[Path, ...]], out: Path, skip: bool = False) -> None:

@@ -3,15 +3,18 @@
 from pathlib import Path
 from typing import Literal
 
-from repro import cli, dataset, generation, models
+from repro import models
+from repro.data import dataset
+from repro.data.suites import SUITES
 from repro.evaluation import campaign
-from repro.evaluation.assessment import run_of
 from repro.report import reality, tables
+from repro.tools import cli
+from repro.training.run_directory import run_of
 
 
 def main(
     model: str,
-    suite: tuple[Literal["all", *generation.SUITES], ...] = (),
+    suite: tuple[Literal["all", *SUITES], ...] = (),
     data: Path | None = None,
     stride: int | None = None,
     directory: Path = Path("data"),
@@ -38,7 +41,7 @@ def main(
     if data:
         rows = campaign.evaluate_data(model, dataset.read(data), table, stride)
     else:
-        suites = generation.SUITES if "all" in suite else suite
+        suites = SUITES if "all" in suite else suite
         rows = campaign.evaluate_suites(model, suites or ["paper"], directory, table, stride)
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))

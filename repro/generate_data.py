@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Literal
 
-from repro import cli, generation, reference
+from repro import reference
+from repro.data.suites import SUITES
+from repro.reference import generation
+from repro.tools import cli
 
 
 def main(
-    suite: Literal[*generation.SUITES] = "paper",
+    suite: Literal[*SUITES] = "paper",
     out: Path | None = None,
     count: int | None = None,
     size: int | None = None,

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import tyro
 
-from repro import cli, dataset, exchange, legacy
+from repro.damask import exchange, legacy
+from repro.data import dataset
+from repro.tools import cli
 
 
 def main(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from repro import cli
 from repro.report.page import build
+from repro.tools import cli
 
 
 def main(directory: Path = Path("results"), check: bool = False) -> int:

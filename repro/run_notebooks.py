@@ -2,9 +2,9 @@
 
 import nbformat
 
-from repro import cli
-from repro.files import atomic_path
 from repro.report.execution import execute, notebooks
+from repro.tools import cli
+from repro.tools.files import atomic_path
 
 
 def main() -> None:

@@ -1,14 +1,15 @@
-"""Ship a trained network under results/models."""
+"""Ship a trained network with the package."""
 
 from pathlib import Path
 
 import tyro
 
-from repro import cli, shipping
+from repro.experiments import shipping
+from repro.tools import cli
 
 
 def main(run: tyro.conf.Positional[Path], name: str | None = None, best_only: bool = False) -> None:
-    """Copy a run to results/models/NAME, with a golden input and output for checks elsewhere.
+    """Copy a run to repro/models/shipped/NAME, with a golden input and output for checks elsewhere.
 
     Args:
         run: Directory of the run.

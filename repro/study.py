@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from repro import cli, studies
+from repro.experiments import studies
+from repro.experiments.studies import Scale
 from repro.report import tables
-from repro.studies import Scale
+from repro.tools import cli
 
 RUNS = Path("runs/studies")
 

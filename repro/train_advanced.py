@@ -1,10 +1,10 @@
 """Train the advanced residual U-Net."""
 
-from repro import cli
-from repro.experiment import RunOptions, train_and_evaluate
+from repro.experiments.chain import RunOptions, train_and_evaluate
 from repro.models.res_unet import FILTERS
-from repro.recipes import RECIPES
-from repro.training import TrainingConfig
+from repro.tools import cli
+from repro.training.recipes import RECIPES
+from repro.training.trainer import TrainingConfig
 
 
 def main(

@@ -1,9 +1,9 @@
 """Train the 3x3 baseline."""
 
-from repro import cli
-from repro.experiment import RunOptions, train_and_evaluate
-from repro.recipes import RECIPES
-from repro.training import TrainingConfig
+from repro.experiments.chain import RunOptions, train_and_evaluate
+from repro.tools import cli
+from repro.training.recipes import RECIPES
+from repro.training.trainer import TrainingConfig
 
 
 def main(

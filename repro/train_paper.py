@@ -2,11 +2,12 @@
 
 from typing import Literal
 
-from repro import cli, paper
-from repro.experiment import RunOptions, train_and_evaluate
-from repro.pipeline import NORMALIZATIONS
-from repro.recipes import RECIPES
-from repro.training import TrainingConfig
+from repro import paper
+from repro.experiments.chain import RunOptions, train_and_evaluate
+from repro.models.normalization import NORMALIZATIONS
+from repro.tools import cli
+from repro.training.recipes import RECIPES
+from repro.training.trainer import TrainingConfig
 
 
 def main(

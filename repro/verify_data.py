@@ -4,8 +4,9 @@ from pathlib import Path
 
 import tyro
 
-from repro import cli, dataset, verification
 from repro.damask import dadf5, diagnosis
+from repro.data import checks, dataset
+from repro.tools import cli
 
 
 def main(file: tyro.conf.Positional[Path]) -> int:
@@ -19,8 +20,8 @@ def main(file: tyro.conf.Positional[Path]) -> int:
     if file.is_dir() or dadf5.is_dadf5(file):
         text, passed = diagnosis.report_files([file])
     else:
-        checks = verification.verify(dataset.read(file))
-        text, passed = verification.report(checks), all(check.passed for check in checks)
+        found = checks.verify(dataset.read(file))
+        text, passed = checks.report(found), all(check.passed for check in found)
     print(text)
     return 0 if passed else 1
 

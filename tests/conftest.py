@@ -6,7 +6,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from repro import dataset, generation
+from repro.data import dataset
+from repro.reference import generation
 
 
 @pytest.fixture(scope="session")

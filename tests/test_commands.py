@@ -10,10 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro import cli, experiment, paper, snapshot, train_advanced, train_baseline, train_paper
+from repro import paper, train_advanced, train_baseline, train_paper
 from repro.evaluation.results import KEYS
-from repro.recipes import RECIPES
-from repro.training import TrainingConfig
+from repro.experiments import chain
+from repro.tools import cli
+from repro.training import snapshot
+from repro.training.recipes import RECIPES
+from repro.training.trainer import TrainingConfig
 
 
 def command(module, *arguments):
@@ -127,7 +130,7 @@ def test_the_example_of_the_readme_runs(capsys):
 def test_a_stride_is_refused_before_data_is_generated(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="stride 7 does not divide the 20 increments"):
-        train_paper.main(experiment.RunOptions("quick", stride=7))
+        train_paper.main(chain.RunOptions("quick", stride=7))
     assert not (tmp_path / "data").exists()
 
 
@@ -157,11 +160,9 @@ def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, con
         seen.update(model=model, stride=training.stride, config=config, out=out)
         return snapshot.TrainingState([], [], [], [])
 
-    monkeypatch.setattr(
-        experiment.generation, "generate", lambda path, count: seen.update(count=count)
-    )
-    monkeypatch.setattr(experiment.dataset, "read", lambda path: data)
-    monkeypatch.setattr(experiment.training, "train", train)
+    monkeypatch.setattr(chain.generation, "generate", lambda path, count: seen.update(count=count))
+    monkeypatch.setattr(chain.dataset, "read", lambda path: data)
+    monkeypatch.setattr(chain.training, "train", train)
     monkeypatch.setattr(Path, "exists", lambda path: False)
     command.main()
     assert seen["model"].name == network

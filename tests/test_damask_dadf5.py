@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from damask_files import DILATATION, PAPER, edit_setup, inputs, results
 
-from repro import dataset, exchange, reference
-from repro.damask import dadf5, setup
+from repro import reference
+from repro.damask import dadf5, exchange, setup
+from repro.data import dataset
 
 
 @pytest.fixture(scope="module")

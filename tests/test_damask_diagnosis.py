@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from damask_files import DILATATION, G10_105, PAPER, edit_setup, results
 
-from repro import dataset, paper, reference
-from repro import microstructure as ms
+from repro import paper, reference
 from repro.damask import dadf5, deviations, diagnosis
+from repro.data import dataset
+from repro.data import microstructure as ms
 
 
 def findings(path, **options):

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from damask_files import PAPER, inputs, results
 
-from repro import dataset, exchange
-from repro.damask import dadf5, export, run, setup
-from repro.microstructure import Microstructure
+from repro.damask import dadf5, exchange, export, run, setup
+from repro.data import dataset
+from repro.data.microstructure import Microstructure
 
 F11, TIME = np.linspace(1, 1.004, 5), np.linspace(0, 4, 5)
 

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from repro import dataset
-from repro.dataset import DataSetError
+from repro.data import dataset
+from repro.data.dataset import DataSetError
 
 
 def test_written_data_reads_back(data, tmp_path):

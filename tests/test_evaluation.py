@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro import dataset, evaluate, models, paper, reference
-from repro.backend import keras
+from repro import evaluate, models, paper, reference
+from repro.data import dataset
+from repro.data.microstructure import Microstructure, periodic_voronoi
+from repro.data.pairs import make_pairs
 from repro.evaluation import campaign, metrics, modes, naive, regions, results
-from repro.evaluation.assessment import assess, damask_difference, label_noise, run_of
-from repro.microstructure import Microstructure, periodic_voronoi
-from repro.pipeline import make_pairs
+from repro.evaluation.assessment import assess, damask_difference, label_noise
+from repro.models.backend import keras
+from repro.training.run_directory import run_of
 
 # Grain 1 fills columns 2 to 4 of an 8x8 cell, grain 0 the others.
 STRIPE = np.zeros((8, 8), np.uint8)

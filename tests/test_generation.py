@@ -7,9 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from repro import dataset, generation, paper, reference
-from repro.microstructure import CIRCLE_RADII, Microstructure, random_circles
-from repro.reference import ConvergenceError
+from repro import paper, reference
+from repro.data import dataset
+from repro.data.microstructure import CIRCLE_RADII, Microstructure, random_circles
+from repro.data.suites import SUITES
+from repro.reference import ConvergenceError, generation
 
 COMMAND = [
     sys.executable, "-m", "repro.generate_data",
@@ -23,12 +25,12 @@ def test_suites_are_what_they_say():
         "size128": 40, "size256": 160, "circles": 9, "circle15": 2, "circle40": 2, "square25": 2,
         "square75": 2,
     }  # fmt: skip
-    for name, suite in generation.SUITES.items():
+    for name, suite in SUITES.items():
         seed, cell = generation.Job(name).microstructure(0)
         assert cell.grain_count == grains.get(name, paper.GRAINS), name
         assert seed[1] == suite.stream
         assert cell.grain_id.shape == (suite.size, suite.size)
-    streams = [suite.stream for suite in generation.SUITES.values()]
+    streams = [suite.stream for suite in SUITES.values()]
     assert len(set(streams)) == len(streams)
 
 

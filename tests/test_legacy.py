@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from damask_files import DILATATION, PAPER, edit_setup, inputs, results
 
-from repro import dataset, exchange, legacy, reference
-from repro import microstructure as ms
+from repro import reference
+from repro.damask import exchange, legacy
+from repro.data import dataset
+from repro.data import microstructure as ms
 
 SI = np.array([1e9, 1, 1e6, 1e9])
 

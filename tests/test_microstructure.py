@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from repro import microstructure as ms
 from repro import paper
-from repro.microstructure import Microstructure
+from repro.data import microstructure as ms
+from repro.data.microstructure import Microstructure
 
 
 @pytest.mark.parametrize(("grains", "size"), [(1, 4), (5, 64), (10, 64), (20, 64), (60, 16)])

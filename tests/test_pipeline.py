@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from repro import pipeline
-from repro.pipeline import make_pairs
+from repro.data.pairs import make_pairs
+from repro.models.normalization import NORMALIZATIONS
+from repro.training import feed
 
 
 def test_pairs_are_one_stride_apart(data):
@@ -58,7 +59,7 @@ def test_tf_dataset_gives_the_same_batches(data, size):
     pytest.importorskip("tensorflow")
     pairs = make_pairs(data, [0, 1], stride=4)
     samples = pairs.epoch(0, 0, augment=True)  # 10 of them
-    batches = pipeline.tf_dataset(pairs, samples, size)
+    batches = feed.tf_dataset(pairs, samples, size)
     known = size if len(samples) % size == 0 else None
     assert [spec.shape[0] for spec in batches.element_spec] == [known, known]
     for (x, y), (x_tf, y_tf) in zip(pairs.batches(samples, size), batches, strict=True):
@@ -71,7 +72,7 @@ def test_resident_model_gathers_the_same_batches(data):
     network = keras.Sequential(
         [keras.Input((16, 16, 5)), keras.layers.Conv2D(1, 1, use_bias=False)]
     )
-    resident = pipeline.Resident(network, pairs)
+    resident = feed.Resident(network, pairs)
     assert [v.path for v in resident.trainable_variables] == [v.path for v in network.weights]
     samples = pairs.epoch(0, 1, augment=True)
     x, y = pairs.gather(samples)
@@ -109,10 +110,10 @@ def test_own_output_replaces_the_inputs_of_a_share_of_the_trajectories(data):
 
 def test_normalizations_map_the_data_to_order_one(data):
     pairs = make_pairs(data, range(6), stride=5)
-    low, high = pipeline.NORMALIZATIONS["min-max"](pairs)
+    low, high = NORMALIZATIONS["min-max"](pairs)
     assert low[4] == 0
     assert high[4] == data.sigma_vm.max()
     np.testing.assert_allclose(low[0], np.nanmin(data.properties[..., 0]), rtol=1e-6)
-    mean, mean_and_deviation = pipeline.NORMALIZATIONS["per-channel"](pairs)
+    mean, mean_and_deviation = NORMALIZATIONS["per-channel"](pairs)
     np.testing.assert_allclose(mean[2], data.property_maps(range(6))[..., 2].mean(), rtol=1e-5)
     np.testing.assert_allclose((mean_and_deviation - mean)[4], data.sigma_vm.std(), rtol=1e-5)

@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 
 from repro import paper
+from repro.data.checks import Check
 from repro.report.findings import places, shortfall
 from repro.report.reality import summary, verdict
-from repro.verification import Check
 
 GOOD = [Check("grains", "10", "10", True)]
 BAD = [Check("loading rate", "0.02 1/s", "0.001 1/s", False)]

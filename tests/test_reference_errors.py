@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from repro import microstructure as ms
-from repro.microstructure import Microstructure
+from repro.data import microstructure as ms
+from repro.data.microstructure import Microstructure
 from repro.reference import ConvergenceError, simulate, simulate_batch
 
 

@@ -5,7 +5,7 @@ import pytest
 from measurements import assert_within_bounds
 
 from repro.benchmarks import verification
-from repro.microstructure import Microstructure
+from repro.data.microstructure import Microstructure
 from repro.reference import exact, simulate
 
 

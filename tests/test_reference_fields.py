@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from measurements import assert_within_bounds
 
-from repro import microstructure as ms
 from repro import paper
 from repro.benchmarks import verification
-from repro.microstructure import Microstructure
+from repro.data import microstructure as ms
+from repro.data.microstructure import Microstructure
 from repro.reference import ConvergenceError, simulate, simulate_batch
 from repro.reference.audit import audit
 from repro.reference.simulation import _by_blocks, simulate_points

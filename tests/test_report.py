@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from repro import models, paper
-from repro.backend import keras
+from repro.data import suites
 from repro.evaluation import campaign, results
+from repro.models.backend import keras
 from repro.report import architecture, figures, page, tables
 from repro.report.fidelity import fidelity
 
@@ -15,8 +16,10 @@ from repro.report.fidelity import fidelity
 @pytest.fixture(scope="module")
 def directory(data, tmp_path_factory):
     """Results of a small network without training, as make_tables finds them."""
+    monkeypatch = pytest.MonkeyPatch()
     directory = tmp_path_factory.mktemp("results")
     run = directory / "models" / "tiny"
+    monkeypatch.setattr(models, "SHIPPED", run.parent)
     run.mkdir(parents=True)
     keras.utils.set_random_seed(0)
     models.paper_unet(filters=2, levels=1, kernel=3).save(run / "best.keras")
@@ -31,7 +34,8 @@ def directory(data, tmp_path_factory):
     history = {"epoch": [1, 2], "mae_training": [9.0, 8.5], "mae_validation": [9.0, 8.0]}
     pd.DataFrame({**history, "seconds": 3600}).to_csv(run / "history.csv", index=False)
     campaign.evaluate_data(run, data, directory / "results.csv")
-    return directory
+    yield directory
+    monkeypatch.undo()
 
 
 @pytest.fixture
@@ -103,7 +107,7 @@ def test_seeds_are_summarized_and_everything_else_is_kept_apart():
         network=["x", "x", "y", "x", "x", "x"],
         configuration=["1", "1", "1", "2", None, None],
     )
-    table = tables.against_paper(found, tables.TABLE_1).set_index("model")
+    table = tables.against_paper(found, suites.TABLE_1).set_index("model")
     assert table["ours, one-step"].to_dict() == {
         "a, b": "2.000 ± 1.414 (2 seeds)", "c": "9.000", "d": "5.000", "e": "6.000", "f": "7.000",
     }  # fmt: skip
@@ -112,7 +116,7 @@ def test_seeds_are_summarized_and_everything_else_is_kept_apart():
 
 def test_naive_references_are_no_networks():
     found = rows(model=["persistence"], value=[12.0], network=None, epochs=np.nan)
-    assert tables.against_paper(found, tables.TABLE_1).empty
+    assert tables.against_paper(found, suites.TABLE_1).empty
 
 
 def test_architecture_is_the_networks_own():

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro import models, shipping, snapshot
-from repro.backend import keras
+from repro import models
+from repro.experiments import shipping
+from repro.models.backend import keras
+from repro.training import snapshot
 
 SHIPPED = sorted(path.parent for path in models.SHIPPED.glob(f"*/{shipping.GOLDEN}"))
 

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from repro import snapshot
-from repro.snapshot import SnapshotError, TrainingState
+from repro.training import snapshot
+from repro.training.snapshot import SnapshotError, TrainingState
 
 IDENTITY = {"network": "paper_unet", "stride": 5}
 

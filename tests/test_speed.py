@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from repro import models, paper, reference
-from repro.backend import keras
-from repro.evaluation import modes, speed
-from repro.pipeline import make_pairs
+from repro.benchmarks import speed
+from repro.data.pairs import make_pairs
+from repro.evaluation import modes
+from repro.models.backend import keras
 from repro.report import reality, tables
 
 

@@ -3,8 +3,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from repro import generation, models, studies, training
-from repro.studies import ABLATION, ASSUMPTIONS, Scale, Variant
+from repro import models
+from repro.experiments import studies
+from repro.experiments.studies import ABLATION, ASSUMPTIONS, Scale, Variant
+from repro.reference import generation
+from repro.training import trainer
 
 SCALE = Scale(microstructures=6, filters=2, samples=16)
 
@@ -16,9 +19,9 @@ def solved(data, monkeypatch):
 
 @pytest.mark.usefixtures("solved")
 def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monkeypatch):
-    out, trained, train = tmp_path / "a.csv", [], training.train
+    out, trained, train = tmp_path / "a.csv", [], trainer.train
     monkeypatch.setattr(
-        training, "train", lambda *args, **kw: trained.append(args[4]) or train(*args, **kw)
+        trainer, "train", lambda *args, **kw: trained.append(args[4]) or train(*args, **kw)
     )
     # The first two are the same settings under different names: one run.
     variants = [Variant("batch size", "8", stride=10), Variant("time step", "10", stride=10),

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro import dataset, models, snapshot
+from repro import models
+from repro.data import dataset
+from repro.data.pairs import make_pairs
 from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
-from repro.pipeline import make_pairs
-from repro.snapshot import SnapshotError
-from repro.training import AveragingAdam, TrainingConfig, train
+from repro.training import snapshot
+from repro.training.snapshot import SnapshotError
+from repro.training.trainer import AveragingAdam, TrainingConfig, train
 
 # A different number of threads, or kernel, sums in another order; on one machine nothing differs.
 SAME = {"rtol": 0, "atol": 0}

@@ -3,11 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from repro import verification
+from repro.data import checks
 
 
 def failures(data):
-    return {c.question for c in verification.verify(data) if not c.passed}
+    return {c.question for c in checks.verify(data) if not c.passed}
 
 
 def test_small_cells_differ_from_the_paper_in_size_only(data):
@@ -29,11 +29,11 @@ def test_small_cells_differ_from_the_paper_in_size_only(data):
 def test_each_departure_is_named(data, change, failed):
     changed = dataclasses.replace(data, **change(data))
     assert any(question.startswith(failed) for question in failures(changed))
-    assert failed in verification.report(verification.verify(changed)).splitlines()[-1]
+    assert failed in checks.report(checks.verify(changed)).splitlines()[-1]
 
 
 def test_report_marks_failures(data):
-    text = verification.report(verification.verify(data))
+    text = checks.report(checks.verify(data))
     assert "FAIL pixels: 16x16 (paper: 64x64)" in text
     assert "ok   grains a microstructure: 10 grains x 6 (paper: exactly 10)" in text
     assert text.endswith("not the paper's data: pixels")

@@ -17,11 +17,11 @@ import jax
 import numpy as np
 import pandas as pd
 
-from repro import microstructure as ms
 from repro import paper
 from repro.damask.trajectories import TRAJECTORIES, read_cases
-from repro.environment import code_commit, command_line, hardware
+from repro.data import microstructure as ms
 from repro.reference import TOLERANCE, simulate, simulate_batch
+from repro.tools.provenance import code_commit, command_line, hardware
 
 TOLERANCES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 TRUTH = 1e-10  # tolerance of the solutions that errors are measured against

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from repro import environment, models, paper
-from repro.backend import ON_TENSORFLOW_CPU, keras
+from repro import models, paper
 from repro.benchmarks.reference import timed
-from repro.dataset import DataSet
+from repro.data.dataset import DataSet
+from repro.data.pairs import make_pairs
 from repro.models.acceleration import accelerated
-from repro.pipeline import make_pairs
-from repro.training import TrainingConfig, TrainingEngine
+from repro.models.backend import ON_TENSORFLOW_CPU, keras
+from repro.tools import provenance
+from repro.training.trainer import TrainingConfig, TrainingEngine
 
 
 def run(
@@ -43,9 +44,9 @@ def run(
             rows += [{"sweep": "layers", **row} for row in layers(network, repeats=repeats)]
     return pd.DataFrame(rows).assign(
         backend=keras.backend.backend(),
-        command=environment.command_line(),
-        commit=environment.code_commit(),
-        hardware=environment.hardware(),
+        command=provenance.command_line(),
+        commit=provenance.code_commit(),
+        hardware=provenance.hardware(),
     )
 
 

@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from repro import microstructure as ms
 from repro import paper
 from repro.damask.trajectories import TRAJECTORIES, read_cases
-from repro.environment import code_commit, command_line, hardware
-from repro.microstructure import Microstructure
+from repro.data import microstructure as ms
+from repro.data.microstructure import Microstructure
 from repro.reference import TOLERANCE, ConvergenceError, exact, material, simulate, simulate_batch
 from repro.reference.audit import Audit, audit
 from repro.reference.simulation import simulate_points
+from repro.tools.provenance import code_commit, command_line, hardware
 
 # Of the solver where it is compared with exact solutions, so that time is the only error left.
 TIGHT = 1e-10

@@ -10,10 +10,10 @@ import pandas as pd
 
 from repro import paper, reference
 from repro.damask.setup import PAPER_M, rescaled
-from repro.environment import code_commit, hardware
-from repro.files import atomic_path
-from repro.microstructure import Microstructure
+from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
+from repro.tools.files import atomic_path
+from repro.tools.provenance import code_commit, hardware
 
 # Out of reach of any stress: (|S|/xi)^20 vanishes, which leaves elasticity.
 UNREACHABLE_XI0 = 1e7  # MPa

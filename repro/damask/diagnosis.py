@@ -9,7 +9,7 @@ from repro import paper, reference
 from repro.damask import dadf5, deviations
 from repro.damask.dadf5 import Result
 from repro.damask.setup import DEFAULT_EPS_REL_DIV, PAPER_M
-from repro.microstructure import Microstructure
+from repro.data.microstructure import Microstructure
 
 ELASTIC = 1e-3  # relative difference from an elastic response that still is one
 AGREEMENT = 0.5  # MPa; DAMASK's default tolerance alone makes a tenth of it

@@ -11,8 +11,8 @@ import yaml
 
 from repro import paper
 from repro.damask.setup import PAPER_M
-from repro.files import atomic_path
-from repro.microstructure import Microstructure
+from repro.data.microstructure import Microstructure
+from repro.tools.files import atomic_path
 
 GRID, MATERIAL, LOAD, NUMERICS = "grid.vti", "material.yaml", "load.yaml", "numerics.yaml"
 NO_SATURATION = 1e20  # Pa; (1 - xi/xi_inf)^a is 1 to machine precision

@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 
 from repro import paper
-from repro.microstructure import Microstructure
+from repro.data.microstructure import Microstructure
 
-TRAJECTORIES = Path(__file__).parents[2] / "tests" / "data" / "damask_trajectories"
+TRAJECTORIES = Path(__file__).with_name("recorded")
 TIGHT = 1e-5  # eps_rel_div_P below which DAMASK's own error is small against ours
 
 

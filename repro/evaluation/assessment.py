@@ -1,57 +1,24 @@
 """Assess trained networks: their errors on a data set, beside naive references, as result rows."""
 
-import hashlib
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from repro import dataset, environment, models, reference
+from repro import models, reference
 from repro.damask.trajectories import cases_like_training
-from repro.dataset import DataSet
+from repro.data import dataset
+from repro.data.dataset import DataSet
+from repro.data.pairs import make_pairs
+from repro.data.suites import SUITES
 from repro.evaluation import modes, naive
 from repro.evaluation.metrics import measure
-from repro.generation import SUITES
-from repro.pipeline import make_pairs
+from repro.tools import provenance
+from repro.training.run_directory import Run, run_of
 
 LABEL_NOISE = "reference model"
 LABEL_NOISE_CELLS = 8
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the run directory of a trained network says of it; None where it does not."""
-
-    model: str
-    network: str | None = None
-    configuration: str | None = None  # the same for runs that differ in their seed only
-    stride: int | None = None
-    seed: int | None = None
-    epochs: int | None = None
-    split_hash: str | None = None  # of the data that it was trained on
-
-
-def run_of(path) -> Run:
-    """Read what lies beside the `.keras` file `path`; outside a run only the name is known."""
-    path = Path(path)
-    if not (path.parent / "config.json").is_file():
-        return Run(path.stem)
-    config = json.loads((path.parent / "config.json").read_text())
-    history = pd.read_csv(path.parent / "history.csv")
-    name = path.resolve().parent.name + ("" if path.stem == "best" else f" ({path.stem})")
-    network, stride, seed, split_hash = (
-        config.get(key) for key in ("network", "stride", "seed", "split_hash")
-    )
-    # Without the seeds, and without when the run would end.
-    apart = ("network", "stride", "seed", "shuffle_seed", "epochs", "patience")
-    others = {key: value for key, value in config.items() if key not in apart}
-    settings = json.dumps([path.stem, network, stride, others], sort_keys=True)
-    configuration = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    return Run(name, network, configuration, stride, seed, len(history), split_hash)
 
 
 def split_indices(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
@@ -183,7 +150,7 @@ def _measured(fields, true, data, indices, stride, about) -> list[dict]:
 
 def _provenance() -> dict:
     return {
-        "command": environment.command_line(),
-        "commit": environment.code_commit(),
-        "hardware": environment.hardware(),
+        "command": provenance.command_line(),
+        "commit": provenance.code_commit(),
+        "hardware": provenance.hardware(),
     }

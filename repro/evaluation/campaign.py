@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro import dataset, environment, generation, paper, verification
-from repro.dataset import DataSet
+from repro import paper
+from repro.data import checks, dataset
+from repro.data.dataset import DataSet
 from repro.evaluation import results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
-from repro.files import atomic_path
+from repro.reference import generation
+from repro.tools import provenance
+from repro.tools.files import atomic_path
 
 HISTOGRAM_BINS = 60
 
@@ -28,7 +31,7 @@ def evaluate_suites(
     model : path-like
         As for `repro.models.load`.
     suites : iterable of str
-        Keys of `generation.SUITES`.
+        Keys of `data.suites.SUITES`.
     directory : path-like
         Where the data sets are, SUITE.h5.
     table : path-like
@@ -71,20 +74,20 @@ def load_suite(suite: str, directory) -> DataSet:
 
 
 def write_checks(path, data: DataSet) -> None:
-    """What `repro.verification` finds about a data set, one question a row."""
-    table = pd.DataFrame(verification.verify(data))
+    """What `repro.data.checks` finds about a data set, one question a row."""
+    table = pd.DataFrame(checks.verify(data))
     table["split_hash"], table["n"] = dataset.split(data).hash, len(data)
-    table["command"], table["commit"] = environment.command_line(), environment.code_commit()
+    table["command"], table["commit"] = provenance.command_line(), provenance.code_commit()
     _write(path, table)
 
 
-def read_checks(path) -> list[verification.Check]:
+def read_checks(path) -> list[checks.Check]:
     """The checks that `write_checks` wrote; none if there is no such file."""
     if not Path(path).is_file():
         return []
     table = pd.read_csv(path, dtype={"found": str, "wanted": str}, keep_default_na=False)
     fields = table[["question", "found", "wanted", "passed"]]
-    return [verification.Check(*row) for row in fields.itertuples(index=False)]
+    return [checks.Check(*row) for row in fields.itertuples(index=False)]
 
 
 def write_histogram(path, data: DataSet) -> None:
@@ -98,7 +101,7 @@ def write_histogram(path, data: DataSet) -> None:
     ]
     table = pd.concat(parts)
     table["n"], table["split_hash"] = len(data), dataset.split(data).hash
-    table["command"], table["commit"] = environment.command_line(), environment.code_commit()
+    table["command"], table["commit"] = provenance.command_line(), provenance.code_commit()
     _write(path, table)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from repro import models, paper
-from repro.backend import keras
-from repro.pipeline import Pairs
+from repro.data.pairs import Pairs
+from repro.models.backend import keras
 
 CELLS = 16  # microstructures asked at a time
 

@@ -5,9 +5,9 @@ Each returns fields like those of `repro.evaluation.modes`, (M, steps, N, N) in 
 
 import numpy as np
 
-from repro.dataset import DataSet
-from repro.microstructure import Microstructure
-from repro.pipeline import Pairs
+from repro.data.dataset import DataSet
+from repro.data.microstructure import Microstructure
+from repro.data.pairs import Pairs
 from repro.reference import simulate_batch
 
 

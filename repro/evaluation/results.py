@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.files import atomic_path
+from repro.tools.files import atomic_path
 
 # What is measured at once; rows of a new measurement replace all rows of the old one.
 SUBJECT = ["model", "suite", "split", "mode", "stride"]

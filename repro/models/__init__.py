@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.backend import keras
+from repro.models.backend import keras
 from repro.models.baseline_unet import baseline_unet
 from repro.models.paper_unet import paper_unet
 from repro.models.res_unet import res_unet
 
 NETWORKS = {"paper_unet": paper_unet, "baseline_unet": baseline_unet, "res_unet": res_unet}
-SHIPPED = Path(__file__).parents[2] / "results" / "models"
+SHIPPED = Path(__file__).with_name("shipped")
 
 
 def load(path_or_name) -> keras.Model:

@@ -1,7 +1,7 @@
 """List the networks: `python -m repro.models`."""
 
-from repro import cli
 from repro.models.summary import overview
+from repro.tools import cli
 
 
 def main() -> None:

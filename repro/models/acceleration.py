@@ -10,7 +10,7 @@ network there, and can be had for less:
 - the gradient of a pointwise kernel, which is a matrix product.
 """
 
-from repro.backend import keras
+from repro.models.backend import keras
 
 
 def accelerated(model: keras.Model) -> keras.Model:

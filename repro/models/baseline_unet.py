@@ -1,7 +1,7 @@
 """The baseline: a plain 3x3 U-Net, what one tries first."""
 
 from repro import paper
-from repro.backend import keras
+from repro.models.backend import keras
 from repro.models.paper_unet import paper_unet
 
 LEVELS = 3  # poolings

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from repro import paper
-from repro.backend import keras, layers, ops
-from repro.pipeline import TABLE_3_BOUNDS
+from repro.models.backend import keras, layers, ops
+from repro.models.normalization import TABLE_3_BOUNDS
 
 Tensor = keras.KerasTensor
 

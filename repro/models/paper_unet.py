@@ -3,7 +3,7 @@
 from typing import Literal
 
 from repro import paper
-from repro.backend import keras, layers
+from repro.models.backend import keras, layers
 from repro.models.layers import (
     convolve,
     normalize,
@@ -12,7 +12,7 @@ from repro.models.layers import (
     u_shape,
     u_shape_of_pooled_skips,
 )
-from repro.pipeline import TABLE_3_BOUNDS
+from repro.models.normalization import TABLE_3_BOUNDS
 
 
 def paper_unet(

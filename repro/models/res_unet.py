@@ -1,6 +1,6 @@
 """The advanced network: a residual U-Net that keeps what is exact about the problem."""
 
-from repro.backend import keras, layers
+from repro.models.backend import keras, layers
 from repro.models.layers import (
     ElasticStiffness,
     Stress,

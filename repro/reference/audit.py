@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from repro import paper
-from repro.microstructure import Microstructure
+from repro.data.microstructure import Microstructure
 from repro.reference.simulation import Points, Trajectory
 
 IDENTITY = np.eye(3)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from repro import paper
-from repro.microstructure import Microstructure
+from repro.data.microstructure import Microstructure
 from repro.reference import equilibrium, material
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
@@ -39,7 +39,7 @@ class Points(NamedTuple):
     xi: np.ndarray  # flow resistance, MPa, (T+1, N, N)
 
 
-class ConvergenceError(RuntimeError):
+class ConvergenceError(ArithmeticError):
     """An increment found no equilibrium; the message names microstructure, increment, residual."""
 
     def __init__(self, microstructure: int, increment: int, residual: float, tol: float):

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from repro import paper
-from repro.backend import keras
+from repro.models.backend import keras
 from repro.report.figures import TWO_COLUMNS
 
 # What is drawn: kind of the layer -> colour and how it is called in the legend.

@@ -22,7 +22,7 @@ def fidelity(
     found : dict
         What the checks of the training data found, question -> finding.
     assumptions : DataFrame, optional
-        Table of `repro.studies`.
+        Table of `repro.experiments.studies`.
     """
     columns = ["statement", "place", "status", "ours", "measured effect"]
     rows = [*_reference_model(results, found), *_network(results), *_open(results, assumptions)]
@@ -139,7 +139,7 @@ def _of_the_paper(results):
 
 
 def _effect_of(assumptions, statement):
-    """The range of MAE over the settings of a choice, which `repro.studies` names alike."""
+    """The range of MAE over the settings of a choice, named alike in the studies."""
     if assumptions is None or statement not in set(assumptions["varied"]):
         return NOT_MEASURED
     variants = assumptions[assumptions["varied"] == statement]

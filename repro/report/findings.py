@@ -3,9 +3,9 @@
 import pandas as pd
 
 from repro import paper
+from repro.data.suites import SUITES
 from repro.evaluation.regions import FRAME, FRAME_WIDTH
 from repro.evaluation.results import select
-from repro.generation import SUITES
 from repro.report.tables import networks, time_step
 
 WINDOW = 10  # epochs that are compared with as many before them

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from repro import dataset, generation, paper
-from repro.backend import keras
-from repro.dataset import DataSet
+from repro import paper
+from repro.data import dataset
+from repro.data.dataset import DataSet
+from repro.data.pairs import make_pairs
 from repro.evaluation import modes
-from repro.pipeline import make_pairs
+from repro.models.backend import keras
+from repro.reference import generation
 from repro.report import figures
 
 

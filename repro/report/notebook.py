@@ -8,11 +8,13 @@ import io
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
-from repro import generation, models, reference, verification
+from repro import models, reference
+from repro.benchmarks import speed
 from repro.damask import trajectories
-from repro.evaluation import speed
-from repro.evaluation.assessment import run_of
+from repro.data import checks
+from repro.reference import generation
 from repro.report import architecture, figures, gallery, page, reality, tables
+from repro.training.run_directory import run_of
 
 RESULTS = models.SHIPPED.parent
 DPI = 110
@@ -72,10 +74,10 @@ def trajectory(suite: str = "paper"):
     return image(figures.trajectory_figure(data.F11, data.sigma_vm[0]))
 
 
-def checks(count: int = 5):
+def data_checks(count: int = 5):
     """What the verification finds about a handful of freshly generated microstructures."""
     data = generation.Job("paper").solve(range(count))
-    print(verification.report(verification.verify(data)))
+    print(checks.report(checks.verify(data)))
 
 
 def parity(case: str = "g10_101"):
@@ -133,4 +135,4 @@ def architectures():
 
 
 def _no_model(name):
-    return missing(f"a trained network results/models/{name}", "python -m repro.train_paper")
+    return missing(f"a trained network repro/models/shipped/{name}", "python -m repro.train_paper")

@@ -11,15 +11,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from repro import generation, models, paper
-from repro.backend import keras
-from repro.evaluation.assessment import run_of
+from repro import models, paper
+from repro.data import suites
 from repro.evaluation.campaign import read_checks
 from repro.evaluation.results import read_rows
-from repro.files import atomic_path
+from repro.models.backend import keras
+from repro.reference import generation
 from repro.report import architecture, cards, figures, gallery, reality, tables
 from repro.report.fidelity import fidelity
 from repro.report.findings import shortfall
+from repro.tools.files import atomic_path
+from repro.training.run_directory import run_of
 
 # The paper's figures of fields: number -> suite and what it shows.
 FIELD_FIGURES = {
@@ -68,7 +70,7 @@ def read_sources(directory) -> Sources:
     def optional(name):
         return pd.read_csv(directory / name) if (directory / name).is_file() else None
 
-    shipped = sorted(path.parent for path in directory.glob("models/*/best.keras"))
+    shipped = sorted(path.parent for path in models.SHIPPED.glob("*/best.keras"))
     return Sources(
         directory,
         read_rows(directory / "results.csv"),
@@ -230,13 +232,13 @@ def _tables(sources: Sources) -> dict[str, pd.DataFrame]:
     results = sources.results
     found = {check.question: check.found for check in sources.checks}
     built = {
-        name: tables.against_paper(results, lines)
-        for name, lines in {
-            "training_validation": tables.TRAINING,
-            "table1_grains": tables.TABLE_1,
-            "table2_contrast": tables.TABLE_2,
-            "inclusions": tables.INCLUSIONS,
-            "beyond": tables.BEYOND,
+        name: tables.against_paper(results, section)
+        for name, section in {
+            "training_validation": suites.TRAINING,
+            "table1_grains": suites.TABLE_1,
+            "table2_contrast": suites.TABLE_2,
+            "inclusions": suites.INCLUSIONS,
+            "beyond": suites.BEYOND,
         }.items()
     }
     built["naive_references"] = tables.naive_references(results)
@@ -342,7 +344,7 @@ def _page(sources: Sources, drawn: Collection[Path]) -> str:
 
 def _paper_figures(sources, image):
     if not sources.headline:
-        return "*Not there yet: no model is shipped in `results/models/`.*"
+        return "*Not there yet: no model is shipped in `repro/models/shipped/`.*"
     captions = {
         number: f"Fig. {number}: {what}; rollout of {sources.headline}"
         for number, (_, what) in FIELD_FIGURES.items()

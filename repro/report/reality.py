@@ -3,9 +3,10 @@
 import pandas as pd
 
 from repro import paper
+from repro.data.checks import Check
+from repro.data.suites import PAPER_MAE
 from repro.evaluation.results import select
-from repro.report.tables import PAPER_MAE, time_step
-from repro.verification import Check
+from repro.report.tables import time_step
 
 IN_THE_BALLPARK = 2.5  # MPa of one-step validation MAE; the paper has paper.MAE_VALIDATION
 LOOK_AT_THE_DATA = 3.5  # MPa; with the paper's data and training nothing sensible is this far off
@@ -161,7 +162,7 @@ def _against_naive(row, rows):
 
 
 def speed(measured: pd.DataFrame) -> str:
-    """What measured times (`repro.evaluation.speed`) do to the paper's statement of speed."""
+    """What measured times (`repro.benchmarks.speed`) do to the paper's statement of speed."""
     one = measured[measured["cores"] == 1]
     ours = one[one["default"]]
     nets = one[one["kind"] == "network"]

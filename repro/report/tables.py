@@ -3,44 +3,12 @@
 import pandas as pd
 
 from repro import paper
+from repro.data.suites import PAPER_MAE, lines
 from repro.evaluation.metrics import QUANTILES
 from repro.evaluation.regions import FRAME, REGIONS
 from repro.evaluation.results import select
-from repro.files import atomic_path
+from repro.tools.files import atomic_path
 
-# The paper's MAE for (suite, split); it reports one number and does not name the mode.
-PAPER_MAE = {
-    ("paper", "training"): paper.MAE_TRAINING,
-    ("paper", "validation"): paper.MAE_VALIDATION,
-    **{(f"grains{g}", "all"): mae for g, mae in paper.MAE_GRAINS.items()},
-    **{(f"case{k}", "all"): mae for k, mae in paper.MAE_CASES.items()},
-    ("circle", "all"): paper.MAE_CIRCLE,
-    ("square", "all"): paper.MAE_SQUARE,
-}
-# The paper's tables, and ours beyond them: what each line is called, suite and split.
-TRAINING = {"training": ("paper", "training"), "validation": ("paper", "validation")}
-TABLE_1 = {
-    "5 grains": ("grains5", "all"),
-    "10 grains, training": ("paper", "training"),
-    "10 grains, validation": ("paper", "validation"),
-    "20 grains": ("grains20", "all"),
-}
-TABLE_2 = {f"Case {k}": (f"case{k}", "all") for k in paper.CASES}
-INCLUSIONS = {"circular inclusion": ("circle", "all"), "square inclusion": ("square", "all")}
-BEYOND = {
-    f"to F11 = {paper.F11_EXTENSION}": ("extension", "all"),
-    "2 grains": ("grains2", "all"),
-    "40 grains": ("grains40", "all"),
-    "properties outside Table 3": ("out_of_range", "all"),
-    "128 x 128 pixels": ("size128", "all"),
-    "256 x 256 pixels": ("size256", "all"),
-    "elongated grains": ("elongated", "all"),
-    "circles in a matrix": ("circles", "all"),
-    "circle of radius 0.15": ("circle15", "all"),
-    "circle of radius 0.4": ("circle40", "all"),
-    "square of edge 0.25": ("square25", "all"),
-    "square of edge 0.75": ("square75", "all"),
-}
 STUDIED = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}  # columns of a study
 
 
@@ -89,14 +57,14 @@ def time_step(stride) -> str:
     return f"{round(stride * increment, 6):g} s"
 
 
-def against_paper(results: pd.DataFrame, lines: dict) -> pd.DataFrame:
+def against_paper(results: pd.DataFrame, section: str) -> pd.DataFrame:
     """The paper's MAE beside ours, one row a line of the paper's table and a network.
 
     Parameters
     ----------
     results : DataFrame
-    lines : dict
-        Label of the line -> (suite, split).
+    section : str
+        One of `repro.data.suites.SECTIONS`.
 
     Returns
     -------
@@ -106,7 +74,7 @@ def against_paper(results: pd.DataFrame, lines: dict) -> pd.DataFrame:
     """
     found = networks(select(results, metric="MAE"))
     rows = []
-    for label, (suite, split) in lines.items():
+    for label, (suite, split) in lines(section).items():
         of_line = select(found, suite=suite, split=split)
         # A model of which nothing but its name is known stands alone.
         runs = of_line["configuration"].fillna(of_line["model"])
@@ -182,7 +150,7 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def open_choices(measured: pd.DataFrame) -> pd.DataFrame:
-    """What the paper leaves open, by `repro.studies`: one row a choice and setting."""
+    """What the paper leaves open, by `repro.experiments.studies`: one row a choice and setting."""
     return pd.DataFrame(
         {"varied": varied, "setting": setting, "Δt": time_step(group["stride"].iloc[0])}
         | {column: over_seeds(group[column]) for column in STUDIED.values()}
@@ -192,7 +160,7 @@ def open_choices(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def ablation(measured: pd.DataFrame) -> pd.DataFrame:
-    """What each ingredient of the advanced network gains, by `repro.studies`.
+    """What each ingredient of the advanced network gains, by `repro.experiments.studies`.
 
     The gain is the MAE without the ingredient minus that of the whole recipe, which comes first,
     seed by seed.

@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from repro import paper
-from repro.backend import keras
-from repro.dataset import DataSet
+from repro.data.dataset import DataSet
 
 # Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
 SAMPLE_COLUMNS = 5
@@ -61,7 +59,7 @@ class Pairs:
     def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of samples (n, 5)."""
         cell, step = np.divmod(samples[:, 0], self.steps)
-        x1, x2 = _pixels(samples, self.sigma_vm.shape[-1])
+        x1, x2 = pixels(samples, self.sigma_vm.shape[-1])
         cell, step = cell[:, None, None], step[:, None, None]
         before = self.before[cell, step, x1, x2][..., None]
         after = self.after[cell, step, x1, x2][..., None]
@@ -154,98 +152,11 @@ def check_stride(stride: int, increments: int) -> None:
         )
 
 
-def _minimum_maximum(pairs: Pairs) -> np.ndarray:
-    flat = _channels(pairs)
-    return np.stack([[c.min() for c in flat], [c.max() for c in flat]])
-
-
-def _standardized(pairs: Pairs) -> np.ndarray:
-    flat = _channels(pairs)
-    mean, deviation = [c.mean(dtype=float) for c in flat], [c.std(dtype=float) for c in flat]
-    return np.stack([mean, np.add(mean, deviation)])
-
-
-def _channels(pairs):
-    return [*np.moveaxis(pairs.properties, -1, 0), pairs.sigma_vm]
-
-
-# Values (2, 5) of the input channels that a network maps to 0 and 1. The paper says "normalized to
-# 1"; by default that is the ranges of Table 3, and `paper.STRESS_SCALE` for the stress.
-TABLE_3_BOUNDS = np.array([*paper.PROPERTY_RANGES, (0.0, paper.STRESS_SCALE)]).T
-NORMALIZATIONS = {
-    "table 3": lambda pairs: TABLE_3_BOUNDS,
-    "table 3, 1000 MPa": lambda pairs: np.array([*paper.PROPERTY_RANGES, (0.0, 1000.0)]).T,
-    "min-max": _minimum_maximum,
-    "per-channel": _standardized,
-}
-
-
-def _pixels(samples, n: int):
-    """Pixels that make up the transformed fields: x1 (n, N, 1) and x2 (n, 1, N)."""
+def pixels(samples, n: int):
+    """Pixels that make up the fields of samples, transformed: x1 (n, N, 1) and x2 (n, 1, N)."""
     along = np.arange(n, dtype=np.int32)
     x1, x2 = (
         (samples[:, 1 + axis, None] + (1 - 2 * samples[:, 3 + axis, None]) * along) % n
         for axis in (0, 1)
     )
     return x1[:, :, None], x2[:, None, :]
-
-
-def tf_dataset(pairs: Pairs, samples: np.ndarray, size: int):
-    """`Pairs.batches` as a prefetching `tf.data.Dataset`."""
-    import tensorflow as tf
-
-    n = pairs.sigma_vm.shape[-1]
-
-    def gather(batch):
-        x, y = tf.numpy_function(pairs.gather, [batch], [tf.float32, tf.float32])
-        return tuple(
-            tf.ensure_shape(field, (batch.shape[0], n, n, channels))
-            for field, channels in ((x, 5), (y, 1))
-        )
-
-    rows = tf.data.Dataset.from_tensor_slices(samples)
-    # Where all batches are full, none is dropped, and TensorFlow knows their size.
-    batches = rows.batch(size, drop_remainder=len(samples) % size == 0)
-    # Nothing to tune here, and the end of a pass waits for the tuner, for up to twice its time.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return batches.map(gather).prefetch(2).with_options(options)
-
-
-class Resident(keras.Model):
-    """Model of samples, with the data set on the device: the host sends a few integers a step.
-
-    Maps samples (n, 5) to the error of the network, its output minus the true stress, in MPa, so
-    that it is trained towards zero. It shares its weights with `network`; the fields are weights
-    that are not trained.
-    """
-
-    def __init__(self, network: keras.Model, pairs: Pairs):
-        super().__init__()
-        if pairs.sigma_vm.size > np.iinfo(np.int32).max:
-            raise ValueError("the data set has too many pixels for 32-bit indices")
-        self.network, self.steps, self.n = network, pairs.steps, pairs.sigma_vm.shape[-1]
-        self.properties = self._resident(pairs.properties.reshape(-1, 4))
-        self.before = self._resident(pairs.before.reshape(-1, 1))
-        self.after = self._resident(pairs.after.reshape(-1, 1))
-        self.built = True
-
-    def _resident(self, array):
-        weight = self.add_weight(array.shape, "zeros", trainable=False)
-        weight.assign(array)
-        return weight
-
-    def call(self, samples, training=None):
-        """Output of the network for `Pairs.gather(samples)`, minus the true one."""
-        x1, x2 = _pixels(samples, self.n)
-        pixel = x1 * self.n + x2
-        cell = (samples[:, 0] // self.steps)[:, None, None] * self.n**2 + pixel
-        pair = samples[:, 0, None, None] * self.n**2 + pixel
-        x = keras.ops.concatenate(
-            [
-                keras.ops.take(self.properties, cell, axis=0),
-                keras.ops.take(self.before, pair, axis=0),
-            ],
-            axis=-1,
-        )
-        return self.network(x, training=training) - keras.ops.take(self.after, pair, axis=0)

@@ -11,14 +11,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro import dataset, environment, generation, models, paper, training
-from repro.backend import keras
-from repro.dataset import DataSet
+from repro import models, paper
+from repro.data import dataset
+from repro.data.dataset import DataSet
+from repro.data.pairs import make_pairs
 from repro.evaluation import metrics, modes, naive
-from repro.files import atomic_path
-from repro.pipeline import NORMALIZATIONS, make_pairs
-from repro.recipes import RECIPES
-from repro.training import TrainingConfig
+from repro.models.backend import keras
+from repro.models.normalization import NORMALIZATIONS
+from repro.reference import generation
+from repro.tools import provenance
+from repro.tools.files import atomic_path
+from repro.training import trainer
+from repro.training.recipes import RECIPES
+from repro.training.trainer import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Variant:
     stride : int
         Increments from input to output.
     bounds : str
-        Key of `pipeline.NORMALIZATIONS`.
+        Key of `models.normalization.NORMALIZATIONS`.
     """
 
     varied: str
@@ -197,12 +202,12 @@ def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress
     if variant.bounds != "table 3":
         options["bounds"] = NORMALIZATIONS[variant.bounds](pairs)
     keras.utils.set_random_seed(seed)
-    state = training.train(
+    state = trainer.train(
         models.NETWORKS[variant.network](**options), pairs, validation, config, out,
         {"network": variant.network, "stride": variant.stride, "split_hash": split.hash},
         progress=progress,
     )  # fmt: skip
-    if not training.finished(state, config):
+    if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {out}: the same command goes on from there")
     predict = modes.network_predictor(models.load(out))
     errors = {
@@ -217,8 +222,8 @@ def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress
         "samples": scale.samples, "epochs": state.epoch, "n": len(split.validation), "seed": seed,
         "run": out.name, "split_hash": split.hash,
         "wall_s": round(sum(row["seconds"] for row in state.history), 1),
-        "command": environment.command_line(), "commit": environment.code_commit(),
-        "hardware": environment.hardware(),
+        "command": provenance.command_line(), "commit": provenance.code_commit(),
+        "hardware": provenance.hardware(),
     }  # fmt: skip
 
 

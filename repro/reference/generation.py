@@ -7,69 +7,19 @@ loses only the shards in flight; the next run of the same command goes on from t
 import os
 import shutil
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from repro import dataset, paper, reference
-from repro import microstructure as ms
-from repro.environment import code_commit
-from repro.microstructure import Microstructure
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A family of microstructures and the load they are put under."""
-
-    draw: Callable[..., Microstructure]  # (rng, size=)
-    stream: int  # makes the seeds of different suites disjoint
-    count: int = paper.TEST_MICROSTRUCTURES
-    F11_max: float = paper.F11_TRAINING
-    increments: int = paper.INCREMENTS
-    size: int = paper.GRID
-
-
-def _case(k):
-    return partial(ms.polycrystal, properties=partial(ms.case_properties, case=k))
-
-
-def _inclusion(stream, outline, **size):
-    return Suite(partial(ms.inclusion, outline=partial(outline, **size)), stream)
-
-
-SUITES = {
-    "paper": Suite(ms.polycrystal, 0, paper.MICROSTRUCTURES),
-    "grains5": Suite(partial(ms.polycrystal, grains=5), 1),
-    "grains20": Suite(partial(ms.polycrystal, grains=20), 2),
-    **{f"case{k}": Suite(_case(k), 2 + k) for k in paper.CASES},
-    "circle": _inclusion(7, ms.circular_inclusion),
-    "square": _inclusion(8, ms.square_inclusion),
-    "extension": Suite(
-        ms.polycrystal, 9, F11_max=paper.F11_EXTENSION, increments=2 * paper.INCREMENTS
-    ),
-    # Beyond the paper: fewer and more grains, materials outside Table 3, finer grids (of larger
-    # cells: as many pixels a grain as in training), other morphologies.
-    "grains2": Suite(partial(ms.polycrystal, grains=2), 10),
-    "grains40": Suite(partial(ms.polycrystal, grains=40), 11),
-    "out_of_range": Suite(partial(ms.polycrystal, properties=ms.out_of_range_properties), 12),
-    "size128": Suite(partial(ms.polycrystal, grains=4 * paper.GRAINS), 13, count=20, size=128),
-    "size256": Suite(partial(ms.polycrystal, grains=16 * paper.GRAINS), 14, count=5, size=256),
-    "elongated": Suite(
-        partial(ms.polycrystal, tessellation=partial(ms.periodic_voronoi, aspect=ms.ELONGATION)),
-        15,
-    ),
-    "circles": Suite(ms.composite, 16),
-    # The paper does not state the size of its inclusions: smaller and larger ones than ours.
-    "circle15": _inclusion(17, ms.circular_inclusion, radius=0.15),
-    "circle40": _inclusion(18, ms.circular_inclusion, radius=0.4),
-    "square25": _inclusion(19, ms.square_inclusion, edge=0.25),
-    "square75": _inclusion(20, ms.square_inclusion, edge=0.75),
-}
+from repro import paper, reference
+from repro.data import dataset
+from repro.data import microstructure as ms
+from repro.data.microstructure import Microstructure
+from repro.data.suites import SUITES
+from repro.tools.provenance import code_commit
 
 
 def generate(

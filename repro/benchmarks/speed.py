@@ -19,14 +19,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro import dataset, environment, generation, models, paper, reference
+from repro import models, paper, reference
 from repro.damask import dadf5, export
 from repro.damask import run as damask
 from repro.damask.trajectories import cases_like_training
+from repro.data import dataset
+from repro.data.microstructure import Microstructure
 from repro.evaluation import metrics
-from repro.evaluation.assessment import run_of
-from repro.files import atomic_path
-from repro.microstructure import Microstructure
+from repro.reference import generation
+from repro.tools import provenance
+from repro.tools.files import atomic_path
+from repro.training.run_directory import run_of
 
 TOLERANCES = (1e-5, 1e-6, 1e-7, 1e-8)  # of the reference model
 TRUTH_TOLERANCE = 1e-9
@@ -77,8 +80,8 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
             rows += pool.apply(_measure_here, (paths, cells, cores, repeats))
     rows += damask_rows(cells)
     about = {
-        "load": round(load, 2), "command": environment.command_line(),
-        "commit": environment.code_commit(), "hardware": environment.hardware(),
+        "load": round(load, 2), "command": provenance.command_line(),
+        "commit": provenance.code_commit(), "hardware": provenance.hardware(),
     }  # fmt: skip
     return pd.DataFrame([{**about, **row} for row in rows], columns=COLUMNS)
 

@@ -1,11 +1,10 @@
 """The one trainer: compiles, trains epoch by epoch, and can be killed at any moment.
 
-After every epoch the whole state goes into one snapshot (`repro.snapshot`), and the order of the
-samples is a function of seed and epoch. So starting the same run again goes on where it was, and
-ends where it would have ended.
+After every epoch the whole state goes into one snapshot (`repro.training.snapshot`), and the order
+of the samples is a function of seed and epoch. So starting the same run again goes on where it was,
+and ends where it would have ended.
 """
 
-import json
 import signal
 import time
 from contextlib import contextmanager
@@ -14,17 +13,16 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import tyro
 from tqdm import tqdm
 
-from repro import environment, models, paper, pipeline, snapshot
-from repro.backend import ON_TENSORFLOW_CPU, keras
-from repro.dataset import array_hash
-from repro.files import atomic_path
+from repro import models, paper
+from repro.data.dataset import array_hash
+from repro.data.pairs import Pairs
 from repro.models.acceleration import accelerated
-from repro.pipeline import Pairs
-from repro.snapshot import TrainingState
+from repro.models.backend import ON_TENSORFLOW_CPU, keras
+from repro.training import feed, run_directory, snapshot
+from repro.training.snapshot import TrainingState
 
 
 @dataclass(frozen=True)
@@ -161,8 +159,7 @@ def train(
         engine.restore(state)
         if progress:
             print(f"going on after epoch {state.epoch}")
-    _write_json(out / "config.json", {**identity, **asdict(config)})
-    _record_environment(out / "environment.json", state.epoch)
+    run_directory.start(out, {**identity, **asdict(config)}, state.epoch)
     bar = _Progress(config.epochs, engine.steps, state.epoch, progress)
     callbacks = [bar.callback]
     if tensorboard:
@@ -173,10 +170,10 @@ def train(
                 bar.begin_epoch(state)
                 state = engine.train_epoch(state, callbacks)
                 snapshot.save(out, state, identity)
-                _write_history(out, state)
+                run_directory.write_history(out, state)
         except Interruption:
             pass  # the epoch in flight is lost, the snapshot holds the others
-    _export(network, state, out)
+    run_directory.export(out, network, state)
     return state
 
 
@@ -220,13 +217,13 @@ class TrainingEngine:
         self.model.optimizer.build(self.model.trainable_variables)
 
     def _resident(self):
-        return pipeline.Resident(self.network, _joined(self.training, self.validation))
+        return feed.Resident(self.network, _joined(self.training, self.validation))
 
     def _batches(self, pairs, samples) -> dict:
         """Arguments for `fit` and `evaluate`."""
         size = self.config.batch_size
         if ON_TENSORFLOW_CPU:
-            return {"x": pipeline.tf_dataset(pairs, samples, size)}
+            return {"x": feed.tf_dataset(pairs, samples, size)}
         if pairs is self.validation:
             samples = samples + np.array([len(self.training), 0, 0, 0, 0], np.int32)
         elif pairs.own is not None:
@@ -360,41 +357,6 @@ def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer
 
 def _copies(variables) -> list[np.ndarray]:
     return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
-
-
-# --- Files beside the snapshot -------------------------------------------------------------
-
-
-def _write_json(path, content):
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _record_environment(path, epoch):
-    """Add where the run goes on from `epoch`: one run may see several machines."""
-    records = json.loads(path.read_text()) if path.exists() else []
-    now = {
-        "from_epoch": epoch,
-        "commit": environment.code_commit(),
-        "hardware": environment.hardware(),
-        "backend": keras.backend.backend(),
-        "versions": environment.versions(),
-    }
-    if not records or records[-1] != now:
-        _write_json(path, [*records, now])
-
-
-def _write_history(out, state):
-    with atomic_path(out / "history.csv") as temporary:
-        pd.DataFrame(state.history).to_csv(temporary, index=False)
-
-
-def _export(network, state, out):
-    """best.keras and last.keras, for inference: without optimizer."""
-    for name, weights in (("best", state.best_weights), ("last", state.weights)):
-        network.set_weights(weights)
-        with atomic_path(out / f"{name}.keras") as temporary:
-            network.save(temporary)
 
 
 # --- Progress, time and signals --------------------------------------------------------------

@@ -1,14 +1,15 @@
-"""Ship a trained network: its run's files under results/models, with a golden input and output."""
+"""Ship a trained network: its run's files in `models.SHIPPED`, with a golden input and output."""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from repro import generation, models
+from repro import models
 from repro.evaluation.modes import network_predictor
-from repro.files import atomic_path
-from repro.snapshot import NAME as SNAPSHOT
+from repro.reference import generation
+from repro.tools.files import atomic_path
+from repro.training.snapshot import NAME as SNAPSHOT
 
 GOLDEN = "golden.npz"
 FILES = ("best.keras", "config.json", "environment.json", "history.csv")

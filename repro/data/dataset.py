@@ -24,8 +24,8 @@ import h5py
 import numpy as np
 
 from repro import paper
-from repro.files import atomic_path
-from repro.microstructure import Microstructure
+from repro.data.microstructure import Microstructure
+from repro.tools.files import atomic_path
 
 SCHEMA_VERSION = 1
 SPLIT_SEED = 0
@@ -46,7 +46,7 @@ class DataSetError(ValueError):
 
 @dataclass(frozen=True)
 class DataSet:
-    """Microstructures and their trajectories; arrays as in the table of `repro.dataset`.
+    """Microstructures and their trajectories; arrays as in the table of `repro.data.dataset`.
 
     Raises
     ------

@@ -6,14 +6,18 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from repro import dataset, generation, models, paper, training, verification
-from repro.backend import keras
+from repro import models, paper
+from repro.data import checks, dataset
+from repro.data.pairs import check_stride, make_pairs
 from repro.evaluation import results
 from repro.evaluation.assessment import assess
-from repro.files import atomic_path
-from repro.pipeline import NORMALIZATIONS, check_stride, make_pairs
+from repro.models.backend import keras
+from repro.models.normalization import NORMALIZATIONS
+from repro.reference import generation
 from repro.report import figures, gallery, tables
-from repro.training import TrainingConfig
+from repro.tools.files import atomic_path
+from repro.training import trainer
+from repro.training.trainer import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def train_and_evaluate(
         Its `epochs` are those of `options`, or of the preset.
     options : RunOptions
     bounds : str
-        Key of `pipeline.NORMALIZATIONS`.
+        Key of `models.normalization.NORMALIZATIONS`.
     **variant
         Arguments of the network that differ from its defaults.
     """
@@ -83,7 +87,7 @@ def train_and_evaluate(
         check_stride(stride, paper.INCREMENTS)
         generation.generate(path, count=preset["count"])
     data = dataset.read(path)
-    print(verification.report(verification.verify(data)))
+    print(checks.report(checks.verify(data)))
     split = dataset.split(data)
     pairs = [make_pairs(data, part, stride) for part in (split.training, split.validation)]
     keras.utils.set_random_seed(config.seed)
@@ -97,13 +101,13 @@ def train_and_evaluate(
         variant["bounds"] = NORMALIZATIONS[bounds](pairs[0])
     model = models.NETWORKS[network](**variant)
     print(f"training {network} ({model.count_params()} parameters), results in {out}")
-    state = training.train(
+    state = trainer.train(
         model, *pairs, config, out, identity, options.time_limit, tensorboard=options.tensorboard
     )
     if not state.epoch:
         print("no epoch was completed: start the same command again")
         return
-    if not training.finished(state, config):
+    if not trainer.finished(state, config):
         print(f"stopped after epoch {state.epoch}: the same command goes on from there")
     _report(network, data, split.validation[0], state, out, stride)
 

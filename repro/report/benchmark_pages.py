@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from repro import paper
 from repro.evaluation.results import replaced
-from repro.files import atomic_path
 from repro.reference import TOLERANCE
 from repro.report.tables import markdown
+from repro.tools.files import atomic_path
 
 _STYLE = {"font.size": 8, "axes.titlesize": 8, "savefig.dpi": 200, "axes.grid": True}
 _STYLE |= {"grid.alpha": 0.3, "legend.frameon": False}

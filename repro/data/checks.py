@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro import dataset, paper
-from repro.dataset import DataSet
+from repro import paper
+from repro.data import dataset
+from repro.data.dataset import DataSet
 
 TAIL_FACTOR = 5  # by which the share of pixels with a high stress may differ
 

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from repro import dataset, exchange, paper, reference
-from repro.damask import dadf5
-from repro.dataset import DataSet
-from repro.exchange import MAX_GRAINS, MismatchError
-from repro.microstructure import Microstructure
+from repro import paper, reference
+from repro.damask import dadf5, exchange
+from repro.damask.exchange import MAX_GRAINS, MismatchError
+from repro.data import dataset
+from repro.data.dataset import DataSet
+from repro.data.microstructure import Microstructure
 
 SI = np.array([1e9, 1.0, 1e6, 1e9])  # of E/GPa, nu, xi0/MPa, h0/GPa
 SPLITS = ("train", "val", "test")

@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import tyro
 
-from repro.reference import ConvergenceError
-
 # Options of a dataclass are typed without its name.
 CONFIG = (tyro.conf.OmitArgPrefixes,)
 
@@ -24,7 +22,7 @@ def run(main: Callable[..., int | None] | dict[str, Callable[..., int | None]]) 
             status = tyro.extras.subcommand_cli_from_dict(main, prog=prog, config=CONFIG)
         else:
             status = tyro.cli(main, prog=prog, config=CONFIG)
-    except (OSError, ValueError, FloatingPointError, ConvergenceError) as error:
+    except (OSError, ValueError, ArithmeticError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:

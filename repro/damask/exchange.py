@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from repro import dataset
 from repro.damask import dadf5, export
-from repro.dataset import DataSet, DataSetError
-from repro.environment import code_commit
-from repro.microstructure import Microstructure
+from repro.data import dataset
+from repro.data.dataset import DataSet, DataSetError
+from repro.data.microstructure import Microstructure
+from repro.tools.provenance import code_commit
 
 MAX_GRAINS = 256  # grain_id is uint8
 

@@ -1,6 +1,6 @@
 """How each network is trained if nothing else is said: the paper's way, and ours."""
 
-from repro.training import TrainingConfig
+from repro.training.trainer import TrainingConfig
 
 RECIPES = {
     "paper_unet": TrainingConfig(),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro.files import atomic_path
+from repro.tools.files import atomic_path
 
 NAME, PREVIOUS = "snapshot.npz", "snapshot.previous.npz"
 _GROUPS = ("weights", "optimizer", "best_weights")

@@ -1,0 +1,1 @@
+"""Cells and loads: how they are drawn, kept, checked, and paired for training."""

@@ -1,0 +1,1 @@
+"""What knows no mechanics: the command line, whole files, where a number comes from."""
