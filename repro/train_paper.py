@@ -20,6 +20,7 @@ def main(
     separable: bool = True,
     circular: bool = False,
     bias: bool = True,
+    glorot_bias: bool = False,
     relu_first: bool = False,
     sigmoid: bool = False,
     normalization: Literal[*NORMALIZATIONS] = "table 3",
@@ -40,6 +41,7 @@ def main(
         separable: Separable 9x9 convolutions, as the paper, or standard ones.
         circular: Circular instead of zero padding.
         bias: Whether the convolutions have a bias.
+        glorot_bias: Whether biases start at a Glorot draw, as the paper says, instead of at zero.
         relu_first: ReLU before batch normalization instead of after it.
         sigmoid: Whether the network ends in a sigmoid.
         normalization: What the channels are normalized by (the paper: "normalized to 1").
@@ -47,7 +49,8 @@ def main(
     train_and_evaluate(
         "paper_unet", config, options, normalization,
         skips=skips, convolutions=convolutions, levels=levels, filters=filters,
-        separable=separable, circular=circular, bias=bias, relu_first=relu_first, sigmoid=sigmoid,
+        separable=separable, circular=circular, bias=bias, glorot_bias=glorot_bias, relu_first=relu_first,
+        sigmoid=sigmoid,
     )  # fmt: skip
 
 
