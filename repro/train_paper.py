@@ -49,8 +49,8 @@ def main(
     train_and_evaluate(
         "paper_unet", config, options, normalization,
         skips=skips, convolutions=convolutions, levels=levels, filters=filters,
-        separable=separable, circular=circular, bias=bias, glorot_bias=glorot_bias, relu_first=relu_first,
-        sigmoid=sigmoid,
+        separable=separable, circular=circular, bias=bias, glorot_bias=glorot_bias,
+        relu_first=relu_first, sigmoid=sigmoid,
     )  # fmt: skip
 
 
