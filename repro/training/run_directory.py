@@ -74,9 +74,9 @@ def write_history(out, state: TrainingState) -> None:
         pd.DataFrame(state.history).to_csv(temporary, index=False)
 
 
-def export(out, network: keras.Model, state: TrainingState) -> None:
+def export(out, network: keras.Model, best: list, last: list) -> None:
     """Write best.keras and last.keras, for inference: without optimizer."""
-    for name, weights in (("best", state.best_weights), ("last", state.weights)):
+    for name, weights in (("best", best), ("last", last)):
         network.set_weights(weights)
         with atomic_path(out / f"{name}.keras") as temporary:
             network.save(temporary)

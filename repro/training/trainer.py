@@ -21,7 +21,7 @@ from repro.data.dataset import array_hash
 from repro.data.pairs import Pairs
 from repro.models.acceleration import accelerated
 from repro.models.backend import ON_TENSORFLOW_CPU, keras
-from repro.training import feed, run_directory, snapshot
+from repro.training import feed, run_directory, snapshot, statistics
 from repro.training.snapshot import TrainingState
 
 
@@ -59,6 +59,9 @@ class TrainingConfig:
     own_output : float
         Share of the trajectories whose inputs are the network's own rollout instead of the true
         stress, drawn and computed anew for every epoch: so it learns to correct its own errors.
+    statistics_samples : int
+        Training samples on which the statistics of batch normalization are measured before
+        validating (`repro.training.statistics`); 0 for those averaged in training.
     """
 
     epochs: Annotated[int, tyro.conf.Suppress] = paper.EPOCHS
@@ -74,6 +77,7 @@ class TrainingConfig:
     ema: float | None = None
     augment: bool = False
     own_output: float = 0.0
+    statistics_samples: int = 1152
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "learning_rate", "patience", "clip_norm"):
@@ -89,7 +93,7 @@ class TrainingConfig:
         fields = asdict(self)
         if not self.cosine:
             del fields["epochs"]
-        del fields["patience"]
+        del fields["patience"], fields["statistics_samples"]  # training does not know of them
         return fields
 
 
@@ -173,7 +177,7 @@ def train(
                 run_directory.write_history(out, state)
         except Interruption:
             pass  # the epoch in flight is lost, the snapshot holds the others
-    run_directory.export(out, network, state)
+    run_directory.export(out, network, state.best_weights, engine.for_inference(state.weights))
     return state
 
 
@@ -241,14 +245,17 @@ class TrainingEngine:
         )
         logs = self.fit(pairs, samples, state.epoch, callbacks)
         weights = _copies(self.network.weights)
-        validated = self._averaged(weights)
+        validated = self.for_inference(weights)
         row = {
             "epoch": state.epoch + 1,
             "mae_training": logs["mae"][0],  # mean over the epoch, weights still moving
             "mae_validation": self._validate(validated, weights),
             "learning_rate": float(self.model.optimizer.learning_rate),
-            "seconds": round(time.monotonic() - started, 3),
         }
+        if self._measures_statistics:
+            # Beside it, with those that were averaged in training.
+            row["mae_validation_averaged"] = self._validate(self._averaged(weights), weights)
+        row["seconds"] = round(time.monotonic() - started, 3)
         if not np.isfinite(row["mae_training"]):
             raise FloatingPointError(
                 f"training diverged in epoch {row['epoch']}: lower --learning-rate"
@@ -271,8 +278,27 @@ class TrainingEngine:
     def _predict(self, x):
         return models.predict(self.network, x, 4 * self.config.batch_size)
 
+    def for_inference(self, weights) -> list[np.ndarray]:
+        """The weights to validate and to keep: averaged if asked for, with measured statistics."""
+        averaged = self._averaged(weights)
+        if not self._measures_statistics:
+            return averaged
+        self.network.set_weights(averaged)
+        # The first samples of the first epoch: the same ones whenever they are asked for.
+        samples = self.training.epoch(self.config.shuffle_seed, 0)
+        samples = samples[: self.config.statistics_samples]
+        batches = self.training.batches(samples, self.config.batch_size)
+        statistics.measure(self.network, (x for x, _ in batches))
+        measured = _copies(self.network.weights)
+        self.network.set_weights(weights)
+        return measured
+
+    @property
+    def _measures_statistics(self) -> bool:
+        return bool(self.config.statistics_samples and statistics.normalizations(self.network))
+
     def _averaged(self, weights):
-        """The weights to validate: with an EMA, its values for those that are trained."""
+        """With an EMA, its values of the weights that are trained."""
         if self.config.ema is None:
             return weights
         average = self.model.optimizer.average_of
