@@ -1,20 +1,29 @@
 """Layers that train faster with TensorFlow on a CPU: same mathematics, same weights.
 
-Only the order of summation differs. Three things take most of a training step of the paper's
+Only the order of summation differs. Four things take most of a training step of the paper's
 network there, and can be had for less:
 
 - the gradient of a depthwise kernel, which TensorFlow computes several times slower than a forward
   pass with as many operations. But it *is* a forward pass: the input of a sample, convolved with
   the output's gradient as the kernel;
+- the last convolution, at full resolution and to one channel, of what was just upsampled: on the
+  coarse pixels the channels can be summed for each tap of the kernel, with matrix products alone;
 - batch normalization, which Keras puts together from a dozen operations; TensorFlow has it as one;
 - the gradient of a pointwise kernel, which is a matrix product.
 """
 
+import numpy as np
+
 from repro.models.backend import keras
+
+# Kernel gradients of samples of so many values are taken one at a time: that stays in the cache.
+# The smaller ones together: alone they give an operation too little to do.
+ONE_AT_A_TIME = 2**15
 
 
 def accelerated(model: keras.Model) -> keras.Model:
     """A copy of a functional model that trains faster on a CPU under TensorFlow; same weights."""
+    origins = {}  # layer and inputs of every tensor of the copy
 
     def faster(layer):
         for cls in (FastGradientSeparableConv2D, FusedBatchNormalization):
@@ -22,9 +31,27 @@ def accelerated(model: keras.Model) -> keras.Model:
                 return cls.from_config(layer.get_config())
         return type(layer).from_config(layer.get_config())
 
-    copy = keras.models.clone_model(model, clone_function=faster)
+    def call(layer, *inputs, **options):
+        if type(layer) is FastGradientSeparableConv2D:
+            layer, *inputs = _with_upsampling(layer, *inputs, origins)
+        output = layer(*inputs, **options)
+        origins[id(output)] = layer, keras.tree.flatten(inputs)
+        return output
+
+    copy = keras.models.clone_model(model, clone_function=faster, call_function=call)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _with_upsampling(layer, x, origins):
+    """A layer that does the upsampling and concatenation before it as well, and its inputs."""
+    concatenation, fields = origins.get(id(x), (None, []))
+    if len(fields) == 2:
+        coarse, beside = fields
+        upsampling, fields = origins.get(id(coarse), (None, []))
+        if UpsampledSeparableConv2D.suits(layer, concatenation, upsampling):
+            return UpsampledSeparableConv2D.from_config(layer.get_config()), [*fields, beside]
+    return layer, x
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -68,11 +95,105 @@ class FastGradientSeparableConv2D(keras.layers.SeparableConv2D):
     def call(self, x):
         import tensorflow as tf
 
-        y = _depthwise_convolution()(x, tf.convert_to_tensor(self.depthwise_kernel))
-        y = _pointwise_convolution(y, tf.convert_to_tensor(self.pointwise_kernel))
+        depthwise, pointwise = map(
+            tf.convert_to_tensor, (self.depthwise_kernel, self.pointwise_kernel)
+        )
+        return self._finished(_separable_convolution(x, depthwise, pointwise))
+
+    def _finished(self, y):
+        import tensorflow as tf
+
         if self.use_bias:
             y = tf.nn.bias_add(y, self.bias)
         return self.activation(y)
+
+
+class UpsampledSeparableConv2D(FastGradientSeparableConv2D):
+    """`SeparableConv2D` to one channel, of two fields: one to be upsampled, and one beside it.
+
+    Upsampling is linear, and the same for all channels. So they are summed before it, where there
+    are a quarter as many pixels: into one coarse field for each tap of the kernel. The rest knows
+    no weights: fields are upsampled, shifted by their tap and summed, which is a matrix an axis.
+    """
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.input_spec = None  # two inputs
+
+    @staticmethod
+    def suits(layer, concatenation, upsampling) -> bool:
+        """Whether this class can stand in for three layers that follow on each other."""
+        return (
+            FastGradientSeparableConv2D.suits(layer)
+            and layer.filters == 1
+            and type(concatenation) is keras.layers.Concatenate
+            and concatenation.axis in (-1, 3)
+            and type(upsampling) is keras.layers.UpSampling2D
+            and (upsampling.size, upsampling.interpolation) == ((2, 2), "bilinear")
+            and upsampling.data_format == "channels_last"
+        )
+
+    def build(self, shapes):
+        """As for the concatenated fields."""
+        coarse, beside = shapes
+        super().build((*beside[:-1], coarse[-1] + beside[-1]))
+        self.input_spec = None
+
+    def compute_output_spec(self, fields):
+        """Shape (n, N1, N2, 1)."""
+        return keras.KerasTensor((*fields[1].shape[:-1], 1), self.compute_dtype)
+
+    def call(self, fields):
+        import tensorflow as tf
+
+        coarse, beside = fields
+        if None in coarse.shape[1:]:
+            upsampled = tf.image.resize(coarse, tf.shape(beside)[1:3])
+            return super().call(tf.concat([upsampled, beside], axis=-1))
+        split = [coarse.shape[-1], beside.shape[-1]]
+        depthwise = tf.split(self.depthwise_kernel, split, axis=2)
+        pointwise = tf.split(self.pointwise_kernel, split, axis=2)
+        y = _convolution_of_upsampled(coarse, depthwise[0][..., 0] * pointwise[0][..., 0])
+        return self._finished(y + _separable_convolution(beside, depthwise[1], pointwise[1]))
+
+
+def _convolution_of_upsampled(x, kernel):
+    """Convolution (B, 2 N1, 2 N2, 1) with a kernel (k1, k2, C) of x (B, N1, N2, C), upsampled."""
+    import tensorflow as tf
+
+    (n1, n2, channels), (k1, k2) = x.shape[1:], kernel.shape[:2]
+    taps = tf.matmul(tf.reshape(kernel, (k1 * k2, channels)), x, transpose_b=True)
+    # (B, N1, k1 k2, N2), now the second axis and then the first.
+    rows, columns = upsampled_taps(n1, k1), upsampled_taps(n2, k2)
+    columns = tf.constant(columns.transpose(1, 2, 0).reshape(k2 * n2, 2 * n2), x.dtype)
+    rows = tf.constant(rows.transpose(0, 2, 1).reshape(2 * n1, n1 * k1), x.dtype)
+    y = tf.matmul(tf.reshape(taps, (-1, k2 * n2)), columns)
+    return tf.matmul(rows, tf.reshape(y, (-1, n1 * k1, 2 * n2)))[..., None]
+
+
+def upsampled_taps(n: int, k: int) -> np.ndarray:
+    """What each tap of a kernel sees of a field that is upsampled bilinearly, along one axis.
+
+    Parameters
+    ----------
+    n : int
+        Pixels before upsampling.
+    k : int
+        Taps.
+
+    Returns
+    -------
+    ndarray, shape (2 n, k, n)
+        Weights of the coarse pixels; none for what a tap sees beyond the edge.
+    """
+    places = np.clip((np.arange(2 * n) + 0.5) / 2 - 0.5, 0, n - 1)
+    upsampling = np.maximum(0, 1 - abs(places[:, None] - np.arange(n)))
+    padded = np.pad(upsampling, [((k - 1) // 2, k // 2), (0, 0)])
+    return np.stack([padded[tap : tap + 2 * n] for tap in range(k)], axis=1)
+
+
+def _separable_convolution(x, depthwise, pointwise):
+    return _pointwise_convolution(_depthwise_convolution()(x, depthwise), pointwise)
 
 
 def _pointwise_convolution(x, kernel):
@@ -111,9 +232,8 @@ def kernel_gradient(x, dy, size):
     import tensorflow as tf
 
     batch = x.shape[0]
-    if batch is None:
+    if None in x.shape or np.prod(x.shape[1:]) < ONE_AT_A_TIME:
         return _correlation(x, dy, size)
-    # One sample at a time stays in the cache.
     samples = zip(tf.split(x, batch), tf.split(dy, batch), strict=True)
     return tf.add_n([_correlation(*sample, size) for sample in samples])
 
