@@ -9,6 +9,8 @@ from repro import models, paper, reference
 from repro.benchmarks import speed
 from repro.data.pairs import make_pairs
 from repro.evaluation import modes
+from repro.models import acceleration
+from repro.models.acceleration import accelerated
 from repro.models.backend import keras
 from repro.report import reality, tables
 
@@ -103,3 +105,93 @@ def test_damask_on_the_path_is_measured(data, monkeypatch):
     monkeypatch.setattr(speed.damask, "run", lambda directories, workers: {"0": "exit status 1"})
     with pytest.raises(ValueError, match="DAMASK failed: exit status 1"):
         speed.damask_rows([cell])
+
+
+def outcome_of_training(model, inputs, known_batch):
+    """Output of a model in training mode, and gradients of its inputs and weights."""
+    tf = pytest.importorskip("tensorflow")
+    inputs = [tf.constant(x) for x in inputs]
+    output_gradient = tf.random.stateless_normal(model(inputs).shape, (1, 2))
+
+    def gradients(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            y = model(list(inputs), training=True)
+        of = [*inputs, *(variable.value for variable in model.trainable_variables)]
+        return y, *tape.gradient(y, of, output_gradient)
+
+    of_any_batch = [tf.TensorSpec((None, *x.shape[1:])) for x in inputs]
+    return tf.function(gradients, None if known_batch else of_any_batch)(*inputs)
+
+
+def assert_same_outcome(fast, model, inputs, known_batch=True):
+    pairs = zip(
+        outcome_of_training(fast, inputs, known_batch),
+        outcome_of_training(model, inputs, known_batch),
+        strict=True,
+    )
+    for got, wanted in pairs:
+        np.testing.assert_allclose(got, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.fixture
+def fields(rng):
+    """Fields of odd sizes in an odd batch: one of 3 channels, and one of 2 at twice the pixels."""
+    shapes = (3, 5, 7, 3), (3, 10, 14, 2)
+    return [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize("known_batch", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kernel", [9, (4, 3)])
+def test_last_convolution_is_that_of_the_upsampled_field(fields, kernel, bias, known_batch):
+    coarse, beside = (keras.Input((None, None, x.shape[-1])) for x in fields)
+    x = keras.layers.UpSampling2D(2, interpolation="bilinear")(coarse)
+    x = keras.layers.Concatenate()([x, beside])
+    convolve = keras.layers.SeparableConv2D(
+        1, kernel, padding="same", use_bias=bias, bias_initializer="glorot_uniform"
+    )
+    model = keras.Model([coarse, beside], convolve(x))
+    fast = accelerated(model)
+    assert [type(layer) for layer in fast.layers[2:]] == [acceleration.UpsampledSeparableConv2D]
+    assert_same_outcome(fast, model, fields, known_batch)
+
+
+@pytest.mark.parametrize("one_at_a_time", [0, np.inf])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kernel", [9, (4, 3)])
+def test_separable_convolution_is_that_of_keras(fields, kernel, bias, one_at_a_time, monkeypatch):
+    monkeypatch.setattr(acceleration, "ONE_AT_A_TIME", one_at_a_time)
+    inputs = keras.Input((None, None, 3))
+    convolve = keras.layers.SeparableConv2D(
+        4, kernel, padding="same", use_bias=bias, bias_initializer="glorot_uniform"
+    )
+    model = keras.Model(inputs, convolve(inputs))
+    fast = accelerated(model)
+    assert type(fast.layers[1]) is acceleration.FastGradientSeparableConv2D
+    assert_same_outcome(fast, model, fields[:1])
+
+
+def test_batch_normalization_is_that_of_keras(fields):
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
+    fast = accelerated(model)
+    assert type(fast.layers[1]) is acceleration.FusedBatchNormalization
+    assert_same_outcome(fast, model, fields[:1])
+    for got, wanted in zip(fast.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("option", ["filters", "padding", "interpolation", "size"])
+def test_other_upsampling_is_left_to_its_layer(option):
+    pytest.importorskip("tensorflow")
+    options = {"filters": 1, "padding": "same", "interpolation": "bilinear", "size": 2}
+    other = {"filters": 2, "padding": "valid", "interpolation": "nearest", "size": 1}
+    options[option] = other[option]
+    coarse = keras.Input((None, None, 3))
+    x = keras.layers.UpSampling2D(options["size"], interpolation=options["interpolation"])(coarse)
+    x = keras.layers.Concatenate()([x, x])
+    x = keras.layers.SeparableConv2D(options["filters"], 3, padding=options["padding"])(x)
+    model = keras.Model(coarse, x)
+    kinds = [type(layer) for layer in accelerated(model).layers]
+    assert keras.layers.UpSampling2D in kinds

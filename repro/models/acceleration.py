@@ -147,9 +147,6 @@ class UpsampledSeparableConv2D(FastGradientSeparableConv2D):
         import tensorflow as tf
 
         coarse, beside = fields
-        if None in coarse.shape[1:]:
-            upsampled = tf.image.resize(coarse, tf.shape(beside)[1:3])
-            return super().call(tf.concat([upsampled, beside], axis=-1))
         split = [coarse.shape[-1], beside.shape[-1]]
         depthwise = tf.split(self.depthwise_kernel, split, axis=2)
         pointwise = tf.split(self.pointwise_kernel, split, axis=2)
