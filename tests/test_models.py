@@ -171,16 +171,18 @@ def test_accelerated_copy_has_the_same_output_gradients_and_statistics(rng, kern
     kinds = {type(layer).__name__ for layer in fast.layers}
     assert {"FastGradientSeparableConv2D", "FusedBatchNormalization"} <= kinds
     x, y = sample_batch(rng, 3), sample_batch(rng, 3)[..., 4:]
-    np.testing.assert_allclose(fast(x), model(x), rtol=1e-6)
+    np.testing.assert_allclose(fast(x), model(x), atol=1e-6 * paper.STRESS_SCALE)
 
     of_any_batch = [tf.TensorSpec((None, *field.shape[1:])) for field in (x, y)]
     gradients = tf.function(
         lambda x, y: loss_gradients(fast, x, y), None if known_batch else of_any_batch
     )
-    pairs = zip(gradients(x, y), loss_gradients(model, x, y), strict=True)
+    pairs = list(zip(gradients(x, y), loss_gradients(model, x, y), strict=True))
+    # A bias before a normalization has no gradient, but for rounding errors.
+    rounding = 1e-6 * max(np.abs(wanted).max() for _, wanted in pairs)
     for (got, wanted), variable in zip(pairs, model.trainable_variables, strict=True):
-        scale = np.abs(wanted).max()
-        np.testing.assert_allclose(got, wanted, atol=2e-4 * scale, err_msg=variable.path)
+        atol = 2e-4 * np.abs(wanted).max() + rounding
+        np.testing.assert_allclose(got, wanted, atol=atol, err_msg=variable.path)
     # After a pass of training the normalization is another one; both find the same.
     assert np.abs(model.non_trainable_weights[0]).max() > 0
     for got, wanted in zip(fast.non_trainable_weights, model.non_trainable_weights, strict=True):
