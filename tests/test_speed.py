@@ -1,4 +1,5 @@
 import os
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -111,12 +112,13 @@ def outcome_of_training(model, inputs, known_batch):
     """Output of a model in training mode, and gradients of its inputs and weights."""
     tf = pytest.importorskip("tensorflow")
     inputs = [tf.constant(x) for x in inputs]
-    output_gradient = tf.random.stateless_normal(model(inputs).shape, (1, 2))
+    as_model = partial(keras.tree.pack_sequence_as, model.input)
+    output_gradient = tf.random.stateless_normal(model(as_model(inputs)).shape, (1, 2))
 
     def gradients(*inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            y = model(list(inputs), training=True)
+            y = model(as_model(inputs), training=True)
         of = [*inputs, *(variable.value for variable in model.trainable_variables)]
         return y, *tape.gradient(y, of, output_gradient)
 
