@@ -28,7 +28,7 @@ from repro.data.microstructure import Microstructure
 from repro.evaluation import metrics
 from repro.reference import generation
 from repro.tools import provenance
-from repro.tools.files import atomic_path
+from repro.tools.files import write_csv
 from repro.training.run_directory import run_of
 
 TOLERANCES = (1e-5, 1e-6, 1e-7, 1e-8)  # of the reference model
@@ -93,9 +93,7 @@ def shipped() -> list[str]:
 
 def write(path, table: pd.DataFrame) -> None:
     """Write a table of `measure` as CSV."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.5g")
+    write_csv(path, table, digits=5)
 
 
 @contextmanager

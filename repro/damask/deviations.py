@@ -12,7 +12,7 @@ from repro import paper, reference
 from repro.damask.setup import PAPER_M, rescaled
 from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
-from repro.tools.files import atomic_path
+from repro.tools.files import write_csv
 from repro.tools.provenance import code_commit, hardware
 
 # Out of reach of any stress: (|S|/xi)^20 vanishes, which leaves elasticity.
@@ -116,6 +116,4 @@ def write_costs(path, rows: list[dict]) -> None:
     if path.exists():
         old = pd.read_csv(path)
         table = pd.concat([old[~old["data"].isin(table["data"])], table])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
+    write_csv(path, table)

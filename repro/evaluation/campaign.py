@@ -12,7 +12,7 @@ from repro.evaluation import results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.reference import generation
 from repro.tools import provenance
-from repro.tools.files import atomic_path
+from repro.tools.files import write_csv
 
 HISTOGRAM_BINS = 60
 
@@ -78,7 +78,7 @@ def write_checks(path, data: DataSet) -> None:
     table = pd.DataFrame(checks.verify(data))
     table["split_hash"], table["n"] = dataset.split(data).hash, len(data)
     table["command"], table["commit"] = provenance.command_line(), provenance.code_commit()
-    _write(path, table)
+    write_csv(path, table, digits=6)
 
 
 def read_checks(path) -> list[checks.Check]:
@@ -102,7 +102,7 @@ def write_histogram(path, data: DataSet) -> None:
     table = pd.concat(parts)
     table["n"], table["split_hash"] = len(data), dataset.split(data).hash
     table["command"], table["commit"] = provenance.command_line(), provenance.code_commit()
-    _write(path, table)
+    write_csv(path, table, digits=6)
 
 
 def _histogram(quantity, F11, unit, values, limits):
@@ -113,8 +113,3 @@ def _histogram(quantity, F11, unit, values, limits):
             "share": counts / values.size,
         }
     )  # fmt: skip
-
-
-def _write(path, table):
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")

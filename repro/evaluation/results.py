@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.tools.files import atomic_path
+from repro.tools.files import write_csv
 
 # What is measured at once; rows of a new measurement replace all rows of the old one.
 SUBJECT = ["model", "suite", "split", "mode", "stride"]
@@ -29,9 +29,7 @@ def write_rows(path, rows: list[dict]) -> None:
         table = replaced(read_rows(path), table, SUBJECT)
     table = table.sort_values(KEYS, kind="stable")
     table = table.astype({"epochs": "Int64", "seed": "Int64"})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.7g")
+    write_csv(path, table, digits=7)
 
 
 def replaced(old: pd.DataFrame, new: pd.DataFrame, subject: list[str]) -> pd.DataFrame:

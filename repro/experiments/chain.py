@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from matplotlib.figure import Figure
-
 from repro import models, paper
 from repro.data import checks, dataset
 from repro.data.pairs import check_stride, make_pairs
@@ -14,8 +12,7 @@ from repro.evaluation.assessment import assess
 from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
-from repro.report import figures, gallery, tables
-from repro.tools.files import atomic_path
+from repro.report import figures, gallery, pictures, tables
 from repro.training import trainer
 from repro.training.trainer import TrainingConfig
 
@@ -114,17 +111,11 @@ def train_and_evaluate(
 
 def _report(network, data, example, state, out, stride):
     """Learning curve, result rows, their page, and the picture of one rollout."""
-    save_figure(out / "learning_curve.png", figures.learning_curve(state.history, network))
+    pictures.save_figure(out / "learning_curve.png", figures.learning_curve(state.history, network))
     results.write_rows(out / "results.csv", assess(out, data))
     table = results.read_rows(out / "results.csv")
     tables.write_report(table, out / "RESULTS.md", f"{network}: {out.name}")
     print(tables.markdown(tables.errors(table)))
     figure = gallery.prediction_figure(models.load(out), data, stride, example)
-    save_figure(out / "prediction.png", figure)
+    pictures.save_figure(out / "prediction.png", figure)
     print(f"pictures: {out / 'prediction.png'}, {out / 'learning_curve.png'}")
-
-
-def save_figure(path, figure: Figure) -> None:
-    """Write a figure, whole or not at all."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)

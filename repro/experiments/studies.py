@@ -23,7 +23,7 @@ from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
 from repro.tools import provenance
-from repro.tools.files import atomic_path
+from repro.tools.files import write_csv
 from repro.training import trainer
 from repro.training.recipes import RECIPES
 from repro.training.trainer import TrainingConfig
@@ -183,7 +183,8 @@ def run(
                 data = solve(variant.data)
                 trained[run] = _row(variant, scale, seed, data, Path(directory, run), progress)
             known[key] = trained[run] | dict(zip(("varied", "setting"), names, strict=True))
-            _write(out, [known[key] for key in wanted if key in known])
+            rows = [known[key] for key in wanted if key in known]
+            write_csv(out, pd.DataFrame(rows), digits=6)
     return pd.DataFrame([known[key] for key in wanted])
 
 
@@ -246,9 +247,3 @@ def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress
         "command": provenance.command_line(), "commit": provenance.code_commit(),
         "hardware": provenance.hardware(),
     }  # fmt: skip
-
-
-def _write(out, rows):
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")

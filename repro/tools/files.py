@@ -26,3 +26,17 @@ def _fsync(path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_text(path, text: str) -> None:
+    r"""Write a text whole or not at all: UTF-8 and "\n" whatever the locale; folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_csv(path, table, digits: int | None = None) -> None:
+    """Write a DataFrame without its index; `digits` are significant ones, by default all."""
+    float_format = None if digits is None else f"%.{digits}g"
+    write_text(path, table.to_csv(index=False, float_format=float_format, lineterminator="\n"))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from repro.models.backend import keras
 from repro.tools import provenance
-from repro.tools.files import atomic_path
+from repro.tools.files import atomic_path, write_csv, write_text
 from repro.training.snapshot import TrainingState
 
 CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
@@ -64,14 +64,12 @@ def start(out, config: dict, epoch: int) -> None:
 
 
 def _write_json(path, content):
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def write_history(out, state: TrainingState) -> None:
     """Write the learning curve, one row an epoch."""
-    with atomic_path(out / HISTORY) as temporary:
-        pd.DataFrame(state.history).to_csv(temporary, index=False)
+    write_csv(out / HISTORY, pd.DataFrame(state.history))
 
 
 def export(out, network: keras.Model, best: list, last: list) -> None:

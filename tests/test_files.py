@@ -1,0 +1,25 @@
+import pandas as pd
+import pytest
+
+from repro.tools.files import write_csv, write_text
+
+
+def test_a_text_is_utf_8_with_plain_line_ends_in_a_new_folder(tmp_path):
+    path = tmp_path / "a" / "b.txt"
+    write_text(path, "σvM\n")
+    assert path.read_bytes() == "σvM\n".encode()
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / "b.txt"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("digits, wanted", [(3, "0.333"), (None, "0.3333333333333333")])
+def test_a_table_is_written_to_the_digits_that_are_asked_for(tmp_path, digits, wanted):
+    write_csv(tmp_path / "t.csv", pd.DataFrame({"x": [1 / 3], "n": [1]}), digits)
+    assert (tmp_path / "t.csv").read_bytes() == f"x,n\n{wanted},1\n".encode()
