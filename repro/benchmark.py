@@ -22,7 +22,7 @@ def verification(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> in
         out: Directory for verification.csv and VERIFICATION.md.
     """
     rows = verify.run(damask)
-    print(f"{benchmark_pages.write_verification(rows, out)} written")
+    print(benchmark_pages.write("verification", rows, out), "written")
     return int(not rows["passed"].all())
 
 
@@ -33,7 +33,7 @@ def reference(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> None:
         damask: Directory of trajectories computed with DAMASK.
         out: Directory for benchmark_reference.csv, its pictures and BENCHMARK_REFERENCE.md.
     """
-    print(f"{benchmark_pages.write_reference(solver.run(damask), out)} written")
+    print(benchmark_pages.write("benchmark_reference", solver.run(damask), out), "written")
 
 
 def speed(
@@ -72,7 +72,7 @@ def training(
         out: Directory for benchmark_training.csv and BENCHMARK_TRAINING.md.
     """
     rows = trainer.run(generation.Job("paper").solve(range(20)), networks, batches, repeats)
-    page = benchmark_pages.write_training(rows, out)
+    page = benchmark_pages.write("benchmark_training", rows, out)
     print(f"{page.read_text()}\n{page} written")
 
 

@@ -7,7 +7,8 @@ from repro import models
 from repro.data import dataset
 from repro.data.suites import SUITES
 from repro.evaluation import campaign
-from repro.report import reality, tables
+from repro.report import tables
+from repro.report.numbers import summary
 from repro.tools import cli
 from repro.training.run_directory import run_of
 
@@ -45,7 +46,7 @@ def main(
         rows = campaign.evaluate_suites(model, suites or ["paper"], directory, table, stride)
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))
-    print(reality.verdict(checks, rows))
+    print(summary(rows, checks), end="")
     trained_on = run_of(path).split_hash
     validated = rows.loc[rows["split"] == "validation", "split_hash"]
     if trained_on and (validated != trained_on).any():

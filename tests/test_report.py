@@ -1,23 +1,30 @@
 import json
+from pathlib import Path
 
+import jinja2
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from repro import models, paper
+from repro.data import microstructure as ms
 from repro.data import suites
+from repro.data.checks import Check
 from repro.evaluation import campaign, results
 from repro.models.backend import keras
-from repro.report import architecture, figures, page, tables
-from repro.report.fidelity import fidelity
+from repro.report import architecture, figures, page, pictures, tables
+from repro.report.numbers import NotMeasuredError, Numbers, fill_table, summary
+from repro.report.templates import TEMPLATES
 
 
 @pytest.fixture(scope="module")
 def directory(data, tmp_path_factory):
     """Results of a small network without training, as make_tables finds them."""
     monkeypatch = pytest.MonkeyPatch()
-    directory = tmp_path_factory.mktemp("results")
+    directory = tmp_path_factory.mktemp("project") / "results"
     run = directory / "models" / "tiny"
     monkeypatch.setattr(models, "SHIPPED", run.parent)
     run.mkdir(parents=True)
@@ -38,15 +45,31 @@ def directory(data, tmp_path_factory):
     monkeypatch.undo()
 
 
+@pytest.fixture(autouse=True)
+def fewer_pixels(monkeypatch):
+    monkeypatch.setitem(figures._STYLE, "figure.dpi", 70)
+
+
 @pytest.fixture
 def one_field_figure(monkeypatch):
     monkeypatch.setattr(page, "FIELD_FIGURES", {1: page.FIELD_FIGURES[1]})
 
 
+def discussed(monkeypatch, text):
+    """Let `text` be the discussion of the project's results."""
+    own = jinja2.DictLoader({"discussion.md.j2": text})
+    monkeypatch.setattr(TEMPLATES, "loader", jinja2.ChoiceLoader([own, TEMPLATES.loader]))
+
+
+def pictures_of(text):
+    return [part.split(")")[0] for part in text.split("![")[1:] for part in part.split("](")[1:2]]
+
+
 @pytest.mark.usefixtures("one_field_figure")
-def test_page_is_written_once_and_again_only_if_a_source_changes(directory):
+def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monkeypatch):
+    discussed(monkeypatch, 'In rollout {{ mae("tiny", "validation", "rollout") }} MPa.\n')
     readme = directory.parent / "README.md"
-    readme.write_text("A\n<!-- verdict -->\nold\n<!-- /verdict -->\nB\n")
+    readme.write_text(f"A\n{page.MARKS[0]}old\n{page.MARKS[1]}B\n")
     assert page.build(directory, check=True)
     assert not (directory / "RESULTS.md").exists()
     written = page.build(directory)
@@ -54,41 +77,73 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory):
     assert page.build(directory, check=True) == []
 
     text = (directory / "RESULTS.md").read_text()
-    before, verdict, after = readme.read_text().split("verdict -->\n")
-    assert (before, after) == ("A\n<!-- ", "B\n")
-    assert verdict.startswith("- The paper's accuracy")
-    assert verdict.splitlines()[0] in text
-    for image in [part.split(")")[0] for part in text.split("](")[1:]]:
+    assert "\n\n\n" not in text
+    for image in pictures_of(text):
         assert (directory / image).is_file(), image
     (value,) = results.select(
-        results.read_rows(directory / "results.csv"), model="tiny", split="validation",
-        mode="rollout", metric="MAE",
-    )["value"]  # fmt: skip
-    assert f"| validation | {paper.MAE_VALIDATION} | tiny | 1 s | 2 |" in text
+        results.read_rows(directory / "results.csv"),
+        model="tiny",
+        split="validation",
+        mode="rollout",
+        metric="MAE",
+    )["value"]
+    assert f"| 10 grains, validation | {paper.MAE_VALIDATION} | tiny | 1 s | 2 |" in text
     assert f"{value:.3f}" in text
+    before, block, after = readme.read_text().split("main table -->\n")
+    assert (before, after) == ("A\n<!-- ", "B\n")
+    assert "|  | the paper | tiny |" in block
+    assert f"In rollout {value:.4g} MPa." in block
+    assert f"In rollout {value:.4g} MPa." in text
     card = (directory / "models/tiny/README.md").read_text()
-    assert "8.000 MPa, in epoch 2" in card
-    for image in [part.split(")")[0] for part in card.split("](")[1:]]:
+    assert "| last.keras | 2 | 8.500 | 8.000 |" in card
+    for image in pictures_of(card):
         assert (directory / "models/tiny" / image).is_file(), image
     assert "| pixels | 16x16 | 64x64 | no |" in (directory / "DATA_CARD.md").read_text()
 
     table = results.read_rows(directory / "results.csv")
     changed = table["metric"].eq("MAE") & table["F11"].notna()
-    table.loc[changed, "value"] += 1
+    table.loc[changed, "value"] *= 2
     results.write_rows(directory / "results.csv", table.to_dict("records"))
     stale = page.build(directory, check=True)
     assert directory / "figures" / "increments.png" in stale
     assert directory / "figures" / "figure1.png" not in stale
 
 
-def test_page_says_what_is_missing(directory, tmp_path):
-    (tmp_path / "results.csv").write_bytes((directory / "results.csv").read_bytes())
-    page.build(tmp_path)
-    text = (tmp_path / "RESULTS.md").read_text()
+@pytest.mark.parametrize("text", ['{{ mae("tyni", "validation") }}', "{{ mea }}", "{% if %}"])
+def test_a_discussion_that_names_what_is_not_there_is_an_error(directory, monkeypatch, text):
+    discussed(monkeypatch, text)
+    (directory.parent / "README.md").write_text("".join(page.MARKS))
+    with pytest.raises(ValueError, match=r"tyni|mea|discussion\.md\.j2"):
+        page.build(directory)
+
+
+def test_other_results_change_nothing_of_the_project(directory, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "SHIPPED", tmp_path / "models")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "results.csv").write_bytes((directory / "results.csv").read_bytes())
+    page.build(mine)
+    text = (mine / "RESULTS.md").read_text()
     assert "Not there yet: no model is shipped" in text
     assert "Not there yet: `python -m repro.benchmark speed`" in text
+    assert "\n\n\n" not in text
+    assert "## Discussion" not in text
+    assert not (mine / "DATA_CARD.md").exists()
     with pytest.raises(FileNotFoundError, match=r"results\.csv: no such file"):
         page.build(tmp_path / "nowhere")
+
+
+def test_a_suite_that_is_registered_stands_on_the_page(directory, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "SHIPPED", tmp_path / "models")
+    mine = suites.Suite("my grains", ms.polycrystal, 99, sections=("My section",))
+    monkeypatch.setitem(suites.SUITES, "mine", mine)
+    found = results.read_rows(directory / "results.csv")
+    of_mine = found[found["split"] == "validation"].assign(suite="mine", split="all")
+    results.write_rows(tmp_path / "results.csv", of_mine.to_dict("records"))
+    page.build(tmp_path)
+    _, section = (tmp_path / "RESULTS.md").read_text().split("## My section\n")
+    assert "| my grains | tiny | 1 s | 2 |" in section.split("##")[0]
+    assert (tmp_path / "tables" / "my_section.csv").is_file()
 
 
 def rows(**columns):
@@ -120,11 +175,11 @@ def test_naive_references_are_no_networks():
 
 
 def test_architecture_is_the_networks_own():
-    drawn = architecture.layer_boxes(models.paper_unet(filters=4, levels=2, kernel=3), 64)
+    network = models.paper_unet(filters=4, levels=2, kernel=3, skips="convolved", convolutions=2)
+    drawn = architecture.layer_boxes(network, 64)
     convolutions = [box for box in drawn if box.kind == "SeparableConv2D"]
-    assert [(b.pixels, b.channels) for b in convolutions[::2]] == [
-        (64, 4), (32, 8), (16, 16), (32, 8), (64, 4),
-    ]  # fmt: skip
+    sizes = [(64, 4), (32, 8), (16, 16), (32, 8), (64, 4)]
+    assert [(b.pixels, b.channels) for b in convolutions[::2]] == sizes
     skips = [b.sources[0] for b in drawn if b.kind == "Concatenate"]
     assert skips == [convolutions[3].name, convolutions[1].name]
 
@@ -148,29 +203,189 @@ def test_the_papers_network_is_shown_wherever_it_stands(tmp_path):
     assert page.headline({}) is None
 
 
+STUDY = pd.DataFrame(
+    {
+        "varied": "batch size",
+        "setting": ["4", "8", "4", "8"],
+        "stride": 5,
+        "one-step MAE / MPa": [4.0, 6.5, 6.0, 6.5],
+        "rollout MAE / MPa": [10.0, 9.0] * 2,
+        "persistence MAE / MPa": 62.0,
+        "filters": 32,
+        "epochs": 30,
+        "n": 20,
+    }
+)
+
+
 def test_open_choices_show_their_measured_effect():
-    measured = pd.DataFrame(
-        {
-            "varied": "batch size", "setting": ["4", "8", "4", "8"], "stride": 5,
-            "one-step MAE / MPa": [4.0, 6.5, 6.0, 6.5], "rollout MAE / MPa": [10.0, 9.0] * 2,
-            "persistence MAE / MPa": 62.0, "epochs": 30, "n": 20,
-        }
-    )  # fmt: skip
-    table = fidelity(rows(value=[1.0]), {}, measured).set_index("statement")["measured effect"]
-    assert table["batch size"] == "one-step 5…6.5 MPa; rollout 9…10 MPa (reduced scale)"
+    numbers = Numbers(rows(value=[1.0]), studied=STUDY)
+    names = {**numbers.names(), "paper": paper, "headline": "a"}
+    table = fill_table(page.FIDELITY, names).set_index("statement")["measured"]
+    assert table["batch size"] == "one-step 5…6.5 MPa; rollout 9…10 MPa (32 filters)"
     assert table["padding"] == "not measured"
-    shown = tables.open_choices(measured)
+    assert numbers.effect("batch size", "4") == "one-step 5 MPa; rollout 10 MPa (32 filters)"
+    shown = tables.open_choices(STUDY)
     assert shown["Δt"].tolist() == ["1 s", "1 s"]
     assert shown["one-step MAE / MPa"].tolist() == [
-        "5.000 ± 1.414 (2 seeds)", "6.500 ± 0.000 (2 seeds)",
-    ]  # fmt: skip
+        "5.000 ± 1.414 (2 seeds)",
+        "6.500 ± 0.000 (2 seeds)",
+    ]
 
 
 def test_the_size_of_inclusions_shows_its_measured_effect():
-    suites = ["circle40", "circle", "circle15", "square25"]
-    measured = rows(suite=suites, value=[3.0, 2.0, 1.0, 9.0])
-    table = fidelity(measured, {}).set_index("statement")["measured effect"]
-    assert table["inclusion size"] == "circle, small to large: 1, 2, 3 MPa"
+    measured = rows(
+        suite=["circle15", "circle", "circle40", "square25", "square", "square75"],
+        value=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+    )
+    names = {**Numbers(measured).names(), "paper": paper, "headline": "a"}
+    table = fill_table(page.FIDELITY, names).set_index("statement")["measured"]
+    wanted = "small to large: circle 1, 2, 3 MPa; square 4, 5, 6 MPa"
+    assert table["inclusion size"] == wanted
+
+
+def test_causes_show_what_is_measured_of_them():
+    deviations = pd.DataFrame(
+        {
+            "setting": "M: 1",
+            "mean_difference_MPa": [22.7, 18.69],
+            "at_last_increment_MPa": [41.0, 35.5],
+            "n": [1, 50],
+        }
+    )
+    names = Numbers(rows(value=[1.0]), deviations=deviations).names()
+    table = fill_table(page.CAUSES, names).set_index("there").iloc[:, 2]
+    assert table["`M: 1`"] == "18.7 MPa, 35.5 at the end of the load (n = 50)"
+    assert table["`dilatation: true`"] == "not measured"
+
+
+def test_the_tables_of_statements_find_their_numbers_in_the_results(monkeypatch):
+    monkeypatch.setattr(models, "SHIPPED", Path(models.__file__).with_name("shipped"))
+    sources = page.read_sources(Path(page.__file__).parents[2] / "results")
+    built = page._tables(sources, page._numbers(sources))
+    measured = built["fidelity"].set_index("statement")["measured"]
+    for statement in ("batch size", "padding", "time step Δt", "one-step or rollout"):
+        assert "MPa" in measured[statement]
+    stated = built["fidelity"].query("status != 'not stated'")["measured"]
+    assert (stated == "not measured").sum() <= 1  # the effect of the bias
+    assert (built["causes"].iloc[:4, 3] != "not measured").all()
+
+
+def test_a_number_has_to_be_the_only_one_of_its_name():
+    found = rows(
+        model="persistence", suite="paper", split="validation", stride=[1, 5], value=[2.0, 8.0]
+    )
+    numbers = Numbers(found, speed=pd.DataFrame(SPEED))
+    assert numbers.mae("persistence", "validation", stride=5) == 8
+    with pytest.raises(NotMeasuredError, match="2 values in the results for model persistence"):
+        numbers.mae("persistence", "validation")
+    with pytest.raises(NotMeasuredError, match="0 values .* suite grains5"):
+        numbers.mae("persistence", "grains5", stride=1)
+    assert numbers.seconds("reference model", "tol 1") == 0.1
+    with pytest.raises(NotMeasuredError, match="not in the results: contender nobody"):
+        numbers.seconds("nobody", "tol 1")
+
+
+SPEED = [
+    {"contender": contender, "setting": setting, "cores": 1, "seconds": seconds, "mae": mae}
+    for contender, setting, seconds, mae in (
+        ("reference model", "tol 1", 0.1, 0.5),
+        ("reference model", "tol 2", 0.2, 0.05),
+        ("reference model", "tol 3", 0.4, 0.005),
+        ("a", "batch 1", 0.3, 0.7),
+        ("a", "batch 8", 0.25, 0.7),
+    )
+]
+
+
+def test_main_table_shows_the_last_weights_beside_the_best_and_what_needs_no_network():
+    about = {"suite": "paper", "split": "validation"}
+    found = pd.concat(
+        [
+            rows(model=["a (last)", "b (last)"], value=[3.0, 4.0], configuration="l", **about),
+            rows(model=["a", "b"], value=[1.0, 2.0], configuration="c", **about),
+            rows(model="a (last)", suite="grains10", value=[5.0], configuration="l"),
+            rows(model="a", mode="rollout", value=[9.0], **about),
+            rows(model="own", value=[0.5], network="a_net", stride=5, **about),
+            rows(model="persistence", value=[7.0, 8.0], stride=[1, 5], epochs=np.nan, **about),
+        ]
+    )
+    table = tables.main_table(found, pd.DataFrame(SPEED)).set_index("")
+    assert table.columns.tolist() == ["the paper", "a, b", "own"]
+    one_step = table.loc["one-step, validation part, last weights"]
+    assert one_step["the paper"] == str(paper.MAE_VALIDATION)
+    assert one_step["a, b"] == "3.500 ± 0.707 (2 seeds)"
+    assert pd.isna(one_step["own"])
+    best = table.loc["one-step, validation part, best weights"]
+    assert best[["a, b", "own"]].tolist() == ["1.500 ± 0.707 (2 seeds)", "0.500"]
+    assert table.loc["one-step, unseen cells, last weights", "a, b"] == "5.000"
+    assert table.loc["rollout, validation part, best weights", "a, b"] == "9.000"
+    assert table.loc["persistence, one-step", ["a, b", "own"]].tolist() == ["7.000", "8.000"]
+    assert table.loc["seconds per simulation", "a, b"] == "0.25"
+    assert table.loc["reference model in no more time: MAE", "a, b"] == "0.05"
+    assert table.loc["reference model with no larger error: seconds", "a, b"] == "0.1"
+    assert "rollout, unseen cells, best weights" not in table.index
+
+
+def test_evaluated_data_is_summed_up_in_three_lines():
+    about = {"suite": "mine", "split": "validation"}
+    found = pd.concat(
+        [
+            rows(value=[2.0], epochs=30, **about),
+            rows(value=[6.0], epochs=30, mode="rollout", **about),
+            rows(model="persistence", value=[12.0], epochs=np.nan, **about),
+        ]
+    )
+    checks = [Check("grains", "10", "10", True), Check("rate", "0.02 1/s", "0.001 1/s", False)]
+    data, network, naive = summary(found, checks).splitlines()
+    assert data.endswith(
+        "1 of 2 checks agree with the paper; not rate (0.02 1/s, the paper has 0.001 1/s)."
+    )
+    assert "2 MPa one-step and 6 MPa in rollout with the best of 30 epochs" in network
+    assert naive == "Without a network, one-step: persistence 12 MPa."
+    trivial = found.replace({"value": {12.0: 1.5}})
+    assert "only the rollout tells networks apart" in summary(trivial, checks)
+    last = summary(found.replace({"model": {"a": "a (last)"}}), [])
+    assert last.startswith(
+        "a (last), validation part: 2 MPa one-step and 6 MPa in rollout after 30"
+    )
+    assert summary(found.iloc[:0], []) == ""
+
+
+def curve(values, **style):
+    figure = Figure(figsize=(3, 2), dpi=200)
+    axes = figure.subplots()
+    axes.plot(values, **style)
+    axes.set(ylim=(0, 4), xlabel="increment", title="an error over the load")
+    return figure
+
+
+def test_a_picture_is_compared_by_what_it_shows(tmp_path):
+    path = tmp_path / "pictures" / "curve.png"
+    assert not pictures.looks_like(path, pictures.png(curve([1, 2, 3])))
+    pictures.save_figure(path, curve([1, 2, 3]))
+    assert pictures.looks_like(path, pictures.png(curve([1, 2, 3.001])))
+    for other in (curve([1, 2, 3.3]), curve([1, 2, 3], color="C1"), curve([1, 2, 3, 3])):
+        assert not pictures.looks_like(path, pictures.png(other))
+    larger = curve([1, 2, 3])
+    larger.set_size_inches(4, 2)
+    assert not pictures.looks_like(path, pictures.png(larger))
+
+
+def test_pictures_of_two_versions_of_matplotlib_are_compared_coarsely(tmp_path, monkeypatch):
+    path = tmp_path / "curve.png"
+    pictures.save_figure(path, curve([1, 2, 3]))
+    moved = curve([1, 2, 3])
+    moved.subplots_adjust(bottom=0.12)
+    assert not pictures.looks_like(path, pictures.png(moved))
+    monkeypatch.setattr(mpl, "__version__", "3.0")
+    assert pictures.looks_like(path, pictures.png(moved))
+    moved.axes[0].axhspan(0, 2)
+    assert not pictures.looks_like(path, pictures.png(moved))
+
+
+def test_a_bar_in_a_cell_does_not_end_it():
+    assert tables.markdown(pd.DataFrame({"law": ["|S|/ξ"]})).splitlines()[-1] == r"| \|S\|/ξ |"
 
 
 def test_ablation_shows_the_gain_of_each_ingredient_seed_by_seed():

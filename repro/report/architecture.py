@@ -94,10 +94,15 @@ def _inputs(layer):
 def _skip(axes, start, end, bottom):
     axes.add_patch(
         FancyArrowPatch(
-            (start, bottom), (end, bottom), connectionstyle="arc3,rad=0.12", arrowstyle="-|>",
-            mutation_scale=6, color="0.6", lw=0.8,
+            (start, bottom),
+            (end, bottom),
+            connectionstyle="arc3,rad=0.12",
+            arrowstyle="-|>",
+            mutation_scale=6,
+            color="0.6",
+            lw=0.8,
         )
-    )  # fmt: skip
+    )
 
 
 def _legend(axes, model, kinds):

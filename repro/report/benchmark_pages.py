@@ -1,5 +1,7 @@
-"""Pages made from the rows of the benchmarks: tables and pictures, nothing typed by hand."""
+"""Pages made from the rows of the benchmarks: tables, pictures and their templates."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,33 +12,70 @@ from matplotlib.figure import Figure
 from repro import paper
 from repro.evaluation.results import replaced
 from repro.reference import TOLERANCE
-from repro.report.tables import markdown
-from repro.tools.files import atomic_path
+from repro.report.pictures import save_figure
+from repro.report.templates import render
+from repro.tools.files import write_csv, write_text
 
-_STYLE = {"font.size": 8, "axes.titlesize": 8, "savefig.dpi": 200, "axes.grid": True}
+_STYLE = {"font.size": 8, "axes.titlesize": 8, "figure.dpi": 200, "axes.grid": True}
 _STYLE |= {"grid.alpha": 0.3, "legend.frameon": False}
+PAIRS = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION) * paper.INCREMENTS  # per epoch
+# Measurements of the trainer: one of a network with a backend on some hardware replaces the last.
+_TRAINED = ["network", "backend", "hardware"]
 
 
-def write_verification(rows: pd.DataFrame, out: Path) -> Path:
-    """Write verification.csv and VERIFICATION.md into `out`; the page's path."""
+def write(name: str, rows: pd.DataFrame, out: Path) -> Path:
+    """Write the rows of a benchmark, its page and its pictures into `out`.
+
+    Parameters
+    ----------
+    name : str
+        Key of `PAGES`: the rows are written to NAME.csv.
+    rows : DataFrame
+        Of `benchmark_training`, those of other hardware in NAME.csv are kept.
+    out : Path
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    if name == "benchmark_training" and (out / f"{name}.csv").is_file():
+        rows = replaced(pd.read_csv(out / f"{name}.csv"), rows, _TRAINED)
+    write_csv(out / f"{name}.csv", rows)
+    for picture, draw in drawings(name, rows).items():
+        save_figure(out / f"{picture}.png", draw())
+    page = out / f"{name.upper()}.md"
+    write_text(page, text(name, rows))
+    return page
+
+
+def text(name: str, rows: pd.DataFrame) -> str:
+    """The page of a benchmark."""
+    return render(name, name=name, rows=rows, **PAGES[name](rows))
+
+
+def drawings(name: str, rows: pd.DataFrame) -> dict[str, Callable[[], Figure]]:
+    """Name of every picture on the page of a benchmark, and how to draw it."""
+    if name != "benchmark_reference":
+        return {}
+    by = dict(list(rows.groupby("sweep")))
+    return {
+        f"{name}_error": partial(_error_over_time, by["tolerance"]),
+        f"{name}_grid": partial(_time_over_grid, by["grid"]),
+    }
+
+
+def _verification(rows: pd.DataFrame) -> dict:
+    rows = rows.fillna({"case": "", "unit": ""})
     table = rows[["check", "case", "quantity", "value", "unit", "n"]].assign(
         bounds=[_bounds(low, high) for low, high in zip(rows["low"], rows["high"], strict=True)],
         passed=np.where(rows["passed"], "yes", "**no**"),
     )
-    sections = [
-        f"## {check}\n\n{markdown(part.drop(columns='check'))}"
-        for check, part in table.groupby("check", sort=False)
-    ]
+    checks = {
+        check: part.drop(columns="check") for check, part in table.groupby("check", sort=False)
+    }
     bounded = rows[(rows["low"] > -np.inf) | (rows["high"] < np.inf)]
-    summary = (
-        f"{len(rows)} measurements, {len(bounded)} of them with bounds, of which "
-        f"{int(bounded['passed'].sum())} are kept. "
-        "The checks are described in `repro/benchmarks/verification.py`; the independent solutions "
-        "are in `repro/reference/exact.py`, the equations in `repro/reference/audit.py`."
-    )
-    return _write(
-        rows, out, "verification", "Verification of the reference model", summary, sections
-    )
+    return {"checks": checks, "bounded": bounded}
 
 
 def _bounds(low, high):
@@ -47,88 +86,25 @@ def _bounds(low, high):
     return f"≥ {low:g}" if np.isinf(high) else f"{low:g} … {high:g}"
 
 
-def write_reference(rows: pd.DataFrame, out: Path) -> Path:
-    """Write benchmark_reference.csv, its pictures and BENCHMARK_REFERENCE.md into `out`."""
-    by = dict(list(rows.groupby("sweep", sort=False)))
-    tolerance, grid, batch, workers = (
-        by[sweep].dropna(axis="columns", how="all")
-        for sweep in ("tolerance", "grid", "batch", "workers")
-    )
-    name = "benchmark_reference"
-    with mpl.rc_context(_STYLE):
-        _save(_error_over_time(tolerance), out / f"{name}_error.png")
-        _save(_time_over_grid(grid), out / f"{name}_grid.png")
-    best = workers.loc[workers["seconds"].idxmin()]
-    at_leisure = best["cpu_seconds"] / best["workers"]
-    ours = tolerance[tolerance["solver"] == "this"]
-    chosen = ours[np.isclose(ours["tol"], TOLERANCE, rtol=1e-3, atol=0)].iloc[0]
-    columns = ["solver", "tol", "n", "seconds", "cpu_seconds", "evaluations", "mae", "max_error"]
-    growth = ["a simulation", "an evaluation"]
-    sections = [
-        "## Error over time\n\n64x64 pixels, 20 increments, one core. At the default tolerance "
-        f"{TOLERANCE:g}: {chosen['cpu_seconds']:.3f} s of processor time a simulation "
-        f"({chosen['seconds']:.3f} s by the clock), MAE {chosen['mae_damask']:.4f} MPa against "
-        "tight DAMASK. The times of DAMASK are of its own runs on one thread, its `tol` is "
-        f"eps_rel_div_P.\n\n![error over time]({name}_error.png)\n\n"
-        + _table(tolerance, [*columns, "mae_damask"]),
-        "## Grid\n\nOne core, default tolerance. The last columns are the processor time over "
-        "N² log N, a simulation and an evaluation of the constitutive law, relative to 64x64.\n\n"
-        f"![time over grid]({name}_grid.png)\n\n"
-        + _table(
-            grid.assign(**dict(zip(growth, _growth(grid), strict=True))),
-            ["N", "n", "seconds", "cpu_seconds", "evaluations", *growth],
-        ),
-        "## Batch\n\nOne core; seconds are per simulation.\n\n"
-        + _table(batch, ["batch", "n", "seconds", "cpu_seconds"]),
-        "## All cores\n\nThreads that solve one cell each. At the best of these rates 1000 "
-        f"simulations take {1000 * best['seconds']:.0f} s, and {1000 * at_leisure:.0f} s if other "
-        "work did not take its share of the cores.\n\n"
-        + _table(workers, ["workers", "n", "seconds", "cpu_seconds"]),
-        "## First simulation\n\nWith compilation, which is kept on disk.\n\n"
-        + _table(by["first simulation"], ["N", "seconds", "cpu_seconds"]),
-    ]
-    loads = rows["load_before"]
-    summary = (
-        "Seconds a simulation, the fastest of repeated measurements after compilation: `seconds` "
-        "by the clock, `cpu_seconds` of processor time, which other work on the machine disturbs "
-        f"less (load average while this was measured: {loads.min():g} to {loads.max():g}). Errors "
-        "are of the von Mises stress in MPa, against this solver at its tightest."
-    )
-    return _write(rows, out, name, "Speed of the reference model", summary, sections)
+def _reference(rows: pd.DataFrame) -> dict:
+    by = {
+        sweep.replace(" ", "_"): part.dropna(axis="columns", how="all")
+        for sweep, part in rows.groupby("sweep", sort=False)
+    }
+    best = by["workers"].loc[by["workers"]["seconds"].idxmin()]
+    growth = zip(("per simulation", "per evaluation"), _growth(by["grid"]), strict=True)
+    by["grid"] = by["grid"].assign(**dict(growth))
+    return {**by, "best": best, "TOLERANCE": TOLERANCE}
 
 
-# Measurements of the trainer: one of a network with a backend on some hardware replaces the last.
-_TRAINED = ["network", "backend", "hardware"]
-
-
-def write_training(rows: pd.DataFrame, out: Path) -> Path:
-    """Write benchmark_training.csv and BENCHMARK_TRAINING.md into `out`; other hardware stays."""
-    name = "benchmark_training"
-    if (out / f"{name}.csv").is_file():
-        rows = replaced(pd.read_csv(out / f"{name}.csv"), rows, _TRAINED)
+def _training(rows: pd.DataFrame) -> dict:
     epoch, layers = (rows[rows["sweep"] == sweep] for sweep in ("epoch", "layers"))
-    sections = [
-        "## An epoch\n\nSamples a second of the trainer and of `keras.Model.fit` on arrays, in "
-        f"batches of {paper.BATCH_SIZE}; the paper's {paper.EPOCHS} epochs of "
-        f"{_pairs_an_epoch():,} pairs at that rate, without validation.\n\n"
-        + markdown(_rates(epoch))
-    ]
-    if len(layers):  # only measured with TensorFlow on a CPU
-        sections.append(
-            "## Layers\n\nMilliseconds of a training step by kind of layer, each layer on its own: "
-            "output, and gradients of its inputs and weights.\n\n" + markdown(_by_layer(layers))
-        )
-    measured = epoch[["backend", "hardware"]].drop_duplicates().itertuples(index=False)
-    summary = (
-        "The fastest of repeated measurements after compilation, contenders in turn. Measured: "
-        + "; ".join(f"{backend} on {hardware}" for backend, hardware in measured)
-        + ". Nothing has been measured on other hardware."
-    )
-    return _write(rows, out, name, "Speed of training", summary, sections)
-
-
-def _pairs_an_epoch() -> int:
-    return round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION) * paper.INCREMENTS
+    return {
+        "paper": paper,
+        "pairs": PAIRS,
+        "rates": _rates(epoch),
+        "layers": _by_layer(layers) if len(layers) else None,  # with TensorFlow on a CPU only
+    }
 
 
 def _rates(epoch: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +116,7 @@ def _rates(epoch: pd.DataFrame) -> pd.DataFrame:
             "trainer / 1/s": wide["trainer"],
             "plain fit / 1/s": wide["plain fit"],
             "ratio": wide["trainer"] / wide["plain fit"],
-            f"{paper.EPOCHS} epochs / h": paper.EPOCHS * _pairs_an_epoch() / wide["trainer"] / 3600,
+            f"{paper.EPOCHS} epochs / h": paper.EPOCHS * PAIRS / wide["trainer"] / 3600,
         }
     )
 
@@ -161,10 +137,17 @@ def _growth(grid: pd.DataFrame):
         yield values / float(values[at_paper].iloc[0])
 
 
-def _table(rows: pd.DataFrame, columns) -> str:
-    return markdown(rows[list(columns)])
+def _styled(draw):
+    """Draw under the style of this module."""
+
+    def styled(rows):
+        with mpl.rc_context(_STYLE):
+            return draw(rows)
+
+    return styled
 
 
+@_styled
 def _error_over_time(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(3.6, 2.8), layout="constrained")
     axes = figure.subplots()
@@ -175,14 +158,18 @@ def _error_over_time(rows: pd.DataFrame) -> Figure:
         axes.loglog(part["time"], part["mae"], marker, ms=4, label=solver)
         for _, row in part.iterrows():
             axes.annotate(
-                f"{row['tol']:.0e}", (row["time"], row["mae"]), (4, 3), fontsize=6,
+                f"{row['tol']:.0e}",
+                (row["time"], row["mae"]),
+                (4, 3),
+                fontsize=6,
                 textcoords="offset points",
-            )  # fmt: skip
-    axes.set(xlabel="processor seconds a simulation", ylabel=r"MAE of $\sigma_\mathrm{vM}$ / MPa")
+            )
+    axes.set(xlabel="processor seconds per simulation", ylabel=r"MAE of $\sigma_\mathrm{vM}$ / MPa")
     axes.legend()
     return figure
 
 
+@_styled
 def _time_over_grid(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(3.6, 2.8), layout="constrained")
     axes = figure.subplots()
@@ -191,31 +178,16 @@ def _time_over_grid(rows: pd.DataFrame) -> Figure:
     seconds = rows["cpu_seconds"].to_numpy()
     axes.loglog(N, seconds, "o-", ms=4, label="measured")
     axes.loglog(N, cost * seconds[0] / cost[0], "k--", lw=0.8, label=r"$\propto N^2 \log N$")
-    axes.set(xlabel="pixels along an edge, N", ylabel="processor seconds a simulation")
+    axes.set(xlabel="pixels along an edge, N", ylabel="processor seconds per simulation")
     axes.set_xticks(N, [f"{n:g}" for n in N])
     axes.minorticks_off()
     axes.legend()
     return figure
 
 
-def _save(figure: Figure, path: Path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
-
-
-def _write(rows: pd.DataFrame, out: Path, name: str, title: str, summary: str, sections) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out / f"{name}.csv") as temporary:
-        rows.to_csv(temporary, index=False)
-    command, commit, hardware = (
-        " and ".join(rows[column].unique()) for column in ("command", "commit", "hardware")
-    )
-    head = (
-        f"# {title}\n\nGenerated by `{command}` at commit {commit} on {hardware}, from "
-        f"[{name}.csv]({name}.csv); do not edit."
-    )
-    page = out / f"{name.upper()}.md"
-    with atomic_path(page) as temporary:
-        temporary.write_text("\n\n".join([head, summary, *sections]) + "\n")
-    return page
+# Name of a benchmark, which is that of its CSV and of its template -> what the template asks for.
+PAGES = {
+    "verification": _verification,
+    "benchmark_reference": _reference,
+    "benchmark_training": _training,
+}

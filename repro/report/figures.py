@@ -13,9 +13,15 @@ from repro.report.tables import networks, time_step
 FIELD_MAP, ERROR_MAP, PROPERTY_MAP = "viridis", "magma", "cividis"  # all perceptually uniform
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.1  # inches, as in the journal
 _STYLE = {
-    "font.size": 8, "axes.titlesize": 8, "legend.fontsize": 7, "image.origin": "lower",
-    "figure.dpi": 200, "axes.grid": False, "lines.linewidth": 1.2, "lines.markersize": 3,
-}  # fmt: skip
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "image.origin": "lower",
+    "figure.dpi": 200,
+    "axes.grid": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3,
+}
 _STRETCH = r"mean stretch $\bar F_{11}$"
 _MODE_STYLE = {"one-step": "-", "rollout": "--"}
 
@@ -370,7 +376,7 @@ def _line_styles(rows):
 
 @_styled
 def pareto_figure(speed: pd.DataFrame) -> Figure:
-    """Error beside seconds a simulation on one core, of networks and of solvers alike.
+    """Error beside seconds per simulation on one core, of networks and of solvers alike.
 
     Parameters
     ----------
@@ -393,10 +399,13 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
             above, left = row.kind == "network", row.seconds > 1
             name = row.setting.removesuffix(" (best)").removeprefix("batch ")
             axes.annotate(
-                name, (row.seconds, row.mae), fontsize=5.5,
-                xytext=(0, 4) if above else (-5 if left else 5, -2), textcoords="offset points",
+                name,
+                (row.seconds, row.mae),
+                fontsize=5.5,
+                xytext=(0, 4) if above else (-5 if left else 5, -2),
+                textcoords="offset points",
                 ha="center" if above else "right" if left else "left",
-            )  # fmt: skip
+            )
     axes.plot(
         paper.NETWORK_SECONDS,
         paper.MAE_VALIDATION,
@@ -406,7 +415,7 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
     )
     axes.axvline(paper.DAMASK_SECONDS, color="k", ls=":", lw=0.8, label="paper's DAMASK")
     axes.set(xscale="log", yscale="log")
-    axes.set(xlabel="s a simulation, one core", ylabel="MAE of the trajectory / MPa")
+    axes.set(xlabel="s per simulation, one core", ylabel="MAE of the trajectory / MPa")
     axes.margins(0.15)
     axes.grid(alpha=0.3)
     title = "numbers at the networks: batch size"

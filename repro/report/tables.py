@@ -3,11 +3,11 @@
 import pandas as pd
 
 from repro import paper
-from repro.data.suites import PAPER_MAE, lines
+from repro.data.suites import PAPER_MAE, SECTIONS, SUITES, lines
 from repro.evaluation.metrics import QUANTILES
 from repro.evaluation.regions import FRAME, REGIONS
 from repro.evaluation.results import select
-from repro.tools.files import atomic_path
+from repro.tools.files import write_text
 
 STUDIED = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}  # columns of a study
 
@@ -16,7 +16,8 @@ def markdown(table: pd.DataFrame) -> str:
     """A pipe table of the columns of `table`, missing values as a dash."""
 
     def text(value):
-        return "–" if pd.isna(value) else f"{value:.4g}" if isinstance(value, float) else str(value)
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        return "–" if pd.isna(value) else shown.replace("|", "\\|")
 
     rows = [[text(value) for value in row] for row in table.itertuples(index=False)]
     lines = [list(table.columns), ["---"] * len(table.columns), *rows]
@@ -33,7 +34,7 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
         PAPER_MAE.get((row.suite, row.split)) if row.model in trained else None
         for row in wide.itertuples()
     ]
-    measures = wide[["MAE", "RMSE", *QUANTILES]].add_suffix(" / MPa")
+    measures = wide.reindex(columns=["MAE", "RMSE", *QUANTILES]).add_suffix(" / MPa")
     return pd.concat([wide[about], measures, wide["n"]], axis=1).assign(
         **{"paper MAE / MPa": paper_mae}
     )
@@ -41,9 +42,7 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
 
 def write_report(results: pd.DataFrame, path, title: str) -> None:
     """The Markdown page of a single run's results table."""
-    page = f"# {title}\n\nGenerated; do not edit.\n\n{markdown(errors(results))}\n"
-    with atomic_path(path) as temporary:
-        temporary.write_text(page)
+    write_text(path, f"# {title}\n\nGenerated; do not edit.\n\n{markdown(errors(results))}\n")
 
 
 def networks(results: pd.DataFrame) -> pd.DataFrame:
@@ -55,6 +54,90 @@ def time_step(stride) -> str:
     """The time from input to output, such as "1 s"."""
     increment = (paper.F11_TRAINING - 1) / paper.RATE / paper.INCREMENTS
     return f"{round(stride * increment, 6):g} s"
+
+
+def main_table(results: pd.DataFrame, measured: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The paper and every network side by side: a column each, a row per quantity.
+
+    Runs that differ in their seed only share a column. A run is judged by its last weights and by
+    its best ones, which were chosen on the validation part: "NAME (last)" and "NAME" in `results`.
+
+    Parameters
+    ----------
+    results : DataFrame
+    measured : DataFrame, optional
+        Times as of `repro.benchmarks.speed`.
+    """
+    found = networks(select(results, metric="MAE"))
+    last = found["model"].str.endswith(LAST)
+    found = found.assign(
+        run=found["model"].str.removesuffix(LAST), weights=last.map({True: "last", False: "best"})
+    )
+    # The best weights name the configuration, if there are any: they come first.
+    alike = found.sort_values("weights").groupby("run")["configuration"].first()
+    alike = found["run"].map(alike).fillna(found["run"])
+    columns = {}
+    theirs = (found["network"] != "paper_unet").rename("ours")  # the paper's network comes first
+    for (*_, stride, epochs, _), rows in found.groupby(
+        [theirs, "network", "stride", "epochs", alike]
+    ):
+        title = ", ".join(rows["run"].unique())
+        columns[title] = {"Δt": time_step(stride), "epochs": f"{epochs:.0f}"}
+        columns[title] |= _errors_of(rows) | _naive_errors(results, stride)
+        columns[title] |= _beside_solver(measured, set(rows["model"]))
+    rows = dict.fromkeys(row for column in (*columns.values(), _PAPER) for row in column)
+    table = pd.DataFrame({"the paper": _PAPER, **columns}, index=list(rows))
+    return table.dropna(how="all").rename_axis("").reset_index()
+
+
+LAST = " (last)"  # ends the name of a model of which the last weights are meant
+UNSEEN = "grains10"  # cells like those of the validation part, on which nothing was ever selected
+_PAPER = {
+    "Δt": "not stated",
+    "epochs": str(paper.EPOCHS),
+    "one-step, validation part, last weights": str(paper.MAE_VALIDATION),
+    "seconds per simulation": str(paper.NETWORK_SECONDS),
+}
+
+
+def _errors_of(rows):
+    """Errors of the runs of one configuration, over seeds: the last weights first."""
+    validation, unseen = rows[rows["split"] == "validation"], rows[rows["suite"] == UNSEEN]
+    where = {"validation part": validation, "unseen cells": unseen}
+    return {
+        f"{mode}, {part}, {weights} weights": over_seeds(
+            select(of_part, mode=mode, weights=weights)["value"]
+        )
+        for mode in STUDIED
+        for part, of_part in where.items()
+        for weights in ("last", "best")
+    }
+
+
+def _naive_errors(results, stride):
+    """What needs no network, on the same steps of the validation part."""
+    about = {"split": "validation", "mode": "one-step", "metric": "MAE", "stride": stride}
+    return {
+        f"{name}, one-step": over_seeds(select(results, model=name, **about)["value"])
+        for name in ("persistence", "linear extrapolation")
+    }
+
+
+def _beside_solver(measured, models):
+    """Time of a network on one core, and what the reference model does with as much time."""
+    one = None if measured is None else measured[measured["cores"] == 1]
+    if one is None or not one["contender"].isin(models).any():
+        return {}
+    network = one[one["contender"].isin(models)].sort_values("seconds").iloc[0]
+    solver = one[one["contender"] == "reference model"]
+    as_fast = solver[solver["seconds"] <= network["seconds"]]
+    as_good = solver[solver["mae"] <= network["mae"]]
+    found = {
+        "seconds per simulation": network["seconds"],
+        "reference model in no more time: MAE": as_fast["mae"].min(),
+        "reference model with no larger error: seconds": as_good["seconds"].min(),
+    }
+    return {name: f"{value:.2g}" for name, value in found.items() if pd.notna(value)}
 
 
 def against_paper(results: pd.DataFrame, section: str) -> pd.DataFrame:
@@ -97,6 +180,12 @@ def against_paper(results: pd.DataFrame, section: str) -> pd.DataFrame:
     if len(table) and table["paper"].isna().all():
         table = table.drop(columns="paper")
     return table
+
+
+def sections() -> list[str]:
+    """Sections of the results in their order: those of the paper, then what suites add."""
+    of_suites = (section for suite in SUITES.values() for section in suite.sections)
+    return list(dict.fromkeys((*SECTIONS, *of_suites)))
 
 
 def over_seeds(values: pd.Series) -> str | None:
@@ -178,14 +267,6 @@ def ablation(measured: pd.DataFrame) -> pd.DataFrame:
             row |= {f"gain, {mode}": over_seeds(gains[name]) for mode, name in STUDIED.items()}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def deviations(measured: pd.DataFrame) -> pd.DataFrame:
-    """What each departure of a DAMASK set-up costs, over the most microstructures measured."""
-    most = measured.sort_values("n", kind="stable").drop_duplicates("setting", keep="last")
-    columns = {"setting": "setting", "needed": "the paper's", "mean_difference_MPa": "mean / MPa"}
-    columns |= {"at_last_increment_MPa": "final / MPa", "n": "n"}
-    return most.sort_index()[list(columns)].rename(columns=columns)
 
 
 def provenance(rows: pd.DataFrame) -> str:

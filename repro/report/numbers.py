@@ -1,0 +1,160 @@
+"""Measured numbers by name: what a template may ask for."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from repro import paper
+from repro.data.checks import Check
+from repro.evaluation.results import select
+from repro.report.tables import STUDIED, networks
+from repro.report.templates import fill, render
+
+
+class NotMeasuredError(ValueError):
+    """There is no such number in the results."""
+
+
+class Numbers:
+    """The numbers of one directory of results.
+
+    Every method returns a number or a short text. It raises `NotMeasuredError` where the results
+    hold none. Errors are in MPa.
+    """
+
+    def __init__(
+        self,
+        results: pd.DataFrame,
+        checks: list[Check] = (),
+        speed: pd.DataFrame | None = None,
+        studied: pd.DataFrame | None = None,
+        deviations: pd.DataFrame | None = None,
+        histories: dict[str, pd.DataFrame] | None = None,
+    ):
+        self._results, self._speed = results, speed
+        self._studied, self._deviations = studied, deviations
+        self._checks = {check.question: check for check in checks}
+        self._histories = histories or {}
+
+    def names(self) -> dict[str, Callable]:
+        """Name -> method, for a template."""
+        public = ("mae", "epochs", "seconds", "error", "check", "effect", "deviation", "history")
+        return {name: getattr(self, name) for name in public}
+
+    def mae(self, model: str, on: str, mode: str = "one-step", stride: int | None = None) -> float:
+        """MAE of a model "training", "validation" or on a suite; `stride` where it has several."""
+        suite, split = ("paper", on) if on in ("training", "validation") else (on, "all")
+        about = {"model": model, "suite": suite, "split": split, "mode": mode, "stride": stride}
+        return float(_only(select(self._results, metric="MAE", **about)["value"], about))
+
+    def epochs(self, model: str) -> int:
+        """Epochs after which a model was evaluated."""
+        found = networks(select(self._results, model=model))["epochs"]
+        return int(_only(found.drop_duplicates(), {"epochs of": model}))
+
+    def seconds(self, contender: str, setting: str, cores: int = 1) -> float:
+        """Seconds per simulation."""
+        return float(self._timed(contender, setting, cores)["seconds"])
+
+    def error(self, contender: str, setting: str) -> float:
+        """MAE of the whole trajectory in the measurement of speed."""
+        return float(self._timed(contender, setting, 1)["mae"])
+
+    def _timed(self, contender, setting, cores):
+        about = {"contender": contender, "setting": setting, "cores": cores}
+        return _row(self._speed, about)
+
+    def check(self, question: str) -> str:
+        """What was found about the training data."""
+        if question not in self._checks:
+            raise NotMeasuredError(f"the data was not asked: {question}")
+        return self._checks[question].found
+
+    def effect(self, choice: str, setting: str | None = None) -> str:
+        """Errors of a choice that the paper leaves open: over its settings, or under one."""
+        variants = _rows(self._studied, {"varied": choice})
+        if setting is not None:
+            variants = _rows(variants, {"setting": setting})
+        means = variants.groupby("setting")[list(STUDIED.values())].mean()
+        ranges = (
+            f"{mode} {_range(means[column].min(), means[column].max())} MPa"
+            for mode, column in STUDIED.items()
+        )
+        filters = " and ".join(str(n) for n in variants["filters"].unique())
+        return f"{'; '.join(ranges)} ({filters} filters)"
+
+    def deviation(self, setting: str) -> str:
+        """|ΔσvM| of a DAMASK set-up that departs from the paper's, over most microstructures."""
+        row = _rows(self._deviations, {"setting": setting}).sort_values("n").iloc[-1]
+        mean, last = row["mean_difference_MPa"], row["at_last_increment_MPa"]
+        return f"{mean:.3g} MPa, {last:.3g} at the end of the load (n = {row['n']})"
+
+    def history(self, model: str) -> pd.DataFrame:
+        """Learning curve of a shipped model, one row per epoch."""
+        if model not in self._histories:
+            raise NotMeasuredError(f"no model {model} is shipped")
+        return self._histories[model]
+
+
+def summary(results: pd.DataFrame, checks: list[Check]) -> str:
+    """A line on a data set, one on each network on its validation part, one on naive references.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Result rows of one evaluation.
+    checks : list of Check
+        What was found about the data; empty if it was not asked.
+    """
+    found = select(results, split="validation", metric="MAE")
+    trained = networks(found).pivot_table(
+        index=["model", "epochs"], columns="mode", values="value", aggfunc="last"
+    )
+    naive = select(found[found["epochs"].isna()], mode="one-step")
+    networks_found = trained.reset_index().to_dict("records")
+    naive = naive.set_index("model")["value"].to_dict()
+    return render("summary", paper=paper, checks=checks, networks=networks_found, naive=naive)
+
+
+def fill_table(path, names: dict) -> pd.DataFrame:
+    """A CSV that a person wrote, with measured numbers in its cells.
+
+    A cell may ask for a number as templates do, `{{ check("loading rate") }}`; where the results
+    hold none it says so.
+    """
+
+    def filled(cell):
+        try:
+            return fill(cell, **names)
+        except NotMeasuredError:
+            return "not measured"
+
+    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").map(filled)
+
+
+def _rows(table, about: dict) -> pd.DataFrame:
+    found = table
+    for column, value in about.items():
+        found = found if found is None else found[found[column] == value]
+    if found is None or found.empty:
+        raise NotMeasuredError(f"not in the results: {_words(about)}")
+    return found
+
+
+def _row(table, about: dict) -> pd.Series:
+    return _only(_rows(table, about).to_dict("records"), about)
+
+
+def _only(found, about: dict):
+    """The one number that was found."""
+    if len(found) != 1:
+        raise NotMeasuredError(f"{len(found)} values in the results for {_words(about)}, not one")
+    return next(iter(found))
+
+
+def _range(low, high):
+    return f"{low:.3g}" if low == high else f"{low:.3g}…{high:.3g}"
+
+
+def _words(about):
+    return ", ".join(f"{name} {value}" for name, value in about.items() if value is not None)
