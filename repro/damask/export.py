@@ -12,7 +12,7 @@ import yaml
 from repro import paper
 from repro.damask.setup import PAPER_M
 from repro.data.microstructure import Microstructure
-from repro.tools.files import atomic_path
+from repro.tools.files import write_text
 
 GRID, MATERIAL, LOAD, NUMERICS = "grid.vti", "material.yaml", "load.yaml", "numerics.yaml"
 NO_SATURATION = 1e20  # Pa; (1 - xi/xi_inf)^a is 1 to machine precision
@@ -56,8 +56,7 @@ def write_inputs(
         texts[NUMERICS] = yaml.safe_dump(numerics(tolerance))
     (directory / NUMERICS).unlink(missing_ok=True)
     for name, text in texts.items():
-        with atomic_path(directory / name) as temporary:
-            temporary.write_text(text)
+        write_text(directory / name, text)
 
 
 def material(properties: np.ndarray) -> dict:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,12 +11,11 @@ from matplotlib.figure import Figure
 from repro import paper
 from repro.evaluation.results import replaced
 from repro.reference import TOLERANCE
+from repro.report.figures import ONE_COLUMN, styled
 from repro.report.pictures import save_figure
 from repro.report.templates import render
 from repro.tools.files import write_csv, write_text
 
-_STYLE = {"font.size": 8, "axes.titlesize": 8, "figure.dpi": 200, "axes.grid": True}
-_STYLE |= {"grid.alpha": 0.3, "legend.frameon": False}
 PAIRS = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION) * paper.INCREMENTS  # per epoch
 # Measurements of the trainer: one of a network with a backend on some hardware replaces the last.
 _TRAINED = ["network", "backend", "hardware"]
@@ -137,19 +135,9 @@ def _growth(grid: pd.DataFrame):
         yield values / float(values[at_paper].iloc[0])
 
 
-def _styled(draw):
-    """Draw under the style of this module."""
-
-    def styled(rows):
-        with mpl.rc_context(_STYLE):
-            return draw(rows)
-
-    return styled
-
-
-@_styled
+@styled
 def _error_over_time(rows: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(3.6, 2.8), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 2.8), layout="constrained")
     axes = figure.subplots()
     # Of DAMASK only the time by the clock is known, on one thread.
     rows = rows.assign(time=rows["cpu_seconds"].fillna(rows["seconds"]))
@@ -165,13 +153,14 @@ def _error_over_time(rows: pd.DataFrame) -> Figure:
                 textcoords="offset points",
             )
     axes.set(xlabel="processor seconds per simulation", ylabel=r"MAE of $\sigma_\mathrm{vM}$ / MPa")
+    axes.grid(alpha=0.3)
     axes.legend()
     return figure
 
 
-@_styled
+@styled
 def _time_over_grid(rows: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(3.6, 2.8), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 2.8), layout="constrained")
     axes = figure.subplots()
     N = rows["N"].to_numpy(float)
     cost = N**2 * np.log2(N)
@@ -181,6 +170,7 @@ def _time_over_grid(rows: pd.DataFrame) -> Figure:
     axes.set(xlabel="pixels along an edge, N", ylabel="processor seconds per simulation")
     axes.set_xticks(N, [f"{n:g}" for n in N])
     axes.minorticks_off()
+    axes.grid(alpha=0.3)
     axes.legend()
     return figure
 

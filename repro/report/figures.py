@@ -1,5 +1,7 @@
 """Figures, those of the paper in its form. Arrays and tables in, matplotlib figures out."""
 
+from functools import wraps
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -26,21 +28,21 @@ _STRETCH = r"mean stretch $\bar F_{11}$"
 _MODE_STYLE = {"one-step": "-", "rollout": "--"}
 
 
-def _styled(draw):
+def styled(draw):
     """Draw under the style of this module."""
 
-    def styled(*arguments, **options):
+    @wraps(draw)
+    def with_style(*arguments, **options):
         with mpl.rc_context(_STYLE):
             return draw(*arguments, **options)
 
-    styled.__doc__ = draw.__doc__
-    return styled
+    return with_style
 
 
 # --- Fields ------------------------------------------------------------------------------
 
 
-@_styled
+@styled
 def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int = 4) -> Figure:
     """The form of the paper's Figs. 1-8 for one microstructure.
 
@@ -70,7 +72,7 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
     return figure
 
 
-@_styled
+@styled
 def comparison_figure(F11, sigma_rm, predictions: dict) -> Figure:
     """Fields of several networks at the end of the load, their errors and their mean stresses.
 
@@ -183,7 +185,7 @@ def _field(axes, field, colours, low, high):
     return axes.imshow(field.T, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
 
 
-@_styled
+@styled
 def trajectory_figure(F11, sigma_vm, columns: int = 5) -> Figure:
     """Fields of one simulation over its load, and the mean, least and greatest stress.
 
@@ -210,7 +212,7 @@ def trajectory_figure(F11, sigma_vm, columns: int = 5) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def parity_figure(sigma, other, label: str, other_label: str) -> Figure:
     """Two stress fields (N, N) in MPa, their difference, and one over the other."""
     figure = Figure(figsize=(TWO_COLUMNS, 2.1), layout="constrained")
@@ -229,7 +231,7 @@ def parity_figure(sigma, other, label: str, other_label: str) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def periodic_cell_figure(grain_id) -> Figure:
     """The paper's Fig. 9: a random microstructure, with its periodic surroundings."""
     figure = Figure(figsize=(ONE_COLUMN, ONE_COLUMN), layout="constrained")
@@ -253,7 +255,7 @@ def _middle(field, margin):
     return middle
 
 
-@_styled
+@styled
 def histogram_figure(histogram: pd.DataFrame) -> Figure:
     """The paper's Fig. 11: shares of the pixels over E and over the stress at three stretches.
 
@@ -290,7 +292,7 @@ def learning_curve(history: list[dict], title: str) -> Figure:
     return learning_curves({title: pd.DataFrame(history)})
 
 
-@_styled
+@styled
 def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     """MAE over epochs of several runs; histories as in `learning_curve`."""
     figure = Figure(figsize=(ONE_COLUMN, 3.1), layout="constrained")
@@ -317,14 +319,14 @@ def _plain_numbers(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
-@_styled
+@styled
 def increment_figure(results: pd.DataFrame) -> Figure:
     """MAE over the load, validation data, one panel a mode; `results` are result rows."""
     rows = select(results, suite="paper", split="validation", metric="MAE", F11=True)
     return _panels_by_mode(rows, "F11", _STRETCH, _stretch_axes)
 
 
-@_styled
+@styled
 def distance_figure(results: pd.DataFrame) -> Figure:
     """MAE over the distance to the nearest grain boundary, validation data, one panel a mode."""
     rows = select(results, suite="paper", split="validation", metric="MAE", distance_px=True)
@@ -374,7 +376,7 @@ def _line_styles(rows):
     return styles
 
 
-@_styled
+@styled
 def pareto_figure(speed: pd.DataFrame) -> Figure:
     """Error beside seconds per simulation on one core, of networks and of solvers alike.
 
