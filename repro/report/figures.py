@@ -72,53 +72,6 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
     return figure
 
 
-@styled
-def comparison_figure(F11, sigma_rm, predictions: dict) -> Figure:
-    """Fields of several networks at the end of the load, their errors and their mean stresses.
-
-    Parameters
-    ----------
-    F11 : dict of ndarray
-        Name of the network -> mean stretch of its increments, (S,).
-    sigma_rm : dict of ndarray
-        Name -> stress of the reference model at these, (S, N, N), MPa.
-    predictions : dict of ndarray
-        Name -> stress of the network, (S, N, N), MPa.
-    """
-    figure = Figure(figsize=(TWO_COLUMNS, 5.6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[3.4, 2])
-    names = list(predictions)
-    truth = sigma_rm[names[0]][-1]
-    fields = np.stack([predictions[name][-1] for name in names])
-    errors = np.abs(fields - truth)
-    grid = top.subplots(2, len(names) + 1, squeeze=False)
-    high, extend = _stress_scale(truth, fields)
-    high_error = np.percentile(errors, 98)
-    image = _field(grid[0, 0], truth, FIELD_MAP, 0, high)
-    grid[0, 0].set_title("reference model")
-    grid[1, 0].axis("off")
-    for axes, error_axes, name, field, error in zip(
-        grid[0, 1:], grid[1, 1:], names, fields, errors, strict=True
-    ):
-        _field(axes, field, FIELD_MAP, 0, high)
-        axes.set_title(name)
-        difference = _field(error_axes, error, ERROR_MAP, 0, high_error)
-        error_axes.set_xlabel(f"MAE {error.mean():.2f} MPa")
-    top.colorbar(image, ax=grid[0], label=r"$\sigma_\mathrm{vM}$ / MPa", extend=extend)
-    top.colorbar(difference, ax=grid[1], label="|difference| / MPa", extend="max")
-    left, right = bottom.subplots(1, 2)
-    for name in names:
-        error = np.abs(predictions[name] - sigma_rm[name]).mean((1, 2))
-        left.plot(F11[name], error, "o-", label=name)
-        means = predictions[name].mean((1, 2)) / sigma_rm[name].mean((1, 2))
-        right.plot(F11[name], 100 * np.abs(means - 1), "o-")
-    left.set(xlabel=_STRETCH, ylabel="MAE / MPa", ylim=(0, None))
-    right.set(xlabel=_STRETCH, ylabel="error of the mean / %", ylim=(0, None))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    _stretch_axes(left, right)
-    return figure
-
-
 def _property_panels(figure, property_maps):
     figure.suptitle("(a) microstructure", x=0.01, ha="left")
     labels = (r"$E$ / GPa", r"$\nu$", r"$\xi_0$ / MPa", r"$h_0$ / GPa")
@@ -183,52 +136,6 @@ def _field(axes, field, colours, low, high):
     """Draw a field with x1, the loading direction, to the right and x2 upwards."""
     axes.set(xticks=[], yticks=[])
     return axes.imshow(field.T, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
-
-
-@styled
-def trajectory_figure(F11, sigma_vm, columns: int = 5) -> Figure:
-    """Fields of one simulation over its load, and the mean, least and greatest stress.
-
-    Parameters
-    ----------
-    F11 : ndarray, shape (T+1,)
-    sigma_vm : ndarray, shape (T+1, N, N)
-        MPa.
-    """
-    figure = Figure(figsize=(TWO_COLUMNS, 3.6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5, 2])
-    shown = np.linspace(0, len(F11) - 1, columns + 1).astype(int)[1:]
-    row = top.subplots(1, columns)
-    for axes, i in zip(row, shown, strict=True):
-        image = _field(axes, sigma_vm[i], FIELD_MAP, 0, sigma_vm.max())
-        axes.set_title(rf"$\bar F_{{11}}$ = {F11[i]:.4f}")
-    top.colorbar(image, ax=row, label=r"$\sigma_\mathrm{vM}$ / MPa")
-    axes = bottom.subplots()
-    axes.fill_between(F11, sigma_vm.min((1, 2)), sigma_vm.max((1, 2)), alpha=0.2, label="range")
-    axes.plot(F11, sigma_vm.mean((1, 2)), label="mean")
-    axes.set(xlabel=_STRETCH, ylabel=r"$\sigma_\mathrm{vM}$ / MPa", ylim=(0, None))
-    axes.legend(loc="upper left")
-    _stretch_axes(axes)
-    return figure
-
-
-@styled
-def parity_figure(sigma, other, label: str, other_label: str) -> Figure:
-    """Two stress fields (N, N) in MPa, their difference, and one over the other."""
-    figure = Figure(figsize=(TWO_COLUMNS, 2.1), layout="constrained")
-    first, second, third, fourth = figure.subplots(1, 4)
-    high = max(sigma.max(), other.max())
-    for axes, field, name in ((first, sigma, label), (second, other, other_label)):
-        image = _field(axes, field, FIELD_MAP, 0, high)
-        axes.set_title(name)
-    figure.colorbar(image, ax=[first, second], location="bottom", label="MPa", shrink=0.6)
-    image = _field(third, np.abs(sigma - other), ERROR_MAP, 0, None)
-    third.set_title("|difference|")
-    figure.colorbar(image, ax=third, location="bottom", label="MPa")
-    fourth.plot(other.ravel(), sigma.ravel(), ".", ms=1)
-    fourth.axline((0, 0), slope=1, color="k", lw=0.6)
-    fourth.set(xlabel=f"{other_label} / MPa", ylabel=f"{label} / MPa", aspect="equal")
-    return figure
 
 
 @styled
