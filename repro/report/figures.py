@@ -67,8 +67,8 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
     _property_panels(top, property_maps)
     columns = min(columns, len(F11))
     shown = np.arange(1, columns + 1) * len(F11) // columns - 1  # the last one included
-    _field_panels(middle, F11[shown], sigma_rm[shown], {"network": sigma_network[shown]})
-    _mean_panels(bottom, F11, sigma_rm, {"network": sigma_network})
+    _field_panels(middle, F11[shown], sigma_rm[shown], sigma_network[shown])
+    _mean_panels(bottom, F11, sigma_rm, sigma_network)
     return figure
 
 
@@ -81,14 +81,13 @@ def _property_panels(figure, property_maps):
         figure.colorbar(image, ax=axes, location="bottom", label=labels[i], shrink=0.9)
 
 
-def _field_panels(figure, F11, sigma_rm, predictions):
+def _field_panels(figure, F11, sigma_rm, sigma_network):
     figure.suptitle(r"(b) von Mises stress $\sigma_\mathrm{vM}$", x=0.01, ha="left")
-    ((name, sigma_network),) = predictions.items()
     error = np.abs(sigma_network - sigma_rm)
     high, extend = _stress_scale(sigma_rm, sigma_network)
     rows = (
         ("reference model", sigma_rm, FIELD_MAP, high, "neither"),
-        (name, sigma_network, FIELD_MAP, high, extend),
+        ("network", sigma_network, FIELD_MAP, high, extend),
         ("|difference|", error, ERROR_MAP, np.percentile(error, 98), "max"),
     )
     grid = figure.subplots(3, len(F11), squeeze=False)
@@ -110,15 +109,13 @@ def _stress_scale(truth, predicted):
     return high, "max" if predicted.max() > high else "neither"
 
 
-def _mean_panels(figure, F11, sigma_rm, predictions):
+def _mean_panels(figure, F11, sigma_rm, sigma_network):
     figure.suptitle("(c) mean over the cell", x=0.01, ha="left")
     left, right = figure.subplots(1, 2)
-    mean_rm = sigma_rm.mean((1, 2))
+    mean_rm, mean_network = (sigma.mean((1, 2)) for sigma in (sigma_rm, sigma_network))
     left.plot(F11, mean_rm, "k-", label="reference model")
-    for colour, (name, sigma) in enumerate(predictions.items(), 1):
-        mean = sigma.mean((1, 2))
-        left.plot(F11, mean, f"C{colour}o", label=name)
-        right.plot(F11, 100 * np.abs(mean / mean_rm - 1), f"C{colour}o-")
+    left.plot(F11, mean_network, "C1o", label="network")
+    right.plot(F11, 100 * np.abs(mean_network / mean_rm - 1), "C1o-")
     left.set(xlabel=_STRETCH, ylabel=r"$\sigma_\mathrm{vM}$ / MPa", ylim=(0, None))
     left.legend(loc="lower right")
     right.set(xlabel=_STRETCH, ylabel="relative error / %", ylim=(0, None))
