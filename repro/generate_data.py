@@ -17,6 +17,8 @@ def main(
     seed: int = 0,
     tol: float = reference.TOLERANCE,
     workers: int | None = None,
+    M: float | None = None,
+    h: float | None = None,
 ) -> None:
     """Draw microstructures and solve them. A killed run goes on when started again.
 
@@ -27,10 +29,14 @@ def main(
         size: Pixels along an edge of the cell. Default: those of the suite, 64 for the paper's.
         seed: Another seed gives other microstructures.
         tol: Tolerance of the reference model (rms strain correction).
-        workers: Simulations at a time. Default: one a core.
+        workers: Simulations at a time. Default: one per core.
+        M: DAMASK's parameter M of the flow rule. Default: that of the suite, sqrt(3/2), which is
+            the law in the paper's text; 1 in the generator that its authors published.
+        h: DAMASK's factor of the hardening. Default: that of the suite, 1; 3 if DAMASK's input does
+            not name it.
     """
     path = out or Path("data", f"{suite}.h5")
-    generation.generate(path, suite, count, size, seed, tol, workers)
+    generation.generate(path, suite, count, size, seed, tol, workers, M=M, h=h)
     print(f"{path} written")
 
 

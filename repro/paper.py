@@ -12,6 +12,10 @@ Units: GPa for E and h0, MPa for xi0 and every stress or error, seconds for time
 GRID = 64  # pixels along each edge of the periodic cell
 GAMMA_DOT_0 = 1e-3  # reference shear rate, 1/s
 STRESS_EXPONENT = 20  # n0 of the flow rule
+# The text's flow rule in the parameters of DAMASK's isotropic law, whose stress is
+# sqrt(3/2) |Se_dev|/M and whose hardening is multiplied by h.
+DAMASK_M = 1.5**0.5
+DAMASK_H = 1.0
 RATE = 1e-3  # dF11/dt, 1/s
 F11_TRAINING = 1.004  # end of the training data (t = 4 s)
 F11_EXTENSION = 1.008  # end of the extension test (t = 8 s), Fig. 8
@@ -22,6 +26,7 @@ GRAINS = 10
 TRAINING_FRACTION = 0.8  # by microstructure
 PROPERTY_NAMES = ("E", "nu", "xi0", "h0")
 PROPERTY_UNITS = ("GPa", "", "MPa", "GPa")
+CHANNELS = (*PROPERTY_NAMES, "sigma_vm")  # of a network's input, the stress last
 # Table 3: each grain uniform in these ranges, in the order of PROPERTY_NAMES.
 PROPERTY_RANGES = ((50.0, 300.0), (0.2, 0.4), (50.0, 300.0), (0.0, 50.0))
 # Eq. 1: case k draws each property from the union of two intervals.

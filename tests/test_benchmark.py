@@ -68,9 +68,9 @@ def test_page_of_speed(speed_rows, tmp_path):
 
 def test_page_of_verification_shows_what_failed(tmp_path):
     measured = [
-        verification.Measurement("a", "case", "error", 0.5, "MPa", 3, high=1.0),
-        verification.Measurement("a", "case", "order", 0.2, "", 3, 0.9, 1.1),
-        verification.Measurement("b", "", "change", 7.0, "MPa", 1),
+        verification.Finding("a", "case", "error", 0.5, "MPa", 3, high=1.0),
+        verification.Finding("a", "case", "order", 0.2, "", 3, 0.9, 1.1),
+        verification.Finding("b", "", "change", 7.0, "MPa", 1),
     ]
     assert [m.passed for m in measured] == [True, False, True]
     rows = pd.DataFrame([asdict(m) | {"passed": m.passed, "wall_s": 1} for m in measured])
@@ -82,7 +82,7 @@ def test_page_of_verification_shows_what_failed(tmp_path):
 
 
 def test_measurement_that_is_no_number_does_not_pass():
-    assert not verification.Measurement("a", "", "error", np.nan, "", 1, high=1.0).passed
+    assert not verification.Finding("a", "", "error", np.nan, "", 1, high=1.0).passed
 
 
 def test_trainer_is_measured_beside_plain_fit_and_layer_by_layer(data, monkeypatch, tmp_path):

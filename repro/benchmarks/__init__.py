@@ -1,1 +1,3 @@
-"""Benchmarks: what they measure, the rows they write, and the pages made from the rows."""
+"""How right and how fast the reference model, the trainer and the networks are."""
+
+__all__ = ["reference", "speed", "timing", "training", "verification"]

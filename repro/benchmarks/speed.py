@@ -1,4 +1,4 @@
-"""Seconds a simulation takes: DAMASK, our reference model and trained networks, side by side.
+"""Seconds that a simulation takes: DAMASK, our reference model and trained networks, side by side.
 
 A simulation is a whole trajectory of the paper, microstructure in, all stress fields out. Every
 contender is measured in the same run, on the same microstructures, and its error with it: against
@@ -9,21 +9,21 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from repro import models, paper, reference
+from repro.benchmarks.timing import available_cores, process_on, timed
 from repro.damask import dadf5, export
 from repro.damask import run as damask
 from repro.damask.trajectories import cases_like_training
 from repro.data import dataset
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.evaluation import metrics
 from repro.reference import generation
@@ -36,10 +36,8 @@ TRUTH_TOLERANCE = 1e-9
 BATCHES = (4, 16, 64)  # of the networks, beside 1
 DAMASK_TOLERANCE = 5e-4  # its default eps_rel_div
 RECORDED_HARDWARE = "one core of a 2-core machine"
-COLUMNS = [
-    "contender", "kind", "setting", "default", "cores", "seconds", "mae", "n", "origin", "load",
-    "command", "commit", "hardware",
-]  # fmt: skip
+MEASURED = ["contender", "kind", "setting", "default", "cores", "seconds", "mae", "n", "origin"]
+COLUMNS = [*MEASURED, "load", "command", "commit", "hardware"]
 
 
 def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
@@ -57,8 +55,8 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns as in `COLUMNS`; seconds a simulation, MAE of the trajectory in MPa; `default` marks
-        the reference model as it made the data; `origin` says "measured" or "recorded".
+        Columns as in `COLUMNS`; seconds per simulation, MAE of the trajectory in MPa; `default`
+        marks the reference model as it made the data; `origin` says "measured" or "recorded".
 
     Raises
     ------
@@ -67,22 +65,16 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
     ValueError
         If the system cannot confine a process to one core.
     """
-    if not hasattr(os, "sched_setaffinity"):
-        raise ValueError("one core can only be measured where processes can be confined: on Linux")
     paths = [str(models.model_path(name)) for name in names]
     validation = dataset.split_indices(paper.MICROSTRUCTURES)[1][:microstructures]
     cells = [generation.Job("paper").microstructure(int(i))[1] for i in validation]
     load = os.getloadavg()[0]
     rows = []
-    available = sorted(os.sched_getaffinity(0))
-    for cores in sorted({1, len(available)}):
-        with _confined_to(available[:cores]), get_context("spawn").Pool(1) as pool:
-            rows += pool.apply(_measure_here, (paths, cells, cores, repeats))
+    for cores in sorted({1, available_cores()}):
+        with process_on(cores) as call:
+            rows += call(_measure_here, paths, cells, cores, repeats)
     rows += damask_rows(cells)
-    about = {
-        "load": round(load, 2), "command": provenance.command_line(),
-        "commit": provenance.code_commit(), "hardware": provenance.hardware(),
-    }  # fmt: skip
+    about = {"load": round(load, 2), **provenance.stamp()}
     return pd.DataFrame([{**about, **row} for row in rows], columns=COLUMNS)
 
 
@@ -96,31 +88,23 @@ def write(path, table: pd.DataFrame) -> None:
     write_csv(path, table, digits=5)
 
 
-@contextmanager
-def _confined_to(cores):
-    """Processes started within run on these cores only; libraries size their threads by it."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 def _measure_here(paths, cells, cores, repeats) -> list[dict]:
     """Rows of the reference model and of the networks on the cores of this process."""
     truth = np.stack([run.sigma_vm for run in _solve(cells, TRUTH_TOLERANCE)])
     rows = []
-    for tol in TOLERANCES:
-        seconds, runs = _fastest(partial(_solve, cells, tol, cores), repeats)
-        predicted = np.stack([run.sigma_vm for run in runs])[:, 1:]
+    solvers = {tol: partial(_solve, cells, tol, cores) for tol in TOLERANCES}
+    for tol, timing in timed(solvers, repeats).items():
+        predicted = np.stack([run.sigma_vm for run in timing.result])[:, 1:]
         rows.append(
             {
-                "contender": "reference model", "kind": "solver", "setting": f"tol {tol:g}",
-                "default": tol == reference.TOLERANCE, "seconds": seconds / len(cells),
+                "contender": "reference model",
+                "kind": "solver",
+                "setting": f"tol {tol:g}",
+                "default": tol == reference.TOLERANCE,
+                "seconds": timing.seconds / len(cells),
                 "mae": metrics.mae(predicted, truth[:, 1:]),
             }
-        )  # fmt: skip
+        )
     for path in paths:
         rows += _network_rows(path, cells, truth, repeats)
     common = {"cores": cores, "n": len(cells), "origin": "measured"}
@@ -138,17 +122,19 @@ def _network_rows(path, cells, truth, repeats) -> list[dict]:
     run, model = run_of(path), models.load(path)
     stride = run.stride or 1
     true = truth[:, stride::stride]
-    rows = []
-    for batch in sorted({1, *(min(b, len(cells)) for b in BATCHES)}):
-        ask = partial(_trajectories, model, cells, stride, batch)
-        seconds, predicted = _fastest(ask, repeats)
-        rows.append(
-            {
-                "contender": run.model, "kind": "network", "setting": f"batch {batch}",
-                "default": False, "seconds": seconds / len(cells),
-                "mae": metrics.mae(predicted, true),
-            }
-        )  # fmt: skip
+    sizes = sorted({1, *(min(b, len(cells)) for b in BATCHES)})
+    asked = {batch: partial(_trajectories, model, cells, stride, batch) for batch in sizes}
+    rows = [
+        {
+            "contender": run.model,
+            "kind": "network",
+            "setting": f"batch {batch}",
+            "default": False,
+            "seconds": timing.seconds / len(cells),
+            "mae": metrics.mae(timing.result, true),
+        }
+        for batch, timing in timed(asked, repeats).items()
+    ]
     best = min(rows[1:], key=lambda row: row["seconds"], default=rows[0])
     if best is rows[0]:
         return rows[:1]
@@ -172,17 +158,6 @@ def _trajectories(model, cells, stride, batch) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _fastest(action: Callable, repeats: int):
-    """Seconds of the fastest of several calls after a first one that compiles, and its result."""
-    result = action()
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        result = action()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds), result
-
-
 # --- DAMASK --------------------------------------------------------------------------------
 
 
@@ -195,37 +170,44 @@ def damask_rows(cells: list[Microstructure]) -> list[dict]:
 
 
 def _measured_damask(cells) -> dict:
-    F11 = np.linspace(1, paper.F11_TRAINING, paper.INCREMENTS + 1)
+    load = Load.stretch()
     seconds, errors = [], []
     with tempfile.TemporaryDirectory() as scratch:
         for i, cell in enumerate(cells):
             directory = Path(scratch, str(i))
-            export.write_inputs(directory, cell, F11, (F11 - 1) / paper.RATE)
+            export.write_inputs(directory, cell, load.F11, load.time)
             started = time.perf_counter()
             failures = damask.run([directory], workers=1)
             seconds.append(time.perf_counter() - started)
             if failures:
                 raise ValueError(f"DAMASK failed: {next(iter(failures.values()))}")
             predicted = dadf5.read(dadf5.find([directory])[0]).sigma_vm
-            errors.append(_error(cell, predicted, F11))
+            errors.append(_error(cell, predicted, load))
     return {
-        "setting": f"eps {DAMASK_TOLERANCE:g}", "seconds": float(np.mean(seconds)),
-        "mae": float(np.mean(errors)), "n": len(cells), "origin": "measured",
-    }  # fmt: skip
+        "setting": f"eps {DAMASK_TOLERANCE:g}",
+        "seconds": float(np.mean(seconds)),
+        "mae": float(np.mean(errors)),
+        "n": len(cells),
+        "origin": "measured",
+    }
 
 
 def _recorded_damask() -> Iterator[dict]:
-    """The recorded runs of the paper's trajectory, one row a tolerance."""
+    """The recorded runs of the paper's trajectory, one row per tolerance."""
     for tolerance, runs in cases_like_training().items():
-        errors = [_error(run.microstructure, run.sigma_vm, run.F11) for run in runs]
+        errors = [_error(run.microstructure, run.sigma_vm, run.load) for run in runs]
         yield {
-            "setting": f"eps {tolerance:g}", "n": len(runs), "origin": "recorded", "load": np.nan,
-            "command": "DAMASK_grid", "hardware": RECORDED_HARDWARE,
+            "setting": f"eps {tolerance:g}",
+            "n": len(runs),
+            "origin": "recorded",
+            "load": np.nan,
+            "command": "DAMASK_grid",
+            "hardware": RECORDED_HARDWARE,
             "seconds": float(np.mean([run.wall_seconds for run in runs])),
             "mae": float(np.mean(errors)),
-        }  # fmt: skip
+        }
 
 
-def _error(cell, predicted, F11) -> float:
-    true = reference.simulate(cell, F11[-1], len(F11) - 1, tol=TRUTH_TOLERANCE).sigma_vm
+def _error(cell, predicted, load) -> float:
+    true = reference.simulate(cell, load, tol=TRUTH_TOLERANCE).sigma_vm
     return metrics.mae(predicted[1:], true[1:])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from repro import models, paper
-from repro.benchmarks.reference import timed
+from repro.benchmarks.timing import timed
 from repro.data.dataset import DataSet
 from repro.data.pairs import make_pairs
 from repro.models.acceleration import accelerated
@@ -42,12 +42,7 @@ def run(
         rows += [{"sweep": "epoch", **row} for row in epochs(data, network, batches, repeats)]
         if ON_TENSORFLOW_CPU:
             rows += [{"sweep": "layers", **row} for row in layers(network, repeats=repeats)]
-    return pd.DataFrame(rows).assign(
-        backend=keras.backend.backend(),
-        command=provenance.command_line(),
-        commit=provenance.code_commit(),
-        hardware=provenance.hardware(),
-    )
+    return pd.DataFrame(rows).assign(backend=keras.backend.backend(), **provenance.stamp())
 
 
 # --- A pass over the samples -------------------------------------------------------------------
@@ -62,27 +57,24 @@ def epochs(data: DataSet, network: str, batches: int, repeats: int) -> Iterator[
     plain = models.NETWORKS[network]()
     plain.compile(keras.optimizers.Adam(config.learning_rate), "mae", metrics=["mae"])
     x, y = pairs.gather(samples)
-    clock = _EpochClock()
+    clock = EpochClock()
     contenders = {
         "trainer": lambda: engine.fit(pairs, samples, callbacks=[clock]),
         "plain fit": lambda: plain.fit(
             x, y, batch_size=config.batch_size, verbose=0, callbacks=[clock]
         ),
     }
-    seconds = defaultdict(list)
-    for _ in range(1 + repeats):
-        for contender, fit in contenders.items():
-            fit()
-            seconds[contender].append(clock.seconds)
-    for contender, found in seconds.items():
+    for contender, timing in timed(contenders, repeats, clock).items():
         yield {
-            "network": network, "contender": contender, "n": len(samples),
-            "seconds": min(found[1:]),  # the first one compiles
-        }  # fmt: skip
+            "network": network,
+            "contender": contender,
+            "n": len(samples),
+            "seconds": timing.seconds,
+        }
 
 
-class _EpochClock(keras.callbacks.Callback):
-    """Seconds from the beginning of an epoch to its last result.
+class EpochClock(keras.callbacks.Callback):
+    """A clock that runs from the beginning of an epoch to its last result, and then stands still.
 
     What `fit` waits for afterwards is not counted, in no contender's favour: under TensorFlow the
     end of a pipeline waits for its tuner, for up to as long again.
@@ -94,7 +86,10 @@ class _EpochClock(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.seconds = time.perf_counter() - self._started
+        self.seconds += time.perf_counter() - self._started
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 # --- Layers of a step --------------------------------------------------------------------------
@@ -106,7 +101,8 @@ def layers(network: str, batch_size: int = paper.BATCH_SIZE, repeats: int = 3) -
     Each layer on its own, on TensorFlow: output, and gradients of its inputs and weights. A layer
     of the trainer that does the work of several of Keras counts as the last of them.
     """
-    fixed = keras.Input((paper.GRID, paper.GRID, 5), batch_size=batch_size)
+    shape = (paper.GRID, paper.GRID, len(paper.CHANNELS))
+    fixed = keras.Input(shape, batch_size=batch_size)
     model = keras.models.clone_model(models.NETWORKS[network](), input_tensors=fixed)
     seconds, counts = defaultdict(float), defaultdict(int)
     trained = {layer.name: layer for layer in accelerated(model).layers}
@@ -120,9 +116,13 @@ def layers(network: str, batch_size: int = paper.BATCH_SIZE, repeats: int = 3) -
             seconds[kind, contender] += timing.seconds
     for (kind, contender), took in seconds.items():
         yield {
-            "network": network, "layer": kind, "layers": counts[kind], "contender": contender,
-            "n": batch_size, "seconds": took,
-        }  # fmt: skip
+            "network": network,
+            "layer": kind,
+            "layers": counts[kind],
+            "contender": contender,
+            "n": batch_size,
+            "seconds": took,
+        }
 
 
 def _step(layer):
@@ -139,9 +139,4 @@ def _step(layer):
         return tape.gradient(y, [*tf.nest.flatten(x), *weights])
 
     compiled = tf.function(step).get_concrete_function(inputs)
-
-    def once():
-        compiled(inputs)
-        return 1
-
-    return once
+    return lambda: compiled(inputs)

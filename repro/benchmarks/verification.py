@@ -1,6 +1,6 @@
 """Verification of the reference model: what is measured, and the bounds it has to keep.
 
-Each check yields `Measurement`s. The tests run the same checks at small size.
+Each check yields findings. The tests run the same checks at small size.
 """
 
 import time
@@ -17,11 +17,12 @@ import pandas as pd
 from repro import paper
 from repro.damask.trajectories import TRAJECTORIES, read_cases
 from repro.data import microstructure as ms
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import TOLERANCE, ConvergenceError, exact, material, simulate, simulate_batch
 from repro.reference.audit import Audit, audit
 from repro.reference.simulation import simulate_points
-from repro.tools.provenance import code_commit, command_line, hardware
+from repro.tools import provenance
 
 # Of the solver where it is compared with exact solutions, so that time is the only error left.
 TIGHT = 1e-10
@@ -32,10 +33,16 @@ LAWS = (
     exact.Law(175, 0.3, 175, 25),
     exact.Law(300, 0.3, 50, 0),
 )
+# In few increments, each of which is divided where the limit in time is sought.
+LOADS = {
+    "stretch": Load.stretch(increments=4),
+    "load and unload": Load.through((paper.F11_TRAINING, 0.999), 4),
+    "compression": Load.stretch(0.996, 4),
+}
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Finding:
     """A measured number and the bounds within which it has to lie."""
 
     check: str
@@ -52,35 +59,36 @@ class Measurement:
         return bool(self.low <= self.value <= self.high)
 
 
-def damask(directory=TRAJECTORIES) -> Iterator[Measurement]:
+def damask(directory=TRAJECTORIES) -> Iterator[Finding]:
     """The von Mises fields of DAMASK, at all increments and pixels."""
     for case in read_cases(directory):
-        ours = simulate(case.microstructure, case.F11[-1], len(case.F11) - 1).sigma_vm
+        ours = simulate(case.microstructure, case.load).sigma_vm
         error = abs(ours - case.sigma_vm)[1:]
         about = f"{case.name}, eps_rel_div_P = {case.eps_rel_div_P:g}"
-        yield Measurement(
+        yield Finding(
             "DAMASK", about, "MAE", error.mean(), "MPa", 1, high=0.01 if case.tight else 0.1
         )
-        yield Measurement(
+        yield Finding(
             "DAMASK", about, "max error", error.max(), "MPa", 1, high=0.5 if case.tight else np.inf
         )
 
 
-def homogeneous(increments: Sequence[int] = (500, 1000)) -> Iterator[Measurement]:
+def homogeneous(factors: Sequence[int] = (125, 250)) -> Iterator[Finding]:
     """A homogeneous cell against the one-dimensional equation, in the limit of small increments."""
-    for law in LAWS:
-        cell = Microstructure(np.zeros((5, 5), int), [law[:4]])
-        yield from _limit_in_time(
-            "homogeneous cell",
-            f"E {law.E:g}, nu {law.nu:g}, xi0 {law.xi0:g}, h0 {law.h0:g}",
-            lambda F11, law=law: exact.homogeneous(law, F11),
-            lambda path: path.sigma_vm[:, 0, 0],
-            cell,
-            increments,
-        )
+    for name, load in LOADS.items():
+        for law in LAWS:
+            yield from _limit_in_time(
+                "homogeneous cell",
+                f"{name}, E {law.E:g}, nu {law.nu:g}, xi0 {law.xi0:g}, h0 {law.h0:g}",
+                partial(exact.homogeneous, law),
+                lambda path: path.sigma_vm[:, 0, 0],
+                Microstructure(np.zeros((5, 5), int), [law[:4]]),
+                load,
+                factors,
+            )
 
 
-def laminate(increments: Sequence[int] = (500, 1000)) -> Iterator[Measurement]:
+def laminate(factors: Sequence[int] = (125, 250)) -> Iterator[Finding]:
     """Laminates of two layers, elastic and viscoplastic, against the exact solution.
 
     The number of pixels is odd: without a Nyquist term the discrete laminate is exact as well.
@@ -96,16 +104,16 @@ def laminate(increments: Sequence[int] = (500, 1000)) -> Iterator[Measurement]:
             of_layers = [path.sigma_vm[:, grain_id == g].T for g in (0, 1)]
             return np.concatenate([*of_layers, path.P_mean.reshape(len(path.F11), 9).T]).T
 
-        def solution(F11, laws, normal=normal):
-            sigma_vm, P_mean = exact.laminate(laws, (0.4, 0.6), normal, F11)
+        def solution(load, laws, normal=normal):
+            sigma_vm, P_mean = exact.laminate(laws, (0.4, 0.6), normal, load)
             pixels = np.repeat(sigma_vm, [10, 15], 1)
-            return np.concatenate([pixels, P_mean.reshape(len(F11), 9)], 1)
+            return np.concatenate([pixels, P_mean.reshape(len(P_mean), 9)], 1)
 
         cell = Microstructure(grain_id, [law[:4] for law in elastic])
-        path = simulate(cell, increments=20, tol=TIGHT)
-        error = abs(response(path) - solution(path.F11, elastic)).max()
+        path = simulate(cell, tol=TIGHT)
+        error = abs(response(path) - solution(path.load, elastic)).max()
         case = f"{name} the load, elastic"
-        yield Measurement("laminate", case, "max error", error, "MPa", 1, high=1e-3)
+        yield Finding("laminate", case, "max error", error, "MPa", 1, high=1e-3)
         for a, b in ((0, 1), (2, 3)):
             laws = [LAWS[a], LAWS[b]]
             yield from _limit_in_time(
@@ -114,45 +122,46 @@ def laminate(increments: Sequence[int] = (500, 1000)) -> Iterator[Measurement]:
                 partial(solution, laws=laws),
                 response,
                 Microstructure(grain_id, [law[:4] for law in laws]),
-                increments,
+                LOADS["stretch"],
+                factors,
             )
 
 
-def _limit_in_time(check, case, solution, response, cell, increments):
+def _limit_in_time(check, case, solution, response, cell, load, factors):
     """Order in dt of the error against an exact solution, and the error extrapolated to dt = 0."""
-    coarse, fine = (simulate(cell, increments=T, tol=TIGHT) for T in increments)
-    # Four stretches that both paths pass through.
-    at = np.linspace(0, increments[0], 5).astype(int)
-    wanted = solution(coarse.F11[at])
-    ratio = increments[1] // increments[0]
-    coarse, fine = response(coarse)[at], response(fine)[at * ratio]
+    wanted = solution(load)
+    coarse, fine = (
+        response(simulate(cell, load.refined(factor), tol=TIGHT))[::factor] for factor in factors
+    )
     errors = [abs(found - wanted).max() for found in (coarse, fine)]
+    ratio = factors[1] / factors[0]
     order = np.log(errors[0] / errors[1]) / np.log(ratio)
     extrapolated = fine + (fine - coarse) / (ratio - 1)
     limit = abs(extrapolated - wanted).max()
-    yield Measurement(check, case, f"max error, {increments[1]} increments", errors[1], "MPa", 1)
-    yield Measurement(check, case, "order in dt", order, "", 1, 0.85, 1.25)
-    yield Measurement(check, case, "max error, dt -> 0", limit, "MPa", 1, high=0.02)
+    increments = factors[1] * load.increments
+    yield Finding(check, case, f"max error, {increments} increments", errors[1], "MPa", 1)
+    yield Finding(check, case, "order in dt", order, "", 1, 0.85, 1.25)
+    yield Finding(check, case, "max error, dt -> 0", limit, "MPa", 1, high=0.02)
 
 
-def rate_independent(exponents: Sequence[int] = (20, 80, 320)) -> Iterator[Measurement]:
+def rate_independent(exponents: Sequence[int] = (20, 80, 320)) -> Iterator[Finding]:
     """A material point for growing exponent n against rate-independent plasticity."""
     law, increments = LAWS[2], 4000
-    F11 = np.linspace(1, paper.F11_TRAINING, increments + 1)
+    load = Load.stretch(increments=increments)
     F = np.zeros((increments + 1, 2, 2, 1, 1))
-    F[:, 0, 0, 0, 0], F[:, 1, 1] = F11, 1
+    F[:, 0, 0, 0, 0], F[:, 1, 1] = load.F11, 1
     at = np.arange(increments // 2, increments + 1, increments // 10)
-    wanted = exact.rate_independent(law, F11[at])
+    wanted = exact.rate_independent(law, load.F11[at])
     errors = []
     for n in exponents:
-        sigma_vm, _, _ = follow(F, [law[:4]], paper.RATE, n)
+        sigma_vm, _, _ = follow(F, [law[:4]], load.time, n)
         errors.append(abs(sigma_vm[at, 0, 0] - wanted).max())
-        yield Measurement("rate-independent limit", f"n = {n}", "max error", errors[-1], "MPa", 1)
+        yield Finding("rate-independent limit", f"n = {n}", "max error", errors[-1], "MPa", 1)
     order = np.log(errors[0] / errors[-1]) / np.log(exponents[-1] / exponents[0])
-    yield Measurement("rate-independent limit", "", "order in 1/n", order, "", 1, 0.85, 1.15)
+    yield Finding("rate-independent limit", "", "order in 1/n", order, "", 1, 0.85, 1.15)
 
 
-def objectivity(points: int = 1000, seed: int = 0) -> Iterator[Measurement]:
+def objectivity(points: int = 1000, seed: int = 0) -> Iterator[Finding]:
     """Random deformation paths with and without a superposed rotation that grows to half a turn."""
     rng, increments = np.random.default_rng(seed), 20
     t = np.linspace(0, 1, increments + 1)[:, None, None, None, None]
@@ -161,8 +170,9 @@ def objectivity(points: int = 1000, seed: int = 0) -> Iterator[Measurement]:
     Q = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     Q = np.moveaxis(Q, 2, 0)
     properties = ms.table3_properties(rng, points)[:, None]
-    sigma_vm, P, xi = follow(F, properties, paper.RATE)
-    turned = follow(np.einsum("tijab,tjkab->tikab", Q, F), properties, paper.RATE)
+    time = Load.stretch(increments=increments).time
+    sigma_vm, P, xi = follow(F, properties, time)
+    turned = follow(np.einsum("tijab,tjkab->tikab", Q, F), properties, time)
     case = "random paths, rotated"
     for name, unturned, found in (
         ("sigma_vm", sigma_vm, turned[0]),
@@ -171,20 +181,20 @@ def objectivity(points: int = 1000, seed: int = 0) -> Iterator[Measurement]:
     ):
         change = abs(found - unturned).max()
         quantity = f"largest change of {name}"
-        yield Measurement("objectivity", case, quantity, change, "MPa", points, high=1e-5)
+        yield Finding("objectivity", case, quantity, change, "MPa", points, high=1e-5)
 
 
-def follow(F, properties, rate, n: int = paper.STRESS_EXPONENT):
-    """Material points along given deformations, in steps of equal time.
+def follow(F, properties, time, n: int = paper.STRESS_EXPONENT):
+    """Material points along given deformations.
 
     Parameters
     ----------
     F : ndarray, shape (T+1, 2, 2, A, B)
-        In-plane deformation gradients of A x B points, from t = 0; F33 = 1.
+        In-plane deformation gradients of A x B points; F33 = 1.
     properties : array_like, broadcast to (A, B, 4)
         E/GPa, nu, xi0/MPa, h0/GPa.
-    rate : float
-        The steps take the time in which F11 grows to `paper.F11_TRAINING` at this rate, 1/s.
+    time : ndarray, shape (T+1,)
+        In equal steps from 0, s.
     n : int
         Exponent of the flow rule.
 
@@ -197,8 +207,8 @@ def follow(F, properties, rate, n: int = paper.STRESS_EXPONENT):
     ConvergenceError
         If the flow rule is not solved to `TIGHT`.
     """
-    dt = (paper.F11_TRAINING - 1) / rate / (len(F) - 1)
-    shape = (*F.shape[-2:], 4)
+    dt = time[-1] / (len(time) - 1)
+    shape = (*F.shape[-2:], len(paper.PROPERTY_NAMES))
     maps = np.moveaxis(np.broadcast_to(properties, shape), -1, 0)
     with jax.enable_x64(True):
         *found, imbalance = jax.device_get(_follow(F, maps, dt, n))
@@ -238,7 +248,7 @@ def _follow(F, maps, dt, n):
     return jax.lax.scan(step, material.initial_state(law), F)[1]
 
 
-def symmetries(size: int = paper.GRID, count: int = 3) -> Iterator[Measurement]:
+def symmetries(size: int = paper.GRID, count: int = 3) -> Iterator[Finding]:
     """A translated or reflected microstructure has the translated or reflected field."""
     maps = {
         "translation": lambda field: np.roll(field, (size // 3, size // 5), (-2, -1)),
@@ -253,10 +263,10 @@ def symmetries(size: int = paper.GRID, count: int = 3) -> Iterator[Measurement]:
             fields = simulate(cell).sigma_vm, simulate(moved).sigma_vm
             change = max(change, abs(move(fields[0]) - fields[1]).max())
         # The iterations are the same up to rounding, whatever the tolerance.
-        yield Measurement("symmetry", name, "largest change", change, "MPa", count, high=1e-5)
+        yield Finding("symmetry", name, "largest change", change, "MPa", count, high=1e-5)
 
 
-def batch(size: int = paper.GRID, count: int = 4) -> Iterator[Measurement]:
+def batch(size: int = paper.GRID, count: int = 4) -> Iterator[Finding]:
     """A batch gives what its members give one at a time."""
     cells = [ms.polycrystal(ms.generator(i), size=size) for i in range(count)]
     together = simulate_batch(cells)
@@ -264,19 +274,17 @@ def batch(size: int = paper.GRID, count: int = 4) -> Iterator[Measurement]:
         abs(simulate(cell).sigma_vm - path.sigma_vm).max()
         for cell, path in zip(cells, together, strict=True)
     )
-    yield Measurement("batch", "", "largest change", change, "MPa", count, high=1e-5)
+    yield Finding("batch", "", "largest change", change, "MPa", count, high=1e-5)
 
 
-def equations(size: int = paper.GRID, count: int = 10) -> Iterator[Measurement]:
+def equations(size: int = paper.GRID, count: int = 10) -> Iterator[Finding]:
     """Audit of polycrystals: Hill-Mandel, equilibrium, flow rule and the rest, point by point."""
     cells = (ms.polycrystal(ms.generator(i), size=size) for i in range(count))
     audits = [audit(cell, *simulate_points(cell)) for cell in cells]
     yield from _worst("equations", "10 grains, Table 3", audits, hill_mandel=1e-3)
 
 
-def robustness(
-    count: int = 200, sizes: Sequence[int] = (8, 9), seed: int = 0
-) -> Iterator[Measurement]:
+def robustness(count: int = 200, sizes: Sequence[int] = (8, 9), seed: int = 0) -> Iterator[Finding]:
     """Random cells far beyond Table 3: an error is raised, or the equations are satisfied."""
     rng, audits = np.random.default_rng(seed), []
     for i in range(count):
@@ -287,7 +295,7 @@ def robustness(
             continue
     share = len(audits) / count
     case = "contrast 1000, nu to 0.49, h0 = 0, grains of a pixel"
-    yield Measurement("robustness", case, "share that converges", share, "", count, low=0.9)
+    yield Finding("robustness", case, "share that converges", share, "", count, low=0.9)
     yield from _worst("robustness", case, audits)
 
 
@@ -326,15 +334,15 @@ def _worst(check, case, audits: Sequence[Audit], **bounds):
         values = [getattr(a, name) for a in audits]
         unit = "MPa" if name == "stress" else ""
         if name == "smallest_det_F":
-            yield Measurement(check, case, name, min(values), unit, len(audits), low=0.5)
+            yield Finding(check, case, name, min(values), unit, len(audits), low=0.5)
         else:
             high = bounds.get(name, np.inf)
-            yield Measurement(check, case, name, max(values), unit, len(audits), high=high)
+            yield Finding(check, case, name, max(values), unit, len(audits), high=high)
 
 
 def time_order(
     size: int = paper.GRID, increments: Sequence[int] = (10, 20, 40, 80, 160), count: int = 3
-) -> Iterator[Measurement]:
+) -> Iterator[Finding]:
     """Change of the final field of polycrystals when the increments are halved."""
     cells = [ms.polycrystal(ms.generator(i), size=size) for i in range(count)]
     final = [
@@ -344,14 +352,14 @@ def time_order(
     changes = [abs(b - a).mean() for a, b in pairwise(final)]
     for T, change in zip(increments, changes, strict=False):
         case = f"{T} -> {2 * T} increments"
-        yield Measurement("order in dt", case, "MAE", change, "MPa", count)
+        yield Finding("order in dt", case, "MAE", change, "MPa", count)
     order = np.log2(changes[-2] / changes[-1])
-    yield Measurement("order in dt", "polycrystal", "order", order, "", count, 0.8, 1.25)
+    yield Finding("order in dt", "polycrystal", "order", order, "", count, 0.8, 1.25)
 
 
 def grid_convergence(
     sizes: Sequence[int] = (32, 64, 128, 256), count: int = 3
-) -> Iterator[Measurement]:
+) -> Iterator[Finding]:
     """Polycrystals on finer and finer grids, against the finest averaged over the coarse pixels."""
 
     def solve(i, size):
@@ -370,14 +378,14 @@ def grid_convergence(
         errors.append(np.mean([abs(f - average(g, size)).mean() for f, g in pairs]))
         mean = max(abs(f.mean() / g.mean() - 1) for f, g in pairs)
         case = f"{size} against {sizes[-1]}"
-        yield Measurement("grid", case, "MAE of the field", errors[-1], "MPa", count)
-        yield Measurement("grid", case, "mean stress, relative", mean, "", count, high=0.02)
+        yield Finding("grid", case, "MAE of the field", errors[-1], "MPa", count)
+        yield Finding("grid", case, "mean stress, relative", mean, "", count, high=0.02)
     # The finest compared with is itself in error, which makes the last ratios optimistic.
     order = np.log2(errors[0] / errors[1])
-    yield Measurement("grid", "", "order in 1/N", order, "", count, low=0.5)
+    yield Finding("grid", "", "order in 1/N", order, "", count, low=0.5)
 
 
-CHECKS: dict[str, Callable[..., Iterator[Measurement]]] = {
+CHECKS: dict[str, Callable[..., Iterator[Finding]]] = {
     check.__name__: check
     for check in (
         damask,
@@ -396,14 +404,13 @@ CHECKS: dict[str, Callable[..., Iterator[Measurement]]] = {
 
 
 def run(directory=TRAJECTORIES) -> pd.DataFrame:
-    """All checks at full size; one row a measurement, with its provenance."""
+    """All checks at full size; one row per finding, with its provenance."""
     rows = []
     for name, check in CHECKS.items():
         start = time.perf_counter()
-        measured = list(check(directory) if check is damask else check())
+        found = list(check(directory) if check is damask else check())
         wall = time.perf_counter() - start
-        rows += [asdict(m) | {"passed": m.passed, "wall_s": round(wall, 1)} for m in measured]
-        failed = sum(not m.passed for m in measured)
-        print(f"{name}: {len(measured)} measurements, {failed} out of bounds, {wall:.0f} s")
-    about = {"command": command_line(), "commit": code_commit(), "hardware": hardware()}
-    return pd.DataFrame(rows).assign(**about)
+        rows += [asdict(f) | {"passed": f.passed, "wall_s": round(wall, 1)} for f in found]
+        failed = sum(not f.passed for f in found)
+        print(f"{name}: {len(found)} measurements, {failed} out of bounds, {wall:.0f} s")
+    return pd.DataFrame(rows).assign(**provenance.stamp())

@@ -52,7 +52,7 @@ def simulate(
     if dilatation:
         properties[:, 2] = UNREACHABLE_XI0
     cell = Microstructure(microstructure.grain_id, properties)
-    return reference.simulate(cell, F11_max, increments, rate)
+    return reference.simulate(cell, F11_max=F11_max, increments=increments, rate=rate)
 
 
 def cost(sigma_vm, wanted) -> tuple[float, float]:

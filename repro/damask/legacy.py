@@ -23,6 +23,7 @@ from repro.damask import dadf5, exchange
 from repro.damask.exchange import MAX_GRAINS, MismatchError
 from repro.data import dataset
 from repro.data.dataset import DataSet
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 
 SI = np.array([1e9, 1.0, 1e6, 1e9])  # of E/GPa, nu, xi0/MPa, h0/GPa
@@ -400,9 +401,8 @@ def _orientation(maps, first, F11, rate, cells: int = 4) -> tuple[str, ...]:
     scores = {}
     for turn_maps in ((), ("properties",)):
         turned = maps.swapaxes(1, 2) if turn_maps else maps
-        ours = [
-            reference.simulate(_microstructure(one), F11, 1, rate).sigma_vm[1] for one in turned
-        ]
+        load = Load.stretch(F11, 1, rate)
+        ours = [reference.simulate(_microstructure(one), load).sigma_vm[1] for one in turned]
         for turn_stress in ((), ("stress",)):
             theirs = first.swapaxes(1, 2) if turn_stress else first
             scores[turn_maps + turn_stress] = np.mean(

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from repro import paper
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 
 TRAJECTORIES = Path(__file__).with_name("recorded")
@@ -24,6 +25,11 @@ class DamaskCase:
     rate: float  # dF11/dt, 1/s
     eps_rel_div_P: float  # DAMASK's tolerance
     wall_seconds: float  # one thread
+
+    @property
+    def load(self) -> Load:
+        """The load, at a constant rate."""
+        return Load((self.F11 - 1) / self.rate, self.F11)
 
     @property
     def like_training(self) -> bool:

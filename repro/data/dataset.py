@@ -5,15 +5,18 @@ array      shape                  dtype   meaning
 ========== ====================== ======= ===========================================
 grain_id   (M, N, N)              uint8   grain of each pixel; axes x1 (loading), x2
 properties (M, G, 4)              float64 E/GPa, nu, xi0/MPa, h0/GPa; NaN-padded
-time       (T+1,)                 float64 s
+time       (T+1,)                 float64 s; with F11 the load (`repro.data.load`)
 F11        (T+1,)                 float64 mean stretch along x1
 sigma_vm   (M, T+1, N, N)         float32 von Mises stress, MPa; chunked by microstructure
 P_mean     (M, T+1, 3, 3)         float64 mean first Piola-Kirchhoff stress, MPa
 seed       (M, S)                 int64   entropy of the generator of each microstructure
 ========== ====================== ======= ===========================================
 
-Attributes say how the data came about: `schema_version` always, and by our own generator also its
-name and version, the tolerance, the suite and the code commit.
+Attributes say how the data came about. `schema_version` is always there; our own generator adds its
+name, the suite, the seed, the tolerance and the code commit. `M` and `h` are the parameters of the
+flow rule that go with the properties (see `repro.reference.simulate`; without them it is the law in
+the paper's text), `solved_increments` is the number of increments that were solved where only some
+of them, equally spaced, are in the file.
 """
 
 import hashlib
@@ -24,6 +27,7 @@ import h5py
 import numpy as np
 
 from repro import paper
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.tools.files import atomic_path
 
@@ -51,7 +55,7 @@ class DataSet:
     Raises
     ------
     DataSetError
-        If shapes do not agree.
+        If shapes do not agree, or time and F11 are no load.
     """
 
     grain_id: np.ndarray
@@ -65,9 +69,38 @@ class DataSet:
 
     def __post_init__(self):
         _check_shapes({name: getattr(self, name).shape for name in _SHAPES})
+        try:
+            Load(self.time, self.F11)
+        except ValueError as error:
+            raise DataSetError(str(error)) from None
 
     def __len__(self):
         return len(self.grain_id)
+
+    @property
+    def load(self) -> Load:
+        """What the cells are put under."""
+        return Load(self.time, self.F11)
+
+    @property
+    def solved_load(self) -> Load:
+        """The load with the increments in which it was solved: those of the data set or more."""
+        solved = self.attributes.get("solved_increments", self.load.increments)
+        factor, rest = divmod(int(solved), self.load.increments)
+        if rest or factor < 1:
+            raise DataSetError(
+                f"solved_increments is {solved}: no multiple of the {self.load.increments} "
+                "increments of the data set"
+            )
+        return self.load.refined(factor)
+
+    @property
+    def law(self) -> dict[str, float]:
+        """M and h of the flow rule, keyword arguments of `repro.reference.simulate`."""
+        return {
+            "M": float(self.attributes.get("M", paper.DAMASK_M)),
+            "h": float(self.attributes.get("h", paper.DAMASK_H)),
+        }
 
     def microstructure(self, i: int) -> Microstructure:
         """Microstructure i, without the padding of its properties."""

@@ -163,7 +163,7 @@ def random_circles(rng: np.random.Generator, circles: int, size: int = paper.GRI
 def table3_properties(rng: np.random.Generator, grains: int) -> np.ndarray:
     """Draw properties (G, 4), each uniform in its range of the paper's Table 3."""
     low, high = np.array(paper.PROPERTY_RANGES).T
-    return rng.uniform(low, high, size=(grains, 4))
+    return rng.uniform(low, high, size=(grains, len(low)))
 
 
 def case_properties(rng: np.random.Generator, grains: int, case: int) -> np.ndarray:
@@ -183,8 +183,8 @@ def out_of_range_properties(rng: np.random.Generator, grains: int) -> np.ndarray
 
 def _two_interval_properties(rng, grains, intervals):
     low, high = np.moveaxis(np.array(intervals), -1, 0)  # (4, 2): property, interval
-    chosen = rng.integers(0, 2, size=(grains, 4))
-    columns = np.arange(4)
+    columns = np.arange(len(low))
+    chosen = rng.integers(0, 2, size=(grains, len(low)))
     return rng.uniform(low[columns, chosen], high[columns, chosen])
 
 

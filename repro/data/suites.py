@@ -4,12 +4,13 @@ A suite says all that there is to say about it: how its cells are drawn, what it
 section of the results it stands, and what the paper reports of it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 from repro import paper
 from repro.data import microstructure as ms
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 
 # Sections of the results, in their order.
@@ -23,17 +24,40 @@ SECTIONS = (TRAINING, TABLE_1, TABLE_2, INCLUSIONS, BEYOND)
 
 @dataclass(frozen=True)
 class Suite:
-    """A family of microstructures and the load they are put under."""
+    """A family of microstructures, the load they are put under, and where their results stand.
+
+    Parameters
+    ----------
+    title : str
+        What it is called in the results.
+    draw : callable
+        (rng, size=) -> Microstructure.
+    stream : int
+        A number of its own, which makes the seeds of different suites disjoint.
+    sections : tuple of str
+        The sections of the results in which it stands.
+    parts : tuple of str
+        The parts in which its data is evaluated: "all", or "training" and "validation".
+    paper_mae : mapping
+        The MAE that the paper reports of a part, MPa.
+    count, size : int
+        Microstructures, and pixels along an edge of the cell.
+    load : Load
+    M, h : float
+        Parameters of the flow rule, as for `repro.reference.simulate`.
+    """
 
     title: str
-    draw: Callable[..., Microstructure]  # (rng, size=)
-    stream: int  # makes the seeds of different suites disjoint
+    draw: Callable[..., Microstructure]
+    stream: int
     sections: tuple[str, ...] = (BEYOND,)
-    paper_mae: float | None = None  # what the paper reports, MPa
+    parts: tuple[str, ...] = ("all",)
+    paper_mae: Mapping[str, float] = field(default_factory=dict)
     count: int = paper.TEST_MICROSTRUCTURES
-    F11_max: float = paper.F11_TRAINING
-    increments: int = paper.INCREMENTS
     size: int = paper.GRID
+    load: Load = field(default_factory=Load.stretch)
+    M: float = paper.DAMASK_M
+    h: float = paper.DAMASK_H
 
 
 def _polycrystal(title, stream, /, *, about=None, **options):
@@ -46,12 +70,12 @@ def _inclusion(title, stream, outline, about=None, **size):
 
 
 def _grains(count, stream):
-    about = {"sections": (TABLE_1,), "paper_mae": paper.MAE_GRAINS[count]}
+    about = {"sections": (TABLE_1,), "paper_mae": {"all": paper.MAE_GRAINS[count]}}
     return _polycrystal(f"{count} grains", stream, about=about, grains=count)
 
 
 def _case(k):
-    about = {"sections": (TABLE_2,), "paper_mae": paper.MAE_CASES[k]}
+    about = {"sections": (TABLE_2,), "paper_mae": {"all": paper.MAE_CASES[k]}}
     properties = partial(ms.case_properties, case=k)
     return _polycrystal(f"Case {k}", 2 + k, about=about, properties=properties)
 
@@ -65,27 +89,42 @@ def _larger(size, stream, count):
 
 SUITES = {
     "grains5": _grains(5, 1),
-    # Both parts of the paper's data; what the paper reports of each is in `PAPER_MAE`.
     "paper": Suite(
-        "10 grains", ms.polycrystal, 0, (TRAINING, TABLE_1), count=paper.MICROSTRUCTURES
+        "10 grains",
+        ms.polycrystal,
+        0,
+        sections=(TRAINING, TABLE_1),
+        parts=("training", "validation"),
+        paper_mae={"training": paper.MAE_TRAINING, "validation": paper.MAE_VALIDATION},
+        count=paper.MICROSTRUCTURES,
     ),
     # Like the validation part, but nothing was ever selected on it.
     "grains10": Suite(
-        "10 grains, unseen", ms.polycrystal, 21, (TRAINING, TABLE_1), paper_mae=paper.MAE_VALIDATION
+        "10 grains, unseen",
+        ms.polycrystal,
+        21,
+        sections=(TRAINING, TABLE_1),
+        paper_mae={"all": paper.MAE_VALIDATION},
     ),
     "grains20": _grains(20, 2),
     **{f"case{k}": _case(k) for k in paper.CASES},
     "circle": _inclusion(
-        "circular inclusion", 7, ms.circular_inclusion,
-        {"sections": (INCLUSIONS,), "paper_mae": paper.MAE_CIRCLE},
+        "circular inclusion",
+        7,
+        ms.circular_inclusion,
+        {"sections": (INCLUSIONS,), "paper_mae": {"all": paper.MAE_CIRCLE}},
     ),
     "square": _inclusion(
-        "square inclusion", 8, ms.square_inclusion,
-        {"sections": (INCLUSIONS,), "paper_mae": paper.MAE_SQUARE},
+        "square inclusion",
+        8,
+        ms.square_inclusion,
+        {"sections": (INCLUSIONS,), "paper_mae": {"all": paper.MAE_SQUARE}},
     ),
     "extension": Suite(
-        f"to F11 = {paper.F11_EXTENSION}", ms.polycrystal, 9,
-        F11_max=paper.F11_EXTENSION, increments=2 * paper.INCREMENTS,
+        f"to F11 = {paper.F11_EXTENSION}",
+        ms.polycrystal,
+        9,
+        load=Load.stretch(paper.F11_EXTENSION, 2 * paper.INCREMENTS),
     ),
     "grains2": _polycrystal("2 grains", 10, grains=2),
     "grains40": _polycrystal("40 grains", 11, grains=40),
@@ -103,13 +142,11 @@ SUITES = {
     "circle40": _inclusion("circle of radius 0.4", 18, ms.circular_inclusion, radius=0.4),
     "square25": _inclusion("square of edge 0.25", 19, ms.square_inclusion, edge=0.25),
     "square75": _inclusion("square of edge 0.75", 20, ms.square_inclusion, edge=0.75),
-}  # fmt: skip
+}
 
 # The paper's MAE of each (suite, part of it), MPa.
 PAPER_MAE = {
-    ("paper", "training"): paper.MAE_TRAINING,
-    ("paper", "validation"): paper.MAE_VALIDATION,
-    **{(name, "all"): suite.paper_mae for name, suite in SUITES.items() if suite.paper_mae},
+    (name, part): mae for name, suite in SUITES.items() for part, mae in suite.paper_mae.items()
 }
 
 
@@ -117,8 +154,8 @@ def lines(section: str) -> dict[str, tuple[str, str]]:
     """Lines of a section of the results: title -> suite and part of its data set."""
     found = {}
     for name, suite in SUITES.items():
-        if section in suite.sections and name == "paper":
-            found |= {f"{suite.title}, {part}": (name, part) for part in ("training", "validation")}
-        elif section in suite.sections:
-            found[suite.title] = (name, "all")
+        if section in suite.sections:
+            for part in suite.parts:
+                title = suite.title if part == "all" else f"{suite.title}, {part}"
+                found[title] = (name, part)
     return found

@@ -21,9 +21,13 @@ LABEL_NOISE = "reference model"
 LABEL_NOISE_CELLS = 8
 
 
-def split_indices(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
-    """Named parts of a data set and the hash of its split: a test suite is one part, "all"."""
-    if data.attributes.get("suite", "paper") in SUITES.keys() - {"paper"}:
+def parts_of(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
+    """Indices of the named parts of a data set, and the hash that identifies them.
+
+    A test suite is one part, "all"; data of unknown origin is split as the paper's.
+    """
+    suite = SUITES.get(data.attributes.get("suite"), SUITES["paper"])
+    if suite.parts == ("all",):
         return {"all": np.arange(len(data))}, dataset.data_hash(data)
     split = dataset.split(data)
     return {"training": split.training, "validation": split.validation}, split.hash
@@ -54,9 +58,13 @@ def assess(
     run = run_of(path)
     stride = stride or run.stride or 1
     predict = modes.network_predictor(models.load(path))
-    parts, split_hash = split_indices(data)
+    parts, split_hash = parts_of(data)
     source = data if "training" in parts else training
-    curve = naive.mean_curve(source, split_indices(source)[0]["training"]) if source else None
+    # The mean over other data says something only where that was under the same load.
+    if source and source.load.same_as(data.load):
+        curve = naive.mean_curve(source, parts_of(source)[0]["training"])
+    else:
+        curve = None
     rows = []
     for part, indices in parts.items():
         pairs = make_pairs(data, indices, stride)
@@ -70,21 +78,31 @@ def assess(
 
 
 def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> list[dict]:
-    """Result rows of the data's own error: its first cells solved at a ten times tighter tolerance.
+    """Result rows of the data's own error: its first cells, solved to a tighter tolerance.
 
-    What no network can be better than, on this data.
+    What no network can be better than, on this data. They are solved under the load, in the
+    increments and with the flow rule of the data set, to a tenth of its tolerance, or of our
+    default if that is tighter: the tolerance of another solver means something else.
     """
-    part = split_indices(data)[0].popitem()[0]
-    indices = split_indices(data)[0][part][:cells]
+    parts, split_hash = parts_of(data)
+    part, indices = parts.popitem()
+    indices = indices[:cells]
     tol = data.attributes.get("tolerance", reference.TOLERANCE)
-    rate = (data.F11[-1] - 1) / data.time[-1]
-    load = (data.F11[-1], len(data.F11) - 1, rate, tol / 10)
-    tight = reference.simulate_batch([data.microstructure(i) for i in indices], *load)
-    true = np.stack([run.sigma_vm[stride::stride] for run in tight])
+    runs = reference.simulate_batch(
+        [data.microstructure(i) for i in indices],
+        data.solved_load,
+        tol=min(tol, reference.TOLERANCE) / 10,
+        **data.law,
+    )
+    written = data.solved_load.increments // data.load.increments
+    step = stride * written
+    true = np.stack([run.sigma_vm[step::step] for run in runs])
     about = {
-        "model": f"{LABEL_NOISE}, tolerance {tol:g}", "mode": "rollout", "split": part,
-        "split_hash": split_indices(data)[1],
-    }  # fmt: skip
+        "model": f"{LABEL_NOISE}, tolerance {tol:g}",
+        "mode": "rollout",
+        "split": part,
+        "split_hash": split_hash,
+    }
     return _measured(
         lambda: data.sigma_vm[indices, stride::stride], true, data, indices, stride, about
     )
@@ -97,20 +115,23 @@ def damask_difference(stride: int) -> list[dict]:
     """
     rows = []
     for tolerance, runs in cases_like_training().items():
-        true = [
-            reference.simulate(run.microstructure, run.F11[-1], len(run.F11) - 1, run.rate)
-            for run in runs
-        ]
+        true = [reference.simulate(run.microstructure, run.load) for run in runs]
         measured = measure(
             np.stack([run.sigma_vm[stride::stride] for run in runs]),
             np.stack([run.sigma_vm[stride::stride] for run in true]),
-            runs[0].F11[stride::stride],
+            range(stride, runs[0].load.increments + 1, stride),
+            runs[0].load,
             np.stack([run.microstructure.grain_id for run in runs]),
         )
         about = {
-            "model": f"DAMASK, eps {tolerance:g}", "suite": "recorded", "split": "all",
-            "mode": "rollout", "stride": stride, "n": len(runs), **_provenance(),
-        }  # fmt: skip
+            "model": f"DAMASK, eps {tolerance:g}",
+            "suite": "recorded",
+            "split": "all",
+            "mode": "rollout",
+            "stride": stride,
+            "n": len(runs),
+            **provenance.stamp(),
+        }
         rows += [{**about, **m._asdict()} for m in measured]
     return rows
 
@@ -123,7 +144,7 @@ def _naive(data, indices, pairs, curve) -> dict:
     }
     if pairs.steps > 1:
         asked["linear extrapolation", "one-step"] = partial(naive.linear_extrapolation, pairs)
-    if curve is not None and len(curve) == len(data.F11):
+    if curve is not None:
         asked["training mean", "rollout"] = partial(naive.training_mean, pairs, curve)
     return {(Run(name), mode): fields for (name, mode), fields in asked.items()}
 
@@ -139,18 +160,14 @@ def _measured(fields, true, data, indices, stride, about) -> list[dict]:
     predicted = fields()
     seconds = time.perf_counter() - started
     steps = predicted.shape[1]  # linear extrapolation lacks the first step
-    F11 = data.F11[stride::stride][-steps:]
-    measured = measure(predicted, true[:, -steps:], F11, data.grain_id[indices])
+    increments = range(stride, data.load.increments + 1, stride)[-steps:]
+    measured = measure(predicted, true[:, -steps:], increments, data.load, data.grain_id[indices])
     about = {
-        **about, "suite": data.attributes.get("suite", "unknown"), "stride": stride,
-        "n": len(indices), "wall_s": round(seconds, 3), **_provenance(),
-    }  # fmt: skip
-    return [{**about, **m._asdict()} for m in measured]
-
-
-def _provenance() -> dict:
-    return {
-        "command": provenance.command_line(),
-        "commit": provenance.code_commit(),
-        "hardware": provenance.hardware(),
+        **about,
+        "suite": data.attributes.get("suite", "unknown"),
+        "stride": stride,
+        "n": len(indices),
+        "wall_s": round(seconds, 3),
+        **provenance.stamp(),
     }
+    return [{**about, **m._asdict()} for m in measured]

@@ -76,9 +76,7 @@ def load_suite(suite: str, directory) -> DataSet:
 def write_checks(path, data: DataSet) -> None:
     """What `repro.data.checks` finds about a data set, one question a row."""
     table = pd.DataFrame(checks.verify(data))
-    table["split_hash"], table["n"] = dataset.split(data).hash, len(data)
-    table["command"], table["commit"] = provenance.command_line(), provenance.code_commit()
-    write_csv(path, table, digits=6)
+    _write(path, table.assign(split_hash=dataset.split(data).hash, n=len(data)))
 
 
 def read_checks(path) -> list[checks.Check]:
@@ -91,25 +89,38 @@ def read_checks(path) -> list[checks.Check]:
 
 
 def write_histogram(path, data: DataSet) -> None:
-    """Shares of the pixels over E and over sigma_vM at the stretches of the paper's Fig. 11."""
+    """Shares of the pixels over E, and over sigma_vM at the stretches of the paper's Fig. 11.
+
+    Only at those that the load reaches to half an increment.
+    """
     E = data.property_maps(range(len(data)))[..., 0]
-    at = [int(np.argmin(np.abs(data.F11 - F11))) for F11 in paper.HISTOGRAM_F11]
-    high = float(data.sigma_vm[:, at].max())
     parts = [_histogram("E", np.nan, "GPa", E, paper.PROPERTY_RANGES[0])]
+    at, half = [], np.abs(np.diff(data.F11)).max() / 2
+    for F11 in paper.HISTOGRAM_F11:
+        distance = np.abs(data.F11[1:] - F11)
+        if distance.min() <= half:
+            at.append(1 + int(distance.argmin()))
+    high = float(data.sigma_vm[:, at].max(initial=0))
     parts += [
         _histogram("sigma_vm", data.F11[i], "MPa", data.sigma_vm[:, i], (0, high)) for i in at
     ]
     table = pd.concat(parts)
-    table["n"], table["split_hash"] = len(data), dataset.split(data).hash
-    table["command"], table["commit"] = provenance.command_line(), provenance.code_commit()
-    write_csv(path, table, digits=6)
+    _write(path, table.assign(n=len(data), split_hash=dataset.split(data).hash))
 
 
 def _histogram(quantity, F11, unit, values, limits):
     counts, edges = np.histogram(values, HISTOGRAM_BINS, limits)
     return pd.DataFrame(
         {
-            "quantity": quantity, "F11": F11, "unit": unit, "low": edges[:-1], "high": edges[1:],
+            "quantity": quantity,
+            "F11": F11,
+            "unit": unit,
+            "low": edges[:-1],
+            "high": edges[1:],
             "share": counts / values.size,
         }
-    )  # fmt: skip
+    )
+
+
+def _write(path, table):
+    write_csv(path, table.assign(**provenance.stamp()), digits=6)

@@ -1,13 +1,14 @@
-"""Errors of predicted stress fields. Fields are (M, S, N, N): microstructure, step, x1, x2; MPa."""
+"""Errors of predicted stress fields, in MPa: a metric is one entry of `METRICS`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from repro.data.load import Load
 from repro.evaluation.regions import FRAME, REGIONS, boundary_distance, frame, regions
 
-QUANTILES = {"median": 0.5, "q90": 0.9, "q99": 0.99}  # of |error|
 MAX_DISTANCE = 15  # pixels; beyond it there are too few pixels for a mean
 
 
@@ -18,7 +19,8 @@ class Measurement(NamedTuple):
     value: float
     unit: str = "MPa"
     region: str = "all"
-    F11: float = np.nan  # of the step it is about
+    increment: float = np.nan  # of the load, at the end of the step it is about
+    F11: float = np.nan  # mean stretch at that increment
     distance_px: float = np.nan  # to the nearest grain boundary
 
 
@@ -32,48 +34,74 @@ def rmse(predicted: np.ndarray, true: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(predicted - true), dtype=np.float64)))
 
 
-def mean_stress_error(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Relative error of the cell's mean stress, mean over microstructures, (S,), %.
+def quantile(predicted: np.ndarray, true: np.ndarray, q: float) -> float:
+    """The absolute error that a share `q` of the pixels stays under, MPa."""
+    return float(np.quantile(np.abs(predicted - true), q))
+
+
+def mean_stress_error(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Relative error of the cell's mean stress, mean over the cells (..., N, N), %.
 
     The quantity of part (c) of the paper's Figs. 1-8.
     """
     means = (field.mean((-2, -1), dtype=np.float64) for field in (predicted, true))
-    return 100 * np.abs(np.divide(*means) - 1).mean(0)
+    return float(100 * np.abs(np.divide(*means) - 1).mean())
 
 
-def measure(predicted, true, F11, grain_id) -> Iterator[Measurement]:
+class Metric(NamedTuple):
+    """How an error is measured, and for which parts of the fields it is measured and shown."""
+
+    function: Callable[[np.ndarray, np.ndarray], float]  # (predicted, true), of any equal shape
+    unit: str = "MPa"
+    whole: bool = True  # one number over all: a column of the tables of errors
+    by_increment: bool = False  # fields (M, 1, N, N)
+    by_place: bool = False  # by region and by distance to a boundary: pixels over time, (P, S)
+
+
+METRICS = {
+    "MAE": Metric(mae, by_increment=True, by_place=True),
+    "RMSE": Metric(rmse),
+    "median": Metric(partial(quantile, q=0.5)),
+    "q90": Metric(partial(quantile, q=0.9)),
+    "q99": Metric(partial(quantile, q=0.99)),
+    "mean stress error": Metric(mean_stress_error, "%", whole=False, by_increment=True),
+}
+
+
+def measure(predicted, true, increments, load: Load, grain_id) -> Iterator[Measurement]:
     """Every measurement of this project.
 
     Parameters
     ----------
     predicted, true : ndarray, shape (M, S, N, N)
-        von Mises stress, MPa.
-    F11 : ndarray, shape (S,)
-        Mean stretch of the steps.
+        von Mises stress of M microstructures after S steps, MPa.
+    increments : sequence of int, length S
+        Increments of the load at which the steps end.
+    load : Load
     grain_id : ndarray, shape (M, N, N)
     """
-    yield Measurement("MAE", mae(predicted, true))
-    yield Measurement("RMSE", rmse(predicted, true))
-    error = np.abs(predicted - true)
-    for name, value in zip(QUANTILES, np.quantile(error, list(QUANTILES.values())), strict=True):
-        yield Measurement(name, float(value))
-    stretches = np.round(F11, 6).tolist()
-    for stretch, value in zip(stretches, error.mean((0, 2, 3), dtype=np.float64), strict=True):
-        yield Measurement("MAE", float(value), F11=stretch)
-    for stretch, value in zip(stretches, mean_stress_error(predicted, true), strict=True):
-        yield Measurement("mean stress error", float(value), "%", F11=stretch)
-    pixel_error = error.mean(1, dtype=np.float64)
+    for name, metric in METRICS.items():
+        if metric.whole:
+            yield Measurement(name, metric.function(predicted, true), metric.unit)
+        if metric.by_increment:
+            for step, increment in enumerate(increments):
+                value = metric.function(predicted[:, [step]], true[:, [step]])
+                about = {"increment": int(increment), "F11": round(load.F11[increment], 9)}
+                yield Measurement(name, value, metric.unit, **about)
+    over_time = [np.moveaxis(field, 1, -1) for field in (predicted, true)]
+    for about, pixels in _places(grain_id):
+        of_pixels = [field[pixels] for field in over_time]
+        for name, metric in METRICS.items():
+            if metric.by_place:
+                yield Measurement(name, metric.function(*of_pixels), metric.unit, **about)
+
+
+def _places(grain_id) -> Iterator[tuple[dict, np.ndarray]]:
+    """What a place is called, and which pixels (M, N, N) belong to it; only places that exist."""
     for names, where in ((REGIONS, regions), (FRAME, frame)):
-        for value, i in _mean_by(pixel_error, np.stack([where(g) for g in grain_id])):
-            yield Measurement("MAE", value, region=names[i])
-    for value, i in _mean_by(pixel_error, np.stack([boundary_distance(g) for g in grain_id])):
-        if i <= MAX_DISTANCE:
-            yield Measurement("MAE", value, distance_px=i)
-
-
-def _mean_by(values, labels):
-    """Mean of `values` where `labels`, rounded, take each of their finite values."""
-    values, labels = values[np.isfinite(labels)], np.rint(labels[np.isfinite(labels)]).astype(int)
-    counts = np.bincount(labels)
-    sums = np.bincount(labels, values)
-    return [(float(sums[i] / counts[i]), int(i)) for i in np.flatnonzero(counts)]
+        labels = np.stack([where(cell) for cell in grain_id])
+        for i in np.unique(labels):
+            yield {"region": names[i]}, labels == i
+    distances = np.rint([boundary_distance(cell) for cell in grain_id])
+    for distance in np.unique(distances[distances <= MAX_DISTANCE]):
+        yield {"distance_px": int(distance)}, distances == distance

@@ -45,8 +45,7 @@ def taylor_estimate(data: DataSet, indices, stride: int) -> np.ndarray:
     properties = data.properties[indices]
     valid = ~np.isnan(properties).any(-1)
     pixels = [Microstructure(np.zeros((1, 1), int), grain[None]) for grain in properties[valid]]
-    rate = (data.F11[-1] - 1) / data.time[-1]
-    runs = simulate_batch(pixels, data.F11[-1], len(data.F11) - 1, rate)
+    runs = simulate_batch(pixels, data.load, **data.law)
     curves = np.full((*valid.shape, len(data.F11[stride::stride])), np.nan, np.float32)
     curves[valid] = [run.sigma_vm[stride::stride, 0, 0] for run in runs]
     return np.stack(

@@ -8,17 +8,13 @@ from repro.tools.files import write_csv
 
 # What is measured at once; rows of a new measurement replace all rows of the old one.
 SUBJECT = ["model", "suite", "split", "mode", "stride"]
-# What a row is about. F11 and distance_px are empty where a number is over all steps or distances.
-KEYS = [*SUBJECT, "metric", "region", "F11", "distance_px"]
-VALUES = ["value", "unit", "n"]  # n: microstructures
-PROVENANCE = [
-    "network", "configuration", "epochs", "seed", "split_hash", "command", "commit", "hardware",
-    "wall_s",
-]  # fmt: skip
-TEXT = [
-    "model", "suite", "split", "mode", "metric", "region", "unit", "network", "configuration",
-    "split_hash", "command", "commit", "hardware",
-]  # fmt: skip
+# What a row is about; increment and distance_px are empty where it is about all of them.
+KEYS = [*SUBJECT, "metric", "region", "increment", "distance_px"]
+VALUES = ["F11", "value", "unit", "n"]  # F11 at the increment; n microstructures
+RUN = ["network", "configuration", "epochs", "seed", "split_hash"]
+PROVENANCE = [*RUN, "command", "commit", "hardware", "wall_s"]
+NUMBERS = ["stride", "increment", "distance_px", "F11", "value", "n", "epochs", "seed", "wall_s"]
+TEXT = [column for column in KEYS + VALUES + PROVENANCE if column not in NUMBERS]
 
 
 def write_rows(path, rows: list[dict]) -> None:
@@ -28,7 +24,7 @@ def write_rows(path, rows: list[dict]) -> None:
     if path.exists():
         table = replaced(read_rows(path), table, SUBJECT)
     table = table.sort_values(KEYS, kind="stable")
-    table = table.astype({"epochs": "Int64", "seed": "Int64"})
+    table = table.astype(dict.fromkeys(("increment", "epochs", "seed"), "Int64"))
     write_csv(path, table, digits=7)
 
 
@@ -52,20 +48,35 @@ def read_rows(path) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; python -m repro.evaluate writes it")
     table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str))
+    if "increment" not in table and {*SUBJECT, "F11"} <= {*table}:
+        table["increment"] = _increments(table)
     missing = [column for column in KEYS + VALUES + PROVENANCE if column not in table]
     if missing:
         raise ValueError(f"{path}: not a results table, lacks the column {missing[0]}")
     return table
 
 
+def _increments(table: pd.DataFrame) -> pd.Series:
+    """Increments of rows that name F11 alone, as they were while all loads were linear in time.
+
+    The first step of a suite, after as many increments as the stride, has the smallest F11.
+    """
+    strain = table["F11"] - 1
+    first = strain.groupby([table[key] for key in ("suite", "split", "stride")]).transform("min")
+    return (table["stride"] * strain / first).round()
+
+
 def select(table: pd.DataFrame, **wanted) -> pd.DataFrame:
     """Rows in which every named column has the wanted value.
 
-    Numbers over the whole cell and all steps, unless `region`, `F11` or `distance_px` is named;
-    `F11=True` or `distance_px=True` asks for the rows that are resolved in it.
+    Numbers over the whole cell and all steps, unless `region`, `increment`, `F11` or `distance_px`
+    is named; True asks for the rows that are resolved in it, None for all rows.
     """
-    for column, value in {"region": "all", "F11": False, "distance_px": False, **wanted}.items():
-        if column in ("F11", "distance_px") and isinstance(value, bool):
+    over_all = {"region": "all", "distance_px": False}
+    if "F11" not in wanted:
+        over_all["increment"] = False
+    for column, value in {**over_all, **wanted}.items():
+        if isinstance(value, bool):
             table = table[table[column].notna() == value]
         elif value is not None:
             table = table[table[column] == value]

@@ -244,6 +244,5 @@ def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress
         "samples": scale.samples, "epochs": state.epoch, "n": len(split.validation), "seed": seed,
         "run": out.name, "split_hash": split.hash,
         "wall_s": round(sum(row["seconds"] for row in state.history), 1),
-        "command": provenance.command_line(), "commit": provenance.code_commit(),
-        "hardware": provenance.hardware(),
+        **provenance.stamp(),
     }  # fmt: skip

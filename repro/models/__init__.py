@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from repro import paper
 from repro.models.backend import keras
 from repro.models.baseline_unet import baseline_unet
 from repro.models.paper_unet import paper_unet
@@ -36,9 +37,11 @@ def load(path_or_name) -> keras.Model:
     except Exception as error:
         reason = str(error).strip().splitlines()[0].split(". ")[0]
         raise ValueError(f"{path}: not a Keras model that can be loaded ({reason})") from None
-    if model.input_shape[-1] != 5 or model.output_shape[-1] != 1:
+    channels = len(paper.CHANNELS)
+    if model.input_shape[-1] != channels or model.output_shape[-1] != 1:
         raise ValueError(
-            f"{path}: maps {model.input_shape} to {model.output_shape}, not 5 channels to 1"
+            f"{path}: maps {model.input_shape} to {model.output_shape}, "
+            f"not {channels} channels to 1"
         )
     return model
 

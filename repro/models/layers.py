@@ -13,7 +13,7 @@ Tensor = keras.KerasTensor
 
 def physical_inputs() -> Tensor:
     """Input (N, N, 5): E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa of each pixel; any N."""
-    return keras.Input((None, None, 5), name="microstructure_and_stress")
+    return keras.Input((None, None, len(paper.CHANNELS)), name="microstructure_and_stress")
 
 
 def normalize(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
@@ -25,7 +25,7 @@ def normalize(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
 
 def to_stress(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
     """Map the normalized output back to sigma_vM(t + dt)/MPa, (N, N, 1)."""
-    low, high = np.asarray(bounds, float)[:, 4]
+    low, high = np.asarray(bounds, float)[:, -1]
     return layers.Rescaling(float(high - low), float(low), name="sigma_vm")(x)
 
 
@@ -159,7 +159,7 @@ class Stress(layers.Layer):
 
     def call(self, x):
         """Take the last channel."""
-        return x[..., 4:]
+        return x[..., -1:]
 
 
 @keras.saving.register_keras_serializable("repro")

@@ -1,5 +1,6 @@
 """The reference model (RM) of the paper: what the networks learn from."""
 
+from repro.reference.generation import generate
 from repro.reference.simulation import (
     TOLERANCE,
     ConvergenceError,
@@ -14,6 +15,7 @@ __all__ = [
     "ConvergenceError",
     "Trajectory",
     "batch_size",
+    "generate",
     "simulate",
     "simulate_batch",
 ]

@@ -26,14 +26,12 @@ class Audit:
     volume: float  # at the worst point: det Fp - 1
     compatibility: float  # rms of the part of F that is no gradient
     mean_strain: float  # <F> - diag(F11, 1, 1), largest component
-    hill_mandel: float  # <P:dF>/<P>:<dF> - 1
+    hill_mandel: float  # <P:dF> - <P>:<dF> over the largest |<P>:<dF>|
     stress: float  # MPa, of sigma_vm and P_mean as recomputed from F and Fp
     smallest_det_F: float  # over all points
 
 
-def audit(
-    microstructure: Microstructure, trajectory: Trajectory, points: Points, rate: float = paper.RATE
-) -> Audit:
+def audit(microstructure: Microstructure, trajectory: Trajectory, points: Points) -> Audit:
     """Violations of the equations by what `simulate_points` returned.
 
     The flow rule says by how much Fp moves under a stress and, inverted, what stress moves Fp by so
@@ -44,7 +42,7 @@ def audit(
     E, h0 = 1e3 * E, 1e3 * h0
     lam, mu = E * nu / ((1 + nu) * (1 - 2 * nu)), E / (2 * (1 + nu))
     F, Fp_inv, xi = points
-    dt = np.diff(trajectory.F11) / rate
+    dt = np.diff(trajectory.load.time)
 
     Fe = F @ Fp_inv
     Ee = (_transpose(Fe) @ Fe - IDENTITY) / 2
@@ -82,7 +80,7 @@ def audit(
         volume=abs(np.linalg.det(Fp_inv) - 1).max(),
         compatibility=incompatible,
         mean_strain=abs(F.mean((1, 2)) - prescribed).max(),
-        hill_mandel=abs(power / mean_power - 1).max(),
+        hill_mandel=abs(power - mean_power).max() / abs(mean_power).max(),
         stress=max(
             abs(sigma_vm - trajectory.sigma_vm).max(), abs(P_mean - trajectory.P_mean).max()
         ),

@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from repro import paper
+from repro.data.load import Load
 
 RTOL, ATOL = 1e-9, 1e-12
 _UNIAXIAL = np.array([2, -1, -1]) / np.sqrt(6)  # flow direction under uniaxial strain
@@ -67,30 +68,53 @@ def _plastic_rates(F, Fp, xi, law: Law):
 
 
 def _uniaxial_state(F11, gamma, law: Law):
-    """|dev Se| and von Mises stress under F = diag(F11, 1, 1) after the plastic shear gamma."""
+    """Stress and von Mises stress under F = diag(F11, 1, 1) after the plastic shear gamma.
+
+    The stress is dev Se along the flow direction, positive in tension. The shear is negative where
+    compression has prevailed.
+    """
     F, Fp = np.diag([F11, 1, 1]), np.diag(np.exp(gamma * _UNIAXIAL))
     S = second_piola_kirchhoff(F @ np.linalg.inv(Fp), law)
     return np.sqrt(2 / 3) * (S[0, 0] - S[1, 1]), von_mises(F, first_piola_kirchhoff(F, Fp, law))
 
 
-def homogeneous(law: Law, F11, rate: float = paper.RATE) -> np.ndarray:
-    """Von Mises stress of a homogeneous cell at the stretches `F11`, which rise from 1.
+def _integrate(rates, start, load: Load, method: str):
+    """States (T+1, D) at the increments of a load, of the equation dy/dt = rates(F11, y)."""
+    states = [np.asarray(start, dtype=float)]
+    # Increment by increment, since the load has corners.
+    for F11, slope, dt in zip(load.F11, load.rates, np.diff(load.time), strict=False):
 
-    The direction of flow is constant, Fp = exp(gamma diag(2, -1, -1)/sqrt(6)), so that the model
-    is one ordinary differential equation for gamma.
+        def derivative(t, y, F11=F11, slope=slope):
+            return rates(F11 + slope * t, y)
+
+        first = dt * 1e-6  # where nothing moves, nothing suggests a step
+        path = solve_ivp(
+            derivative, (0, dt), states[-1], method, rtol=RTOL, atol=ATOL, first_step=first
+        )
+        states.append(path.y[:, -1])
+    return np.array(states)
+
+
+def homogeneous(law: Law, load: Load) -> np.ndarray:
+    """Von Mises stress of a homogeneous cell at the increments of a load, (T+1,).
+
+    The flow is along one direction, Fp = exp(gamma diag(2, -1, -1)/sqrt(6)), forth or back, so that
+    the model is one ordinary differential equation for gamma, and one for the flow resistance.
     """
 
-    def gamma_rate(t, gamma):
-        stress, _ = _uniaxial_state(1 + rate * t, gamma[0], law)
-        resistance = law.xi0 + 1e3 * law.h0 * gamma[0]
-        return [law.gamma_dot_0 * (stress / resistance) ** law.n]
+    def rates(F11, y):
+        gamma, resistance = y
+        stress, _ = _uniaxial_state(F11, gamma, law)
+        flow = law.gamma_dot_0 * (abs(stress) / resistance) ** law.n
+        return [np.sign(stress) * flow, 1e3 * law.h0 * flow]
 
-    times = (np.asarray(F11) - 1) / rate
-    first = times[-1] * 1e-6  # at t = 0 nothing moves, so that nothing suggests a step
-    path = solve_ivp(
-        gamma_rate, (0, times[-1]), [0.0], "Radau", times, rtol=RTOL, atol=ATOL, first_step=first
+    states = _integrate(rates, [0.0, law.xi0], load, "Radau")
+    return np.array(
+        [
+            _uniaxial_state(F11, gamma, law)[1]
+            for F11, (gamma, _) in zip(load.F11, states, strict=True)
+        ]
     )
-    return np.array([_uniaxial_state(*at, law)[1] for at in zip(F11, path.y[0], strict=True)])
 
 
 def rate_independent(law: Law, F11) -> np.ndarray:
@@ -106,14 +130,14 @@ def rate_independent(law: Law, F11) -> np.ndarray:
 
 
 class LaminateResponse(NamedTuple):
-    """What a laminate does at S stretches."""
+    """What a laminate does at the increments of a load."""
 
-    sigma_vm: np.ndarray  # of each layer, (S, L)
-    P_mean: np.ndarray  # (S, 3, 3)
+    sigma_vm: np.ndarray  # of each layer, (T+1, L)
+    P_mean: np.ndarray  # (T+1, 3, 3)
 
 
 def laminate(
-    laws: Sequence[Law], fractions: Sequence[float], normal: int, F11, rate: float = paper.RATE
+    laws: Sequence[Law], fractions: Sequence[float], normal: int, load: Load
 ) -> LaminateResponse:
     """A laminate of two layers under the mean deformation gradient diag(F11, 1, 1).
 
@@ -127,10 +151,7 @@ def laminate(
         Volume fractions.
     normal : int
         Axis of the normal n of the layers: 0 is the loading direction.
-    F11 : array_like, shape (S,)
-        Stretches at which the response is wanted, rising from 1.
-    rate : float
-        dF11/dt, 1/s.
+    load : Load
     """
     n = np.eye(3)[normal]
 
@@ -162,16 +183,14 @@ def laminate(
         y = y.reshape(2, 10)
         return y[:, :9].reshape(2, 3, 3), y[:, 9]
 
-    def rates(t, y):
+    def rates(stretch, y):
         Fp, xi = unpack(y)
-        of_layers = map(_plastic_rates, layers(1 + rate * t, Fp), Fp, xi, laws)
+        of_layers = map(_plastic_rates, layers(stretch, Fp), Fp, xi, laws)
         return np.concatenate([np.append(dFp, dxi) for dFp, dxi in of_layers])
 
-    times = (np.asarray(F11) - 1) / rate
     start = np.concatenate([np.append(np.eye(3), law.xi0) for law in laws])
-    path = solve_ivp(rates, (0, times[-1]), start, "LSODA", times, rtol=RTOL, atol=ATOL)
     sigma_vm, P_mean = [], []
-    for stretch, y in zip(F11, path.y.T, strict=True):
+    for stretch, y in zip(load.F11, _integrate(rates, start, load, "LSODA"), strict=True):
         Fp, _ = unpack(y)
         F = layers(stretch, Fp)
         P = [first_piola_kirchhoff(*layer) for layer in zip(F, Fp, laws, strict=True)]

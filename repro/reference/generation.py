@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from repro import paper, reference
 from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.microstructure import Microstructure
-from repro.data.suites import SUITES
+from repro.data.suites import SUITES, Suite
+from repro.reference.simulation import TOLERANCE, ConvergenceError, batch_size, simulate_batch
 from repro.tools.provenance import code_commit
 
 
@@ -28,9 +28,11 @@ def generate(
     count: int | None = None,
     size: int | None = None,
     seed: int = 0,
-    tol: float = reference.TOLERANCE,
+    tol: float = TOLERANCE,
     workers: int | None = None,
     progress: bool = True,
+    M: float | None = None,
+    h: float | None = None,
 ) -> None:
     """Generate a suite into the data file `path`, going on from the shards of a killed run.
 
@@ -41,7 +43,7 @@ def generate(
     suite : str
         Key of `SUITES`.
     count : int, optional
-        Number of microstructures; by default that of the paper.
+        Number of microstructures; by default that of the suite.
     size : int, optional
         Pixels along an edge; by default those of the suite, 64 for the paper's.
     seed : int
@@ -49,7 +51,12 @@ def generate(
     tol : float
         Tolerance of the reference model.
     workers : int, optional
-        Simulations at a time; by default one a core.
+        Simulations at a time; by default one per core.
+    progress : bool
+        Whether to show a progress bar.
+    M, h : float, optional
+        Parameters of the flow rule, as for `repro.reference.simulate`; by default those of the
+        suite.
 
     Raises
     ------
@@ -67,24 +74,26 @@ def generate(
     if suite not in SUITES:
         raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
     count = SUITES[suite].count if count is None else count
-    size = SUITES[suite].size if size is None else size
     workers = os.cpu_count() if workers is None else workers
-    for name, value in {"count": count, "size": size, "workers": workers, "tol": tol}.items():
+    job = Job(suite, seed, size, tol, M, h)
+    numbers = {"count": count, "size": job.size, "workers": workers, "tol": tol, "M": job.M}
+    for name, value in numbers.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
+    if not job.h >= 0:
+        raise ValueError(f"h must not be negative, got {job.h}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
-    job = Job(suite, seed, size, tol)
     directory = path.with_name(path.name + ".shards")
     directory.mkdir(parents=True, exist_ok=True)
-    together = reference.batch_size()
+    together = batch_size()
     shards = {
         directory / f"{start:06d}-{stop:06d}.h5": range(start, stop)
         for start in range(0, count, together)
         for stop in [min(start + together, count)]
     }
     for shard, indices in shards.items():
-        if shard.exists() and not job.made(dataset.read(shard), indices):
+        if shard.exists() and not job.answered_by(dataset.read(shard), indices):
             raise ValueError(f"{shard} is of another request: remove {directory}")
     _solve_missing(job, shards, workers, progress)
     dataset.write(path, dataset.concatenate([dataset.read(shard) for shard in shards]))
@@ -116,36 +125,47 @@ def _solve_missing(job, shards, workers, progress):
 
 @dataclass(frozen=True)
 class Job:
-    """One request for microstructures of a suite and their simulations."""
+    """One request for microstructures of a suite and their simulations.
+
+    What is None is as the suite says: the pixels along an edge, and M and h of the flow rule.
+    """
 
     suite: str
     seed: int = 0
-    size: int | None = None  # pixels along an edge, by default those of the suite
-    tol: float = reference.TOLERANCE
+    size: int | None = None
+    tol: float = TOLERANCE
+    M: float | None = None
+    h: float | None = None
+
+    def __post_init__(self):
+        for name in ("size", "M", "h"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, getattr(self._family, name))
+
+    @property
+    def _family(self) -> Suite:
+        return SUITES[self.suite]
 
     def microstructure(self, i: int) -> tuple[tuple[int, ...], Microstructure]:
         """Seed and microstructure number i: the same whatever is drawn beside it."""
-        suite = SUITES[self.suite]
-        entropy = (self.seed, suite.stream, i)
-        return entropy, suite.draw(ms.generator(*entropy), size=self.size or suite.size)
+        entropy = (self.seed, self._family.stream, i)
+        return entropy, self._family.draw(ms.generator(*entropy), size=self.size)
 
     def solve(self, indices) -> dataset.DataSet:
         """Microstructures number `indices` and their trajectories."""
-        suite = SUITES[self.suite]
+        load = self._family.load
         seeds, cells = zip(*(self.microstructure(i) for i in indices), strict=True)
         try:
-            runs = reference.simulate_batch(
-                cells, suite.F11_max, suite.increments, paper.RATE, self.tol
-            )
-        except reference.ConvergenceError as error:
+            runs = simulate_batch(cells, load, tol=self.tol, M=self.M, h=self.h)
+        except ConvergenceError as error:
             # Number it as in the suite, not as in the shard.
             error.microstructure = indices[error.microstructure]
             raise
         return dataset.DataSet(
             grain_id=np.stack([cell.grain_id for cell in cells]),
             properties=np.stack([cell.properties for cell in cells]),
-            time=(runs[0].F11 - 1) / paper.RATE,
-            F11=runs[0].F11,
+            time=load.time,
+            F11=load.F11,
             sigma_vm=np.stack([run.sigma_vm for run in runs]).astype(np.float32),
             P_mean=np.stack([run.P_mean for run in runs]),
             seed=np.array(seeds),
@@ -159,15 +179,17 @@ class Job:
             "suite": self.suite,
             "generator_seed": self.seed,
             "tolerance": self.tol,
-            "rate_per_s": paper.RATE,
+            "M": self.M,
+            "h": self.h,
             "commit": code_commit(),
         }
 
-    def made(self, part: dataset.DataSet, indices) -> bool:
-        """Whether a shard found on disk answers this request for microstructures `indices`."""
+    def answered_by(self, part: dataset.DataSet, indices) -> bool:
+        """Whether a shard found on disk holds what is asked for of microstructures `indices`."""
         wanted = self.attributes()
         return (
             part.grain_id.shape[1] == self.size
+            and part.load.same_as(self._family.load)
             and part.seed[:, -1].tolist() == list(indices)
             and all(part.attributes.get(key) == wanted[key] for key in wanted if key != "commit")
         )

@@ -12,23 +12,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from repro import paper
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import equilibrium, material
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
 MAX_ITERATIONS = 500  # an increment
+MAX_EXTRAPOLATION = 10.0  # of an increment's change, by the one before: more would be noise
 CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Response of one microstructure to its load path; increment 0 is the undeformed state."""
+    """Response of one microstructure to its load; increment 0 is the undeformed state."""
 
-    F11: np.ndarray  # (T+1,)
+    load: Load
     sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N, N)
     P_mean: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (T+1, 3, 3)
     evaluations: np.ndarray  # constitutive evaluations an increment, (T+1,)
     residual: np.ndarray  # strain still missing when an increment ended, (T+1,)
+
+    @property
+    def F11(self) -> np.ndarray:
+        """Mean stretch of the increments, (T+1,)."""
+        return self.load.F11
 
 
 class Points(NamedTuple):
@@ -56,26 +63,32 @@ class ConvergenceError(ArithmeticError):
 
 def simulate(
     microstructure: Microstructure,
-    F11_max: float = paper.F11_TRAINING,
-    increments: int = paper.INCREMENTS,
-    rate: float = paper.RATE,
+    load: Load | None = None,
+    *,
     tol: float = TOLERANCE,
+    M: float = paper.DAMASK_M,
+    h: float = paper.DAMASK_H,
+    **stretch,
 ) -> Trajectory:
-    """Stretch a microstructure along x1: mean deformation gradient diag(F11(t), 1, 1).
+    """Load a microstructure along x1: mean deformation gradient diag(F11(t), 1, 1).
 
     Parameters
     ----------
     microstructure : Microstructure
         On an (N, N) grid.
-    F11_max : float
-        Stretch at the end.
-    increments : int
-        Equal increments T.
-    rate : float
-        dF11/dt, 1/s.
+    load : Load, optional
+        F11(t); by default the paper's, or what `stretch` says.
     tol : float
         Strain still missing at which an increment counts as converged: rms over the cell of what
         equilibrium asks for, and at the worst point what the flow rule asks for.
+    M, h : float
+        Parameters of DAMASK's isotropic law, whose flow rule is
+        gamma_dot_0 (sqrt(3/2) |Se_dev|/(M xi))^n with xi growing by h h0 per plastic shear. The
+        defaults, sqrt(3/2) and 1, are the law in the paper's text. The generator of data that its
+        authors published has M = 1, and h is then DAMASK's default, 3. Solved exactly, as the
+        text's law with xi0 M/sqrt(3/2) and h0 h M/sqrt(3/2).
+    **stretch
+        `F11_max`, `increments` and `rate` of `Load.stretch`, instead of a load.
 
     Returns
     -------
@@ -88,15 +101,17 @@ def simulate(
     ConvergenceError
         If an increment does not reach `tol`.
     """
-    return simulate_batch([microstructure], F11_max, increments, rate, tol)[0]
+    return simulate_batch([microstructure], load, tol=tol, M=M, h=h, **stretch)[0]
 
 
 def simulate_batch(
     microstructures: Sequence[Microstructure],
-    F11_max: float = paper.F11_TRAINING,
-    increments: int = paper.INCREMENTS,
-    rate: float = paper.RATE,
+    load: Load | None = None,
+    *,
     tol: float = TOLERANCE,
+    M: float = paper.DAMASK_M,
+    h: float = paper.DAMASK_H,
+    **stretch,
 ) -> list[Trajectory]:
     """`simulate` for several microstructures on equal grids, in one compiled call.
 
@@ -107,28 +122,26 @@ def simulate_batch(
     ValueError, ConvergenceError
         As `simulate`; microstructures are numbered as in the sequence.
     """
-    maps, *load = _problem(microstructures, F11_max, increments, rate, tol)
-    with jax.enable_x64(True):
-        results = jax.device_get(_solve_batch(maps, *load))
+    load = _load(load, stretch)
+    maps = _property_maps(microstructures, M, h)
+    with _solver(tol):
+        results = jax.device_get(_solve_batch(maps, _steps(load), tol))
     _check_convergence(results.residual, tol)
-    return [Trajectory(load[0], *(field[i] for field in results[:-1])) for i in range(len(maps))]
+    return [Trajectory(load, *(field[i] for field in results[:-1])) for i in range(len(maps))]
 
 
 def simulate_points(
-    microstructure: Microstructure,
-    F11_max: float = paper.F11_TRAINING,
-    increments: int = paper.INCREMENTS,
-    rate: float = paper.RATE,
-    tol: float = TOLERANCE,
+    microstructure: Microstructure, load: Load | None = None, *, tol: float = TOLERANCE, **stretch
 ) -> tuple[Trajectory, Points]:
     """`simulate`, with the deformation and the plastic state of every point besides."""
-    maps, *load = _problem([microstructure], F11_max, increments, rate, tol)
-    with jax.enable_x64(True):
-        results = jax.device_get(_solve_points(maps[0], *load))
+    load = _load(load, stretch)
+    (maps,) = _property_maps([microstructure])
+    with _solver(tol):
+        results = jax.device_get(_solve_points(maps, _steps(load), tol))
     _check_convergence(results.residual[None], tol)
     F, state = results.points
     points = Points(_tensor(F, 1), _tensor(state.Fp_inv, state.Fp_inv33), state.xi)
-    return Trajectory(load[0], *results[:-1]), points
+    return Trajectory(load, *results[:-1]), points
 
 
 def _tensor(in_plane, T33) -> np.ndarray:
@@ -139,34 +152,60 @@ def _tensor(in_plane, T33) -> np.ndarray:
     return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
-def _problem(microstructures, F11_max, increments, rate, tol):
-    """Property maps (B, 4, N, N), F11 (T+1,), dt and tol, checked."""
-    _check_load(F11_max, increments, rate, tol)
+def _load(load, stretch) -> Load:
+    if load is None:
+        return Load.stretch(**stretch)
+    if stretch:
+        raise ValueError(f"give either a load or {', '.join(stretch)}, not both")
+    return load
+
+
+def _property_maps(microstructures, M=paper.DAMASK_M, h=paper.DAMASK_H) -> np.ndarray:
+    """Property maps (B, 4, N, N) with which the text's law is DAMASK's with M and h."""
+    for name, value, valid, rule in (
+        ("M", M, M > 0, "be positive"),
+        ("h", h, h >= 0, "not be negative"),
+    ):
+        if not (valid and np.isfinite(value)):
+            raise ValueError(f"{name} must {rule} and be finite, got {value}")
     sizes = {m.grain_id.shape for m in microstructures}
     if not sizes:
         raise ValueError("a batch needs at least one microstructure")
     if len(sizes) > 1:
         raise ValueError(f"a batch needs microstructures on equal grids, got {sorted(sizes)}")
+    E, nu, xi0, h0 = np.moveaxis([m.property_maps() for m in microstructures], -1, 0)
+    factor = M / paper.DAMASK_M
+    return np.stack([E, nu, factor * xi0, factor * h * h0], axis=1)
+
+
+class _Steps(NamedTuple):
+    """The increments of a load, each array (T,)."""
+
+    F11: np.ndarray  # at the end
+    dt: np.ndarray  # s
+    extrapolation: np.ndarray  # change of F11 over that of the increment before
+
+
+def _steps(load: Load) -> _Steps:
+    dF11 = np.diff(load.F11)
+    before = np.append(dF11[0], dF11[:-1])
+    # After a pause nothing says how the fluctuation will change.
+    ratio = np.divide(dF11, before, out=np.zeros_like(dF11), where=before != 0)
+    extrapolation = np.clip(ratio, -MAX_EXTRAPOLATION, MAX_EXTRAPOLATION)
+    return _Steps(load.F11[1:], np.diff(load.time), extrapolation)
+
+
+def _solver(tol):
+    """Context in which the solver is called."""
+    if not 0 < tol < np.inf:
+        raise ValueError(f"tol must be positive, got {tol}")
     _use_compilation_cache()
-    maps = np.stack([np.moveaxis(m.property_maps(), -1, 0) for m in microstructures])
-    F11 = np.linspace(1, F11_max, increments + 1)
-    return maps, F11, (F11_max - 1) / rate / increments, tol
+    return jax.enable_x64(True)
 
 
 def batch_size() -> int:
     """Microstructures to hand to `simulate_batch` at a time: many run together on a GPU."""
     return 10 if jax.default_backend() == "cpu" else 250
-
-
-def _check_load(F11_max, increments, rate, tol):
-    if not 1 < F11_max < np.inf:
-        raise ValueError(f"F11_max must be a stretch above 1, got {F11_max}")
-    if increments < 1 or int(increments) != increments:
-        raise ValueError(f"increments must be a positive whole number, got {increments}")
-    if not 0 < rate < np.inf:
-        raise ValueError(f"rate must be positive (1/s), got {rate}")
-    if not 0 < tol < np.inf:
-        raise ValueError(f"tol must be positive, got {tol}")
 
 
 def _check_convergence(residual, tol):
@@ -185,12 +224,12 @@ class _Fields(NamedTuple):
     points: tuple | None  # F and State, if they are to be kept
 
 
-def _solve_batch(maps, F11, dt, tol) -> _Fields:
-    """Solve property maps (B, 4, N, N) along F11 (T+1,)."""
+def _solve_batch(maps, steps, tol) -> _Fields:
+    """Solve property maps (B, 4, N, N) along the steps of a load."""
     if jax.default_backend() == "cpu":
-        results = [_solve_one(cell, F11, dt, tol) for cell in maps]
+        results = [_solve_one(cell, steps, tol) for cell in maps]
         return jax.tree.map(lambda *fields: np.stack(fields), *results)
-    return _solve_together(maps, F11, dt, tol)
+    return _solve_together(maps, steps, tol)
 
 
 class _Iteration(NamedTuple):
@@ -205,7 +244,7 @@ class _Iteration(NamedTuple):
     evaluations: jax.Array
 
 
-def _solve(maps, F11, dt, tol, keep_points=False) -> _Fields:
+def _solve(maps, steps, tol, keep_points=False) -> _Fields:
     mat = material.material_from_maps(*maps)
     grid = equilibrium.fourier_grid(maps.shape[-1])
     lam0, mu0 = ((jnp.min(m) + jnp.max(m)) / 2 for m in (mat.lam, mat.mu))
@@ -214,18 +253,19 @@ def _solve(maps, F11, dt, tol, keep_points=False) -> _Fields:
     # more: the same stress strains it by the mean compliance (Reuss).
     softness = mu0 * jnp.mean(1 / mat.mu)
 
-    def respond(points):
-        F, state, flow, parameters = points
-        flow, response = material.update(F, state, flow, material.Material(*parameters), dt)
-        return response.P, flow, response.imbalance
-
     def missing(it):
         return jnp.maximum(softness * jnp.linalg.norm(it.r), jnp.sqrt(jnp.max(it.imbalance)))
 
-    def equilibrate(x, stretch, state, flow, history, failed):
+    def equilibrate(x, step, state, flow, history, failed):
+        def respond(points):
+            F, state, flow, parameters = points
+            law = material.Material(*parameters)
+            flow, response = material.update(F, state, flow, law, step.dt)
+            return response.P, flow, response.imbalance
+
         def evaluate(x, flow):
             (H11, H12), (H21, H22) = equilibrium.displacement_gradient(x, grid)
-            F = (stretch + H11, H12), (H21, 1 + H22)
+            F = (step.F11 + H11, H12), (H21, 1 + H22)
             P, flow, imbalance = _by_blocks(respond, (F, state, flow, mat[:4]))
             return x, equilibrium.strain_correction(P, lam0, mu0, grid), F, flow, imbalance
 
@@ -243,14 +283,15 @@ def _solve(maps, F11, dt, tol, keep_points=False) -> _Fields:
         start = _Iteration(*evaluate(x, flow), history, jnp.where(failed, MAX_ITERATIONS, 1))
         return jax.lax.while_loop(unfinished, iterate, start)
 
-    def increment(carry, stretch):
+    def increment(carry, step):
         x, x_before, state, flow, history, failed = carry
-        # Start from the linear extrapolation of the last two increments.
-        it = equilibrate(2 * x - x_before, stretch, state, flow, history, failed)
+        # Start from the linear extrapolation of the last two increments over F11.
+        start = x + step.extrapolation * (x - x_before)
+        it = equilibrate(start, step, state, flow, history, failed)
         (F11, F12), (F21, F22) = it.F
         turned_inside_out = jnp.min(F11 * F22 - F12 * F21) <= 0
         residual = jnp.where(failed | turned_inside_out, jnp.nan, missing(it))
-        response = material.respond(it.F, state, it.flow, mat, dt)
+        response = material.respond(it.F, state, it.flow, mat, step.dt)
         fields = _Fields(
             material.von_mises(it.F, response.P, response.P33),
             _mean_P(response),
@@ -264,7 +305,7 @@ def _solve(maps, F11, dt, tol, keep_points=False) -> _Fields:
     x = jnp.zeros(2 * grid.k.size)
     state, flow = material.initial_state(mat)
     start = (x, x, state, flow, equilibrium.empty_history(x), jnp.bool_(False))
-    _, fields = jax.lax.scan(increment, start, F11[1:])
+    _, fields = jax.lax.scan(increment, start, steps)
     zero = jnp.zeros_like(mat.mu)
     undeformed = _Fields(
         zero, jnp.zeros((3, 3)), 0, 0.0, (state.Fp_inv, state) if keep_points else None
@@ -289,7 +330,7 @@ def _mean_P(response: material.Response):
 
 _solve_one = jax.jit(_solve)
 _solve_points = jax.jit(partial(_solve, keep_points=True))
-_solve_together = jax.jit(jax.vmap(_solve, in_axes=(0, None, None, None)))
+_solve_together = jax.jit(jax.vmap(_solve, in_axes=(0, None, None)))
 
 
 def _use_compilation_cache():

@@ -4,7 +4,7 @@ import pandas as pd
 
 from repro import paper
 from repro.data.suites import PAPER_MAE, SECTIONS, SUITES, lines
-from repro.evaluation.metrics import QUANTILES
+from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
 from repro.evaluation.results import select
 from repro.tools.files import write_text
@@ -34,7 +34,8 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
         PAPER_MAE.get((row.suite, row.split)) if row.model in trained else None
         for row in wide.itertuples()
     ]
-    measures = wide.reindex(columns=["MAE", "RMSE", *QUANTILES]).add_suffix(" / MPa")
+    shown = {name: f"{name} / {metric.unit}" for name, metric in METRICS.items() if metric.whole}
+    measures = wide.reindex(columns=list(shown)).rename(columns=shown)
     return pd.concat([wide[about], measures, wide["n"]], axis=1).assign(
         **{"paper MAE / MPa": paper_mae}
     )

@@ -62,6 +62,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def stamp() -> dict[str, str]:
+    """What every row of a result says of where it comes from."""
+    return {"command": command_line(), "commit": code_commit(), "hardware": hardware()}
+
+
 def command_line() -> str:
     """The command as typed, for the provenance of results."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from repro import paper
 from repro.data.pairs import Pairs, pixels
 from repro.models.backend import keras
 
@@ -16,7 +17,7 @@ def tf_dataset(pairs: Pairs, samples: np.ndarray, size: int):
         x, y = tf.numpy_function(pairs.gather, [batch], [tf.float32, tf.float32])
         return tuple(
             tf.ensure_shape(field, (batch.shape[0], n, n, channels))
-            for field, channels in ((x, 5), (y, 1))
+            for field, channels in ((x, len(paper.CHANNELS)), (y, 1))
         )
 
     rows = tf.data.Dataset.from_tensor_slices(samples)
@@ -41,7 +42,7 @@ class Resident(keras.Model):
         if pairs.sigma_vm.size > np.iinfo(np.int32).max:
             raise ValueError("the data set has too many pixels for 32-bit indices")
         self.network, self.steps, self.n = network, pairs.steps, pairs.sigma_vm.shape[-1]
-        self.properties = self._resident(pairs.properties.reshape(-1, 4))
+        self.properties = self._resident(pairs.properties.reshape(-1, len(paper.PROPERTY_NAMES)))
         self.before = self._resident(pairs.before.reshape(-1, 1))
         self.after = self._resident(pairs.after.reshape(-1, 1))
         self.built = True
