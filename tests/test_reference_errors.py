@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from repro.data import microstructure as ms
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import ConvergenceError, simulate, simulate_batch
 
@@ -15,16 +16,49 @@ def cell(size=8):
 @pytest.mark.parametrize(
     ("argument", "values"),
     [
-        ("F11_max", [1.0, 0.99, np.inf, np.nan]),
+        ("F11_max", [1.0, 0.0, -1.0, np.inf, np.nan]),
         ("increments", [0, -1, 2.5]),
         ("rate", [0.0, -1e-3, np.inf, np.nan]),
         ("tol", [0.0, -1e-7, np.nan]),
+        ("M", [0.0, -1.0, np.inf, np.nan]),
+        ("h", [-0.1, np.inf, np.nan]),
     ],
 )
 def test_load_out_of_range_is_refused_by_name(argument, values):
     for value in values:
         with pytest.raises(ValueError, match=argument):
             simulate(cell(), **{argument: value})
+
+
+def test_load_beside_its_own_description_is_refused():
+    with pytest.raises(ValueError, match="give either a load or increments, rate, not both"):
+        simulate(cell(), Load.stretch(), increments=5, rate=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("time", "F11", "message"),
+    [
+        ([0.0], [1.0], "equal length, at least 2"),
+        ([0, 1, 2], [1, 1.1], r"equal length.*\(3,\) and \(2,\)"),
+        ([[0, 1]], [[1, 1.1]], "equal length"),
+        ([1, 2], [1, 1.1], "must increase from 0"),
+        ([0, 2, 2], [1, 1.1, 1.2], "must increase from 0"),
+        ([0, np.inf], [1, 1.1], "must increase from 0 and be finite"),
+        ([0, 1], [1, np.nan], "positive and finite"),
+        ([0, 1], [1, -0.5], "positive and finite"),
+        ([0, 1], [1.01, 1.1], "must begin at 1, got 1.01"),
+    ],
+)
+def test_what_is_no_load_is_refused(time, F11, message):
+    with pytest.raises(ValueError, match=message):
+        Load(time, F11)
+
+
+def test_a_part_of_the_way_on_which_nothing_changes_is_refused():
+    with pytest.raises(
+        ValueError, match=r"must differ from one to the next, got \[1.0, 1.1, 1.1\]"
+    ):
+        Load.through([1.1, 1.1])
 
 
 def test_batch_of_unequal_grids_is_refused():

@@ -5,6 +5,7 @@ import pytest
 from measurements import assert_within_bounds
 
 from repro.benchmarks import verification
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import exact, simulate
 
@@ -29,7 +30,7 @@ def test_laminate_at_small_strain_has_the_textbook_stiffness(normal):
     grain_id = np.add.outer(grain_id, 0 * grain_id) if normal == 0 else grain_id + np.zeros((5, 1))
     cell = Microstructure(grain_id.astype(int), [law[:4] for law in laws])
     strain = 1e-6
-    P11 = simulate(cell, 1 + strain, increments=20, tol=1e-13).P_mean[-1, 0, 0]
+    P11 = simulate(cell, F11_max=1 + strain, tol=1e-13).P_mean[-1, 0, 0]
     np.testing.assert_allclose(P11 / strain, wanted, rtol=1e-5)
 
 
@@ -45,7 +46,7 @@ def test_huge_flow_resistance_is_elastic():
     """No plasticity: twice the small strain is nearly twice the stress, whatever the rate."""
     cell = Microstructure(np.arange(25).reshape(5, 5) % 3, [[50, 0.4, 1e9, 0], [300, 0.2, 1e9, 0],
                                                             [175, 0.3, 1e9, 50]])  # fmt: skip
-    slow, fast = (simulate(cell, 1 + 1e-5, rate=rate, tol=1e-12) for rate in (1e-6, 1e2))
+    slow, fast = (simulate(cell, F11_max=1 + 1e-5, rate=rate, tol=1e-12) for rate in (1e-6, 1e2))
     np.testing.assert_allclose(slow.sigma_vm, fast.sigma_vm, atol=1e-6)
     np.testing.assert_allclose(slow.sigma_vm[20], 2 * slow.sigma_vm[10], rtol=1e-4)
 
@@ -54,6 +55,33 @@ def test_huge_flow_resistance_is_elastic():
 def test_rates_far_from_the_reference_rate(rate):
     law = exact.Law(100, 0.3, 100, 1)
     cell = Microstructure(np.zeros((5, 5), int), [law[:4]])
-    path = simulate(cell, increments=500, rate=rate, tol=verification.TIGHT)
-    wanted = exact.homogeneous(law, path.F11[[0, 250, 500]], rate)
-    np.testing.assert_allclose(path.sigma_vm[[0, 250, 500], 2, 2], wanted, rtol=2e-3)
+    load = Load.stretch(increments=2, rate=rate)
+    path = simulate(cell, load.refined(250), tol=verification.TIGHT)
+    wanted = exact.homogeneous(law, load)
+    np.testing.assert_allclose(path.sigma_vm[::250, 2, 2], wanted, rtol=2e-3)
+
+
+def test_increments_of_unequal_length_and_a_pause():
+    """Fast and slow parts, a pause in which the stress relaxes, and a way back."""
+    law = exact.Law(175, 0.3, 175, 25)
+    load = Load([0, 1, 1.5, 4, 8, 8.5], [1, 1.002, 1.0035, 1.004, 1.004, 1.003])
+    cell = Microstructure(np.zeros((5, 5), int), [law[:4]])
+    found = simulate(cell, load.refined(200), tol=verification.TIGHT).sigma_vm[::200, 2, 2]
+    wanted = exact.homogeneous(law, load)
+    np.testing.assert_allclose(found, wanted, atol=0.1)
+    assert wanted[4] < wanted[3] - 10, "nothing relaxes: the test says nothing"
+
+
+def test_parameters_of_damask_scale_flow_resistance_and_hardening():
+    """M = 1, h = 3 is the law of the text with xi0 sqrt(2/3) and h0 3 sqrt(2/3)."""
+    cell = Microstructure(
+        [[0, 1, 1], [0, 0, 1], [1, 0, 0]], [[50, 0.4, 50, 50], [300, 0.2, 300, 5]]
+    )
+    factor = np.sqrt(2 / 3)
+    scaled = Microstructure(cell.grain_id, cell.properties * [1, 1, factor, 3 * factor])
+    found = simulate(cell, M=1, h=3).sigma_vm
+    np.testing.assert_allclose(found, simulate(scaled).sigma_vm, atol=1e-9)
+    assert abs(found - simulate(cell).sigma_vm).max() > 1
+    np.testing.assert_array_equal(
+        simulate(cell, M=np.sqrt(1.5), h=1).sigma_vm, simulate(cell).sigma_vm
+    )

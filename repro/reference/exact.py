@@ -78,7 +78,7 @@ def _uniaxial_state(F11, gamma, law: Law):
     return np.sqrt(2 / 3) * (S[0, 0] - S[1, 1]), von_mises(F, first_piola_kirchhoff(F, Fp, law))
 
 
-def _integrate(rates, start, load: Load, method: str):
+def _integrate(rates, start, load: Load):
     """States (T+1, D) at the increments of a load, of the equation dy/dt = rates(F11, y)."""
     states = [np.asarray(start, dtype=float)]
     # Increment by increment, since the load has corners.
@@ -89,7 +89,7 @@ def _integrate(rates, start, load: Load, method: str):
 
         first = dt * 1e-6  # where nothing moves, nothing suggests a step
         path = solve_ivp(
-            derivative, (0, dt), states[-1], method, rtol=RTOL, atol=ATOL, first_step=first
+            derivative, (0, dt), states[-1], "LSODA", rtol=RTOL, atol=ATOL, first_step=first
         )
         states.append(path.y[:, -1])
     return np.array(states)
@@ -108,7 +108,7 @@ def homogeneous(law: Law, load: Load) -> np.ndarray:
         flow = law.gamma_dot_0 * (abs(stress) / resistance) ** law.n
         return [np.sign(stress) * flow, 1e3 * law.h0 * flow]
 
-    states = _integrate(rates, [0.0, law.xi0], load, "Radau")
+    states = _integrate(rates, [0.0, law.xi0], load)
     return np.array(
         [
             _uniaxial_state(F11, gamma, law)[1]
@@ -190,7 +190,7 @@ def laminate(
 
     start = np.concatenate([np.append(np.eye(3), law.xi0) for law in laws])
     sigma_vm, P_mean = [], []
-    for stretch, y in zip(load.F11, _integrate(rates, start, load, "LSODA"), strict=True):
+    for stretch, y in zip(load.F11, _integrate(rates, start, load), strict=True):
         Fp, _ = unpack(y)
         F = layers(stretch, Fp)
         P = [first_piola_kirchhoff(*layer) for layer in zip(F, Fp, laws, strict=True)]
