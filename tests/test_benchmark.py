@@ -1,5 +1,6 @@
 """The benchmarks in miniature, and the pages made from their rows."""
 
+import os
 from dataclasses import asdict
 from functools import partial
 
@@ -8,28 +9,53 @@ import pandas as pd
 import pytest
 
 from repro import models, paper
-from repro.benchmarks import reference, training, verification
+from repro.benchmarks import reference, timing, training, verification
 from repro.reference import TOLERANCE
 from repro.report import benchmark_pages
 
 ABOUT = {"command": "python -m repro.benchmark x", "commit": "abc", "hardware": "a machine"}
 
 
-def test_timing_is_per_simulation_and_without_the_first_call(monkeypatch):
+def test_timing_is_in_turn_of_the_fastest_and_without_the_first_call(monkeypatch):
     clock, calls = [0.0], []
-    monkeypatch.setattr(reference.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(reference.time, "process_time", lambda: clock[0] / 2)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(timing.time, "process_time", lambda: clock[0] / 2)
 
     def solve(name, seconds):
         calls.append(name)
-        clock[0] += seconds if len(calls) > 2 else 100.0
-        return 10
+        first, disturbed = len(calls) <= 2, len(calls) > 4
+        clock[0] += 0.01 if first else seconds + disturbed
+        return f"{name} {len(calls)}"
 
     variants = {"slow": lambda: solve("slow", 2.0), "fast": lambda: solve("fast", 0.2)}
-    found = reference.timed(variants, repeats=2)
+    found = timing.timed(variants, repeats=2)
     assert calls == ["slow", "fast"] * 3, "variants are not measured in turn"
-    assert found["slow"] == pytest.approx((0.2, 0.1))
-    assert found["fast"] == pytest.approx((0.02, 0.01))
+    assert found["slow"][:2] == pytest.approx((2.0, 1.0))
+    assert found["fast"].each(10) == pytest.approx({"seconds": 0.02, "cpu_seconds": 0.01})
+    assert found["slow"].result == "slow 5"
+
+
+def test_timing_by_another_clock():
+    ticks = iter([10.0, 13.0])
+    found = timing.timed({"epoch": lambda: None}, 1, clock=lambda: next(ticks))
+    assert found["epoch"].seconds == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux confines processes")
+def test_a_process_on_one_core_has_one_core():
+    before = os.sched_getaffinity(0)
+    with timing.process_on(1) as call:
+        assert call(timing.available_cores) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_cores_that_cannot_be_confined_are_refused(monkeypatch):
+    monkeypatch.delattr(timing.os, "sched_setaffinity", raising=False)
+    monkeypatch.setattr(timing, "available_cores", lambda: 2)
+    with timing.confined_to(2):
+        pass
+    with pytest.raises(ValueError, match="1 of the cores can only be measured on Linux"):
+        timing.confined_to(1).__enter__()
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,13 @@ import pytest
 
 from repro import evaluate, models, paper, reference
 from repro.data import dataset
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure, periodic_voronoi
 from repro.data.pairs import make_pairs
 from repro.evaluation import campaign, metrics, modes, naive, regions, results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.models.backend import keras
+from repro.report import tables
 from repro.training.run_directory import run_of
 
 # Grain 1 fills columns 2 to 4 of an 8x8 cell, grain 0 the others.
@@ -65,7 +67,9 @@ def test_triple_junctions_are_where_three_grains_meet():
 def test_error_at_the_edge_of_the_cell():
     error = np.zeros((1, 1, 16, 16))
     error[..., :4, :] = 3.0  # two of the four corners, one of the four edges
-    rows = list(metrics.measure(error, 0 * error + 1e-9, [1.1], np.zeros((1, 16, 16), int)))
+    load = Load([0, 1], [1, 1.1])
+    grains = np.zeros((1, 16, 16), int)
+    rows = list(metrics.measure(error, 0 * error + 1e-9, [1], load, grains))
     found = {row.region: row.value for row in rows if row.metric == "MAE"}
     assert found["cell corners"] == pytest.approx(3.0 / 2)
     assert found["cell edges"] == pytest.approx(3.0 / 4)
@@ -87,28 +91,47 @@ def test_measurements_of_a_known_error(rng):
     true = rng.uniform(100, 200, (2, 3, 8, 8))
     error = np.broadcast_to(np.array([1.0, 2.0, 6.0])[:, None, None], true.shape) * 1.0
     error = error + 10 * (regions.regions(STRIPE) == 1)
-    rows = pd.DataFrame(
-        metrics.measure(true + error, true, [1.1, 1.2, 1.3], np.stack([STRIPE] * 2))
-    )
-    value = rows.set_index(["metric", "region", "F11", "distance_px"])["value"].to_dict()
+    load = Load(range(7), [1, 1.1, 1.2, 1.3, 1.2, 1.1, 1])  # and back, at a stride of two
+    grains = np.stack([STRIPE] * 2)
+    rows = pd.DataFrame(metrics.measure(true + error, true, [2, 4, 6], load, grains))
+    assert not rows.duplicated(["metric", "region", "increment", "distance_px"]).any()
 
-    def get(metric, region="all", F11=None, distance=None):
-        (row,) = [
-            v for (m, r, f, d), v in value.items()
-            if (m, r) == (metric, region) and (f == F11 or (F11 is None and np.isnan(f)))
-            and (d == distance or (distance is None and np.isnan(d)))
-        ]  # fmt: skip
-        return row
+    def get(metric, **where):
+        (value,) = results.select(rows, metric=metric, **where)["value"]
+        return value
 
     assert get("MAE") == pytest.approx(3 + 5)
-    assert get("MAE", F11=1.2) == pytest.approx(2 + 5)
-    assert get("MAE", "interiors") == pytest.approx(3)
-    assert get("MAE", "grain boundaries") == get("MAE", distance=0) == pytest.approx(13)
-    assert get("MAE", distance=2) == pytest.approx(3)
+    assert get("MAE", increment=4) == pytest.approx(2 + 5)
+    assert results.select(rows, metric="MAE", F11=1.2)["increment"].tolist() == [2, 4]
+    assert results.select(rows, metric="MAE", F11=True)["F11"].tolist() == [1.2, 1.2, 1.0]
+    assert get("MAE", region="interiors") == pytest.approx(3)
+    assert get("MAE", region="grain boundaries") == get("MAE", distance_px=0) == pytest.approx(13)
+    assert get("MAE", distance_px=2) == pytest.approx(3)
     assert get("q99") == pytest.approx(16)
-    assert get("mean stress error", F11=1.3) == pytest.approx(
+    assert get("mean stress error", increment=6) == pytest.approx(
         100 * np.mean(11 / true[:, 2].mean((1, 2)))
     )
+
+
+def test_a_metric_is_one_entry(data, run_directory, monkeypatch):
+    """What is added to `METRICS` is measured where it says, and is a column of the tables."""
+    largest = metrics.Metric(lambda predicted, true: float(abs(predicted - true).max()), "Pa")
+    monkeypatch.setitem(metrics.METRICS, "largest", largest._replace(by_place=True))
+    rows = pd.DataFrame(assess(run_directory, data))
+    found = rows[rows["metric"] == "largest"]
+    assert {"all", "interiors", "cell corners"} <= set(found["region"])
+    assert found["increment"].isna().all()
+    table = tables.errors(rows)
+    assert (table["largest / Pa"] >= table["q99 / MPa"]).all()
+
+
+def test_tables_written_before_increments_were_named_are_read(data, run_directory, tmp_path):
+    results.write_rows(tmp_path / "new.csv", assess(run_directory, data))
+    new = results.read_rows(tmp_path / "new.csv")
+    new.drop(columns="increment").to_csv(tmp_path / "old.csv", index=False)
+    old = results.read_rows(tmp_path / "old.csv")
+    assert sorted(new["increment"].dropna().unique()) == [5, 10, 15, 20]
+    pd.testing.assert_series_equal(old["increment"], new["increment"].astype(float))
 
 
 def test_one_step_and_rollout_of_a_known_predictor(data):
@@ -140,6 +163,16 @@ def test_taylor_gives_each_grain_the_stress_of_a_homogeneous_cell(data):
     np.testing.assert_allclose(fields[1, :, 3, 7], alone[5::5, 2, 1], rtol=1e-5)
 
 
+def test_taylor_has_the_law_and_the_load_of_the_data(data):
+    load = Load.stretch(0.996, 20)
+    other = dataclasses.replace(data, time=load.time, F11=load.F11, attributes={"M": 1.0, "h": 3.0})
+    field = naive.taylor_estimate(other, [4], stride=20)[0, 0]
+    properties = data.properties[4, [data.grain_id[4, 3, 7]]]
+    cell = Microstructure(np.zeros((1, 1), int), properties)
+    alone = reference.simulate(cell, load, M=1, h=3).sigma_vm
+    assert field[3, 7] == pytest.approx(alone[-1, 0, 0], rel=1e-5)
+
+
 def test_assessment_is_tidy_and_says_what_it_is_about(data, run_directory, tmp_path):
     rows = pd.DataFrame(assess(run_directory, data))
     assert not rows.duplicated(results.KEYS).any()
@@ -167,13 +200,34 @@ def test_assessment_is_tidy_and_says_what_it_is_about(data, run_directory, tmp_p
     assert whole == pytest.approx(metrics.mae(predicted, modes.truth(pairs)), rel=1e-4)
 
 
+def noise(data, stride=5):
+    return results.select(pd.DataFrame(label_noise(data, stride)), metric="MAE")["value"].item()
+
+
 def test_label_noise_is_far_below_any_network(data):
-    (mae,) = [
-        r["value"] for r in label_noise(data, 5)
-        if r["metric"] == "MAE" and r["region"] == "all"
-        and np.isnan(r["F11"]) and np.isnan(r["distance_px"])
-    ]  # fmt: skip
-    assert 0 < mae < 0.01 * paper.MAE_VALIDATION
+    assert 0 < noise(data) < 0.01 * paper.MAE_VALIDATION
+
+
+def test_label_noise_is_of_the_law_and_the_increments_of_the_data(data):
+    """Data of another law, rate and number of solved increments is judged by its own set-up."""
+    solved = Load.through((1.002, 1.0), 10, rate=1e-2)
+    runs = reference.simulate_batch(
+        [data.microstructure(i) for i in range(len(data))], solved, M=1, h=3
+    )
+    other = dataclasses.replace(
+        data,
+        time=solved.time[::5],
+        F11=solved.F11[::5],
+        sigma_vm=np.stack([run.sigma_vm[::5] for run in runs]).astype(np.float32),
+        P_mean=np.stack([run.P_mean[::5] for run in runs]),
+        attributes={"M": 1.0, "h": 3.0, "solved_increments": 20, "tolerance": 5e-4},
+    )
+    assert 0 < noise(other, 1) < 0.01 * paper.MAE_VALIDATION
+    for wrong in ({"h": 1.0}, {"solved_increments": 4}):
+        attributes = other.attributes | wrong
+        assert noise(dataclasses.replace(other, attributes=attributes), 1) > 0.1
+    with pytest.raises(dataset.DataSetError, match="solved_increments is 7: no multiple of the 4"):
+        noise(dataclasses.replace(other, attributes={"solved_increments": 7}))
 
 
 def test_campaign_keeps_checks_and_histogram(data, run_directory, tmp_path):

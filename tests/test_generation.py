@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,18 +14,14 @@ from repro.data.microstructure import CIRCLE_RADII, Microstructure, random_circl
 from repro.data.suites import SUITES
 from repro.reference import ConvergenceError, generation
 
-COMMAND = [
-    sys.executable, "-m", "repro.generate_data",
-    "--size", "16", "--count", "45", "--workers", "1",
-]  # fmt: skip
+OPTIONS = ["--size", "16", "--count", "45", "--workers", "1"]
+COMMAND = [sys.executable, "-m", "repro.generate_data", *OPTIONS]
 
 
 def test_suites_are_what_they_say():
-    grains = {
-        "grains5": 5, "grains20": 20, "circle": 2, "square": 2, "grains2": 2, "grains40": 40,
-        "size128": 40, "size256": 160, "circles": 9, "circle15": 2, "circle40": 2, "square25": 2,
-        "square75": 2,
-    }  # fmt: skip
+    inclusions = ("circle", "square", "circle15", "circle40", "square25", "square75")
+    grains = dict.fromkeys(inclusions, 2) | {"circles": 9, "size128": 40, "size256": 160}
+    grains |= {f"grains{count}": count for count in (2, 5, 20, 40)}
     for name, suite in SUITES.items():
         seed, cell = generation.Job(name).microstructure(0)
         assert cell.grain_count == grains.get(name, paper.GRAINS), name
@@ -36,9 +33,13 @@ def test_suites_are_what_they_say():
 
 @pytest.mark.parametrize(
     ("suite", "share"),
-    [("circle15", np.pi * 0.15**2), ("circle40", np.pi * 0.4**2), ("square25", 0.25**2),
-     ("square75", 0.75**2)],
-)  # fmt: skip
+    [
+        ("circle15", np.pi * 0.15**2),
+        ("circle40", np.pi * 0.4**2),
+        ("square25", 0.25**2),
+        ("square75", 0.75**2),
+    ],
+)
 def test_inclusions_of_other_sizes(suite, share):
     cell = generation.Job(suite, size=256).microstructure(0)[1]
     assert cell.grain_id.mean() == pytest.approx(share, rel=0.02)
@@ -84,6 +85,23 @@ def test_data_set_holds_the_simulations(data):
     np.testing.assert_allclose(data.time, np.linspace(0, 4, 21))
 
 
+def test_law_of_the_data_is_asked_for_and_said(tmp_path):
+    generation.generate(tmp_path / "a.h5", count=2, size=8, M=1, h=3, progress=False)
+    data = dataset.read(tmp_path / "a.h5")
+    assert data.law == {"M": 1, "h": 3}
+    run = reference.simulate(data.microstructure(1), M=1, h=3)
+    np.testing.assert_array_equal(data.sigma_vm[1], run.sigma_vm.astype(np.float32))
+
+
+@pytest.mark.parametrize("change", [{"M": 1.0}, {"h": 3.0}, {"tol": 1e-6}, {"seed": 1}])
+def test_shards_of_another_law_tolerance_or_seed_are_no_answer(change):
+    job = generation.Job("paper", size=8)
+    part = job.solve([0, 1])
+    assert job.answered_by(part, [0, 1])
+    assert not job.answered_by(part, [0, 2])
+    assert not dataclasses.replace(job, **change).answered_by(part, [0, 1])
+
+
 def test_bad_requests_are_refused_by_name(data_file, tmp_path):
     with pytest.raises(FileExistsError, match=data_file.name):
         generation.generate(data_file)
@@ -97,6 +115,10 @@ def test_bad_requests_are_refused_by_name(data_file, tmp_path):
         generation.generate(tmp_path / "a.h5", workers=-2)
     with pytest.raises(ValueError, match="seed must not be negative, got -2"):
         generation.generate(tmp_path / "a.h5", seed=-2)
+    with pytest.raises(ValueError, match="M must be positive, got 0"):
+        generation.generate(tmp_path / "a.h5", M=0)
+    with pytest.raises(ValueError, match="h must not be negative, got -1"):
+        generation.generate(tmp_path / "a.h5", h=-1)
     assert not list(tmp_path.iterdir())
 
 

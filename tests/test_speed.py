@@ -1,4 +1,3 @@
-import os
 from functools import partial
 from types import SimpleNamespace
 
@@ -70,13 +69,6 @@ def test_speed_table_compares_with_damask_and_the_solver():
     table = tables.speed(found).set_index("")
     assert table.loc["net", "times faster than DAMASK"] == 150
     assert table.loc["net", "times faster than our RM"] == 0.5
-
-
-def test_one_core_means_one_core():
-    before = os.sched_getaffinity(0)
-    with speed._confined_to([min(before)]):
-        assert os.sched_getaffinity(0) == {min(before)}
-    assert os.sched_getaffinity(0) == before
 
 
 def test_damask_on_the_path_is_measured(data, monkeypatch):

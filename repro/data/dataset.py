@@ -33,7 +33,7 @@ from repro.tools.files import atomic_path
 
 SCHEMA_VERSION = 1
 SPLIT_SEED = 0
-_SHAPES = {  # letters are sizes that must agree between arrays
+ARRAYS = {  # letters are sizes that must agree between arrays
     "grain_id": "MNN",
     "properties": "MGP",
     "time": "T",
@@ -68,7 +68,7 @@ class DataSet:
     attributes: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        _check_shapes({name: getattr(self, name).shape for name in _SHAPES})
+        _check_shapes({name: getattr(self, name).shape for name in ARRAYS})
         try:
             Load(self.time, self.F11)
         except ValueError as error:
@@ -114,7 +114,7 @@ class DataSet:
 
 def _check_shapes(shapes: dict) -> None:
     sizes = {"P": len(paper.PROPERTY_NAMES), "D": 3}
-    for name, letters in _SHAPES.items():
+    for name, letters in ARRAYS.items():
         shape = shapes[name]
         agree = len(shape) == len(letters) and all(
             sizes.setdefault(letter, size) == size
@@ -138,7 +138,7 @@ def write(path, data: DataSet, overwrite: bool = False) -> None:
         raise FileExistsError(f"{path} exists: name another file or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        for name in _SHAPES:
+        for name in ARRAYS:
             array = getattr(data, name)
             chunks = (1, *array.shape[1:]) if name == "sigma_vm" and len(array) else None
             file.create_dataset(name, data=array, chunks=chunks)
@@ -160,15 +160,15 @@ def read(path) -> DataSet:
         raise FileNotFoundError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
     try:
         with h5py.File(path) as file:
-            missing = [name for name in _SHAPES if name not in file]
+            missing = [name for name in ARRAYS if name not in file]
             if missing:
                 raise DataSetError(f"{path}: not a data set, lacks the array {missing[0]}")
             version = file.attrs.get("schema_version")
             if version != SCHEMA_VERSION:
                 raise DataSetError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}")
-            _check_shapes({name: file[name].shape for name in _SHAPES})
+            _check_shapes({name: file[name].shape for name in ARRAYS})
             return DataSet(
-                *(file[name][()] for name in _SHAPES),
+                *(file[name][()] for name in ARRAYS),
                 attributes={key: _plain(value) for key, value in file.attrs.items()},
             )
     except DataSetError as error:
