@@ -55,6 +55,11 @@ def test_files_that_are_no_data_sets_are_refused_by_name(tmp_path, data_file):
     with pytest.raises(DataSetError, match="changed.h5: schema version 99"):
         dataset.read(changed)
     with h5py.File(changed, "a") as file:
+        file.attrs["schema_version"] = 1
+        file["time"][3] = file["time"][2]
+    with pytest.raises(DataSetError, match="changed.h5: the time of a load must increase from 0"):
+        dataset.read(changed)
+    with h5py.File(changed, "a") as file:
         del file["F11"]
     with pytest.raises(DataSetError, match="lacks the array F11"):
         dataset.read(changed)

@@ -1,11 +1,12 @@
 """Loads other than stretching, from a suite to the rows of a result."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from repro import models
-from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.load import Load
 from repro.data.pairs import make_pairs
@@ -67,9 +68,7 @@ def test_from_suite_to_rows(suite, data_file, tmp_path):
 
 def test_own_data_under_another_load_is_checked_and_evaluated(suite, tmp_path):
     data = campaign.load_suite(suite, tmp_path)
-    own = dataset.DataSet(
-        *(getattr(data, name) for name in dataset.ARRAYS), attributes={"M": 1.0, "h": 3.0}
-    )
+    own = dataclasses.replace(data, attributes={"M": 1.0, "h": 3.0})
     path = tmp_path / "tiny.keras"
     models.paper_unet(filters=2, levels=1, kernel=3).save(path)
     rows = campaign.evaluate_data(path, own, tmp_path / "results.csv")

@@ -3,3 +3,5 @@
 In these modules a `Microstructure` and the reference model are ours and a `Setup` is DAMASK's. Only
 h5py and PyYAML are needed; the `damask` package is not.
 """
+
+__all__ = ["dadf5", "deviations", "diagnosis", "exchange", "export", "run", "setup", "trajectories"]

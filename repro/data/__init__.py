@@ -1,1 +1,25 @@
 """Cells and loads: how they are drawn, kept, checked, and paired for training."""
+
+from repro.data.checks import Check, verify
+from repro.data.dataset import DataSet, DataSetError, Split, read, split, write
+from repro.data.load import Load
+from repro.data.microstructure import Microstructure
+from repro.data.pairs import Pairs, make_pairs
+from repro.data.suites import SUITES, Suite
+
+__all__ = [
+    "SUITES",
+    "Check",
+    "DataSet",
+    "DataSetError",
+    "Load",
+    "Microstructure",
+    "Pairs",
+    "Split",
+    "Suite",
+    "make_pairs",
+    "read",
+    "split",
+    "verify",
+    "write",
+]

@@ -94,14 +94,9 @@ def _split(data):
 
 
 def _load(data):
-    slowest, fastest = data.load.rates.min(), data.load.rates.max()
-    uniform = np.isclose(slowest, fastest)
-    found = f"{slowest:.3g} 1/s" if uniform else f"{slowest:.3g}...{fastest:.3g} 1/s"
+    rate = float(np.median(np.diff(data.F11) / np.diff(data.time)))
     return Check(
-        "loading rate",
-        found,
-        f"{paper.RATE:g} 1/s",
-        bool(uniform and np.isclose(slowest, paper.RATE)),
+        "loading rate", f"{rate:.3g} 1/s", f"{paper.RATE:g} 1/s", bool(np.isclose(rate, paper.RATE))
     )
 
 
@@ -115,9 +110,8 @@ def _stretch(data):
 def _plastic(data):
     # The first increment is elastic nearly everywhere: were all elastic, the stress would go on so.
     mean = data.sigma_vm.mean((0, 2, 3), dtype=np.float64)
-    strain = abs(data.F11 - 1)
-    most = int(strain.argmax())
-    ratio = mean[most] / (mean[1] * strain[most] / max(strain[1], 1e-12))
+    strain = data.F11 - 1
+    ratio = mean[-1] / (mean[1] * strain[-1] / strain[1])
     return Check("stress over its elastic prediction", f"{ratio:.2f}", "plastic", ratio < 0.9)
 
 

@@ -15,8 +15,9 @@ seed       (M, S)                 int64   entropy of the generator of each micro
 Attributes say how the data came about. `schema_version` is always there; our own generator adds its
 name, the suite, the seed, the tolerance and the code commit. `M` and `h` are the parameters of the
 flow rule that go with the properties (see `repro.reference.simulate`; without them it is the law in
-the paper's text), `solved_increments` is the number of increments that were solved where only some
-of them, equally spaced, are in the file.
+the paper's text). Data of another solver may have `solved_time` and `solved_F11`, if only some of
+the increments that were solved are kept, and `n`, `dilatation` and `hardening_left`, if its flow
+rule is of another form.
 """
 
 import hashlib
@@ -33,7 +34,8 @@ from repro.tools.files import atomic_path
 
 SCHEMA_VERSION = 1
 SPLIT_SEED = 0
-ARRAYS = {  # letters are sizes that must agree between arrays
+LINEAR = 0.99  # share of h0 that has to be left for hardening to count as linear
+_SHAPES = {  # letters are sizes that must agree between arrays
     "grain_id": "MNN",
     "properties": "MGP",
     "time": "T",
@@ -55,7 +57,7 @@ class DataSet:
     Raises
     ------
     DataSetError
-        If shapes do not agree, or time and F11 are no load.
+        If shapes do not agree.
     """
 
     grain_id: np.ndarray
@@ -68,38 +70,49 @@ class DataSet:
     attributes: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        _check_shapes({name: getattr(self, name).shape for name in ARRAYS})
-        try:
-            Load(self.time, self.F11)
-        except ValueError as error:
-            raise DataSetError(str(error)) from None
+        _check_shapes({name: getattr(self, name).shape for name in _SHAPES})
 
     def __len__(self):
         return len(self.grain_id)
 
     @property
     def load(self) -> Load:
-        """What the cells are put under."""
-        return Load(self.time, self.F11)
+        """What the cells are put under.
+
+        Raises
+        ------
+        DataSetError
+            If `time` and `F11` are no load.
+        """
+        return _as_load(self.time, self.F11)
 
     @property
     def solved_load(self) -> Load:
         """The load with the increments in which it was solved: those of the data set or more."""
-        solved = self.attributes.get("solved_increments", self.load.increments)
-        factor, rest = divmod(int(solved), self.load.increments)
-        if rest or factor < 1:
-            raise DataSetError(
-                f"solved_increments is {solved}: no multiple of the {self.load.increments} "
-                "increments of the data set"
-            )
-        return self.load.refined(factor)
+        about = self.attributes
+        return _as_load(about.get("solved_time", self.time), about.get("solved_F11", self.F11))
 
     @property
-    def law(self) -> dict[str, float]:
-        """M and h of the flow rule, keyword arguments of `repro.reference.simulate`."""
+    def kept(self) -> np.ndarray:
+        """Which increments of the solved load the data set keeps, (T+1,)."""
+        return np.abs(self.solved_load.time[:, None] - self.time).argmin(0)
+
+    @property
+    def law(self) -> dict[str, float] | None:
+        """M and h of the flow rule, keyword arguments of `repro.reference.simulate`.
+
+        None if the flow rule is of another form, which the reference model does not solve.
+        """
+        about = self.attributes
+        if (
+            about.get("n", paper.STRESS_EXPONENT) != paper.STRESS_EXPONENT
+            or about.get("dilatation", False)
+            or about.get("hardening_left", 1.0) < LINEAR
+        ):
+            return None
         return {
-            "M": float(self.attributes.get("M", paper.DAMASK_M)),
-            "h": float(self.attributes.get("h", paper.DAMASK_H)),
+            "M": float(about.get("M", paper.DAMASK_M)),
+            "h": float(about.get("h", paper.DAMASK_H)),
         }
 
     def microstructure(self, i: int) -> Microstructure:
@@ -112,9 +125,16 @@ class DataSet:
         return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
 
 
+def _as_load(time, F11) -> Load:
+    try:
+        return Load(time, F11)
+    except ValueError as error:
+        raise DataSetError(str(error)) from None
+
+
 def _check_shapes(shapes: dict) -> None:
     sizes = {"P": len(paper.PROPERTY_NAMES), "D": 3}
-    for name, letters in ARRAYS.items():
+    for name, letters in _SHAPES.items():
         shape = shapes[name]
         agree = len(shape) == len(letters) and all(
             sizes.setdefault(letter, size) == size
@@ -138,7 +158,7 @@ def write(path, data: DataSet, overwrite: bool = False) -> None:
         raise FileExistsError(f"{path} exists: name another file or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        for name in ARRAYS:
+        for name in _SHAPES:
             array = getattr(data, name)
             chunks = (1, *array.shape[1:]) if name == "sigma_vm" and len(array) else None
             file.create_dataset(name, data=array, chunks=chunks)
@@ -153,24 +173,26 @@ def read(path) -> DataSet:
     FileNotFoundError
         If there is no such file.
     DataSetError
-        If it is not HDF5, lacks an array, has another schema version, or shapes disagree.
+        If it is not HDF5, lacks an array, has another schema version, shapes disagree, or time and
+        F11 are no load.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
     try:
         with h5py.File(path) as file:
-            missing = [name for name in ARRAYS if name not in file]
+            missing = [name for name in _SHAPES if name not in file]
             if missing:
                 raise DataSetError(f"{path}: not a data set, lacks the array {missing[0]}")
             version = file.attrs.get("schema_version")
             if version != SCHEMA_VERSION:
                 raise DataSetError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}")
-            _check_shapes({name: file[name].shape for name in ARRAYS})
-            return DataSet(
-                *(file[name][()] for name in ARRAYS),
-                attributes={key: _plain(value) for key, value in file.attrs.items()},
-            )
+            _check_shapes({name: file[name].shape for name in _SHAPES})
+            attributes = {key: _plain(value) for key, value in file.attrs.items()}
+            arrays = {name: file[name][()] for name in _SHAPES}
+            data = DataSet(**arrays, attributes=attributes)
+        _as_load(data.time, data.F11)
+        return data
     except DataSetError as error:
         raise DataSetError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     except OSError as error:
@@ -259,7 +281,7 @@ def array_hash(*arrays) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:12]
 
 

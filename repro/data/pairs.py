@@ -50,11 +50,13 @@ class Pairs:
 
     def of(self, microstructures) -> "Pairs":
         """The pairs of some of the microstructures."""
-        properties, sigma_vm, own = (
-            None if field is None else field[microstructures]
-            for field in (self.properties, self.sigma_vm, self.own)
+        own = None if self.own is None else self.own[microstructures]
+        return replace(
+            self,
+            properties=self.properties[microstructures],
+            sigma_vm=self.sigma_vm[microstructures],
+            own=own,
         )
-        return Pairs(properties, sigma_vm, self.stride, own)
 
     def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of samples (n, 5)."""

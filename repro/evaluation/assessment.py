@@ -26,7 +26,7 @@ def parts_of(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
 
     A test suite is one part, "all"; data of unknown origin is split as the paper's.
     """
-    suite = SUITES.get(data.attributes.get("suite"), SUITES["paper"])
+    suite = SUITES.get(data.attributes.get("suite", "paper"), SUITES["paper"])
     if suite.parts == ("all",):
         return {"all": np.arange(len(data))}, dataset.data_hash(data)
     split = dataset.split(data)
@@ -82,8 +82,11 @@ def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> l
 
     What no network can be better than, on this data. They are solved under the load, in the
     increments and with the flow rule of the data set, to a tenth of its tolerance, or of our
-    default if that is tighter: the tolerance of another solver means something else.
+    default if that is tighter: the tolerance of another solver means something else. No rows if
+    the flow rule is of another form than ours.
     """
+    if data.law is None:
+        return []
     parts, split_hash = parts_of(data)
     part, indices = parts.popitem()
     indices = indices[:cells]
@@ -94,9 +97,7 @@ def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> l
         tol=min(tol, reference.TOLERANCE) / 10,
         **data.law,
     )
-    written = data.solved_load.increments // data.load.increments
-    step = stride * written
-    true = np.stack([run.sigma_vm[step::step] for run in runs])
+    true = np.stack([run.sigma_vm[data.kept[stride::stride]] for run in runs])
     about = {
         "model": f"{LABEL_NOISE}, tolerance {tol:g}",
         "mode": "rollout",
@@ -138,10 +139,9 @@ def damask_difference(stride: int) -> list[dict]:
 
 def _naive(data, indices, pairs, curve) -> dict:
     """The naive references and how each is asked; the mean only where training data reaches."""
-    asked = {
-        ("persistence", "one-step"): partial(naive.persistence, pairs),
-        ("Taylor", "rollout"): partial(naive.taylor_estimate, data, indices, pairs.stride),
-    }
+    asked = {("persistence", "one-step"): partial(naive.persistence, pairs)}
+    if data.law is not None:
+        asked["Taylor", "rollout"] = partial(naive.taylor_estimate, data, indices, pairs.stride)
     if pairs.steps > 1:
         asked["linear extrapolation", "one-step"] = partial(naive.linear_extrapolation, pairs)
     if curve is not None:

@@ -41,13 +41,21 @@ def training_mean(pairs: Pairs, curve: np.ndarray) -> np.ndarray:
 
 
 def taylor_estimate(data: DataSet, indices, stride: int) -> np.ndarray:
-    """Every grain on its own under the mean strain: a cell of one pixel, which cannot fluctuate."""
+    """Every grain on its own under the mean strain: a cell of one pixel, which cannot fluctuate.
+
+    Raises
+    ------
+    ValueError
+        If the data was solved by a flow rule that is not ours.
+    """
+    if data.law is None:
+        raise ValueError("the flow rule of the data is of another form than the reference model's")
     properties = data.properties[indices]
     valid = ~np.isnan(properties).any(-1)
     pixels = [Microstructure(np.zeros((1, 1), int), grain[None]) for grain in properties[valid]]
-    runs = simulate_batch(pixels, data.load, **data.law)
+    runs = simulate_batch(pixels, data.solved_load, **data.law)
     curves = np.full((*valid.shape, len(data.F11[stride::stride])), np.nan, np.float32)
-    curves[valid] = [run.sigma_vm[stride::stride, 0, 0] for run in runs]
+    curves[valid] = [run.sigma_vm[data.kept[stride::stride], 0, 0] for run in runs]
     return np.stack(
         [np.moveaxis(curves[i][data.grain_id[cell]], -1, 0) for i, cell in enumerate(indices)]
     )

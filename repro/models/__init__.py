@@ -10,6 +10,17 @@ from repro.models.baseline_unet import baseline_unet
 from repro.models.paper_unet import paper_unet
 from repro.models.res_unet import res_unet
 
+__all__ = [
+    "NETWORKS",
+    "SHIPPED",
+    "baseline_unet",
+    "load",
+    "model_path",
+    "paper_unet",
+    "predict",
+    "res_unet",
+]
+
 NETWORKS = {"paper_unet": paper_unet, "baseline_unet": baseline_unet, "res_unet": res_unet}
 SHIPPED = Path(__file__).with_name("shipped")
 

@@ -1,1 +1,3 @@
 """From results to what a person reads: tables and figures."""
+
+__all__ = ["figures", "gallery", "page", "tables"]

@@ -17,7 +17,8 @@ def run(main: Callable[..., int | None] | dict[str, Callable[..., int | None]]) 
     Exit status: what `main` returns (None is 0), 2 after a one-line error, 130 after Ctrl-C.
     """
     try:
-        prog = f"python -m {sys.modules['__main__'].__spec__.name}"
+        spec = sys.modules["__main__"].__spec__
+        prog = f"python -m {spec.name}" if spec else None
         if isinstance(main, dict):
             status = tyro.extras.subcommand_cli_from_dict(main, prog=prog, config=CONFIG)
         else:
