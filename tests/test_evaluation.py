@@ -177,8 +177,12 @@ def test_assessment_is_tidy_and_says_what_it_is_about(data, run_directory, tmp_p
     rows = pd.DataFrame(assess(run_directory, data))
     assert not rows.duplicated(results.KEYS).any()
     assert set(rows["model"]) == {
-        "tiny", "persistence", "linear extrapolation", "training mean", "Taylor"
-    }  # fmt: skip
+        "tiny",
+        "persistence",
+        "linear extrapolation",
+        "training mean",
+        "Taylor",
+    }
     own = rows[rows["model"] == "tiny"]
     assert set(own["mode"]) == {"one-step", "rollout"}
     assert (own[["stride", "epochs", "seed"]] == [5, 2, 3]).all(axis=None)

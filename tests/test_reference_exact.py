@@ -44,8 +44,10 @@ def test_superposed_rotation_rotates_the_stress_and_nothing_else():
 
 def test_huge_flow_resistance_is_elastic():
     """No plasticity: twice the small strain is nearly twice the stress, whatever the rate."""
-    cell = Microstructure(np.arange(25).reshape(5, 5) % 3, [[50, 0.4, 1e9, 0], [300, 0.2, 1e9, 0],
-                                                            [175, 0.3, 1e9, 50]])  # fmt: skip
+    cell = Microstructure(
+        np.arange(25).reshape(5, 5) % 3,
+        [[50, 0.4, 1e9, 0], [300, 0.2, 1e9, 0], [175, 0.3, 1e9, 50]],
+    )
     slow, fast = (simulate(cell, F11_max=1 + 1e-5, rate=rate, tol=1e-12) for rate in (1e-6, 1e2))
     np.testing.assert_allclose(slow.sigma_vm, fast.sigma_vm, atol=1e-6)
     np.testing.assert_allclose(slow.sigma_vm[20], 2 * slow.sigma_vm[10], rtol=1e-4)

@@ -55,9 +55,15 @@ def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():
 def test_speed_table_compares_with_damask_and_the_solver():
     def row(contender, kind, seconds, default=False):
         return {
-            "contender": contender, "kind": kind, "setting": "s", "default": default, "cores": 1,
-            "seconds": seconds, "mae": 1e-3, "origin": "measured",
-        }  # fmt: skip
+            "contender": contender,
+            "kind": kind,
+            "setting": "s",
+            "default": default,
+            "cores": 1,
+            "seconds": seconds,
+            "mae": 1e-3,
+            "origin": "measured",
+        }
 
     found = pd.DataFrame(
         [

@@ -105,9 +105,13 @@ def _solve_missing(job, shards, workers, progress):
     todo = {shard: indices for shard, indices in shards.items() if not shard.exists()}
     total, left = (sum(map(len, group.values())) for group in (shards, todo))
     bar = tqdm(
-        total=total, initial=total - left, desc=f"solving {job.suite}", unit="cell",
-        mininterval=1, disable=not progress,
-    )  # fmt: skip
+        total=total,
+        initial=total - left,
+        desc=f"solving {job.suite}",
+        unit="cell",
+        mininterval=1,
+        disable=not progress,
+    )
     stop = threading.Event()
 
     def solve(shard):
