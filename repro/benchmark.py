@@ -42,7 +42,7 @@ def speed(
     repeats: int = 3,
     out: Path = Path("results/speed.csv"),
 ) -> None:
-    """Seconds a simulation, on one core and on all: DAMASK, the reference model, the networks.
+    """Seconds per simulation, on one core and on all: DAMASK, the reference model, the networks.
 
     Args:
         models: .keras files, run directories or names of shipped models. Default: all shipped.
@@ -61,7 +61,7 @@ def training(
     repeats: int = 3,
     out: Path = Path("results"),
 ) -> None:
-    """Samples a second of the trainer and of plain `keras.Model.fit`, and where a step goes.
+    """Samples per second of the trainer and of plain `keras.Model.fit`, and where a step goes.
 
     What was measured on other hardware, or with another backend, stays.
 

@@ -30,7 +30,7 @@ def main(
         suite: Test suites, generated first if their files are missing, as is the training data;
             "all" takes half an hour. Default: the training data.
         data: Data set (HDF5) of your own instead of a suite.
-        stride: Increments a step. Default: as the network was trained, if its run says so, else 1.
+        stride: Increments per step. Default: as the network was trained, if its run says so, else 1.
         directory: Where the suites are, SUITE.h5.
         results: Table (CSV) that the rows are added to. Default: results/results.csv, for data of
             your own results/DATA/results.csv.
@@ -40,7 +40,13 @@ def main(
         raise ValueError("--data and --suite exclude each other")
     table = results or Path("results", data.stem if data else "", "results.csv")
     if data:
-        rows = campaign.evaluate_data(model, dataset.read(data), table, stride)
+        own = dataset.read(data)
+        rows = campaign.evaluate_data(model, own, table, stride)
+        if own.law is None:
+            print(
+                f"note: {data} was solved by a flow rule that our reference model does not have: "
+                "no label noise and no Taylor estimate"
+            )
     else:
         suites = SUITES if "all" in suite else suite
         rows = campaign.evaluate_suites(model, suites or ["paper"], directory, table, stride)

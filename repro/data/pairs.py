@@ -42,7 +42,7 @@ class Pairs:
 
     @property
     def steps(self) -> int:
-        """Pairs a microstructure."""
+        """Pairs per microstructure."""
         return (self.sigma_vm.shape[1] - 1) // self.stride
 
     def __len__(self):

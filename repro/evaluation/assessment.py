@@ -44,7 +44,7 @@ def assess(
         As for `repro.models.load`.
     data : DataSet
     stride : int, optional
-        Increments a step; by default as the network was trained, else 1.
+        Increments per step; by default as the network was trained, else 1.
     training : DataSet, optional
         The data set that the network was trained on, whose mean is one of the naive references; by
         default `data`, if that has a training part.
@@ -112,7 +112,7 @@ def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> l
 def damask_difference(stride: int) -> list[dict]:
     """Result rows of the recorded DAMASK trajectories against the reference model.
 
-    One set of rows a tolerance of DAMASK; suite "recorded".
+    One set of rows per tolerance of DAMASK; suite "recorded".
     """
     rows = []
     for tolerance, runs in cases_like_training().items():

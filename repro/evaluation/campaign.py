@@ -37,7 +37,7 @@ def evaluate_suites(
     table : path-like
         CSV that the rows are added to, after every suite.
     stride : int, optional
-        Increments a step; by default as the network was trained.
+        Increments per step; by default as the network was trained.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Result rows: one tidy table, one row a number, with everything needed to reproduce it."""
+"""Result rows: one tidy table, one row per number, with everything needed to reproduce it."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ from repro.data.microstructure import Microstructure
 from repro.reference import equilibrium, material
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
-MAX_ITERATIONS = 500  # an increment
+MAX_ITERATIONS = 500  # per increment
 MAX_EXTRAPOLATION = 10.0  # of an increment's change, by the one before: more would be noise
 CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
@@ -29,7 +29,7 @@ class Trajectory:
     load: Load
     sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N, N)
     P_mean: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (T+1, 3, 3)
-    evaluations: np.ndarray  # constitutive evaluations an increment, (T+1,)
+    evaluations: np.ndarray  # constitutive evaluations per increment, (T+1,)
     residual: np.ndarray  # strain still missing when an increment ended, (T+1,)
 
     @property
