@@ -30,7 +30,7 @@ def main(
         suite: Test suites, generated first if their files are missing, as is the training data;
             "all" takes half an hour. Default: the training data.
         data: Data set (HDF5) of your own instead of a suite.
-        stride: Increments per step. Default: as the network was trained, if its run says so, else 1.
+        stride: Increments per step. Default: as the network was trained if its run says so, else 1.
         directory: Where the suites are, SUITE.h5.
         results: Table (CSV) that the rows are added to. Default: results/results.csv, for data of
             your own results/DATA/results.csv.
