@@ -73,8 +73,8 @@ def select(table: pd.DataFrame, **wanted) -> pd.DataFrame:
     is named; True asks for the rows that are resolved in it, None for all rows.
     """
     over_all = {"region": "all", "distance_px": False}
-    if "F11" not in wanted:
-        over_all["increment"] = False
+    if "increment" not in wanted:
+        over_all["F11"] = False  # which rows have wherever they have an increment
     for column, value in {**over_all, **wanted}.items():
         if isinstance(value, bool):
             table = table[table[column].notna() == value]
