@@ -260,7 +260,7 @@ def test_own_data_gets_the_verdict(data_file, run_directory, tmp_path, monkeypat
     evaluate.main(str(run_directory), data=data_file)
     printed = capsys.readouterr().out
     assert "| tiny | paper | validation | rollout | 5 |" in printed
-    assert "The data is not the paper's: pixels (16x16; the paper has 64x64)." in printed
+    assert "not pixels (16x16, the paper has 64x64)" in printed
     assert (tmp_path / "results" / data_file.stem / "results.csv").is_file()
     assert "warning" not in printed  # the run does not say what it was trained on
     with pytest.raises(ValueError, match="--data and --suite exclude each other"):
