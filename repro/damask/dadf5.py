@@ -2,18 +2,22 @@
 
 Layout: `cell_to/phase` and `cell_to/homogenization` say for each cell (x1 fastest) in which group
 and row of it a result lies; `increment_K/{phase,homogenization}/NAME/mechanical/{F,P}` hold the
-results; `setup/` holds the input files.
+results of the K-th solved increment; `setup/` holds the input files, and `setup/previous` those
+from before a restart.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from repro.damask import setup as damask_setup
-from repro.damask.setup import Setup
+from repro.damask.setup import Setup, SetupError
 
 
 class DADF5Error(ValueError):
@@ -26,8 +30,10 @@ class Result:
 
     path: Path
     setup: Setup
+    input_files: dict[str, str]  # name -> content
     creator: str  # DAMASK and its version
     grain_id: np.ndarray  # index into setup.phases, (N, N)
+    increments: np.ndarray  # which of the solved increments are written, (T+1,)
     time: np.ndarray  # s, (T+1,)
     F: np.ndarray  # deformation gradient, (T+1, N, N, 3, 3)
     P: np.ndarray  # first Piola-Kirchhoff stress, MPa, (T+1, N, N, 3, 3)
@@ -47,6 +53,26 @@ class Result:
         """von Mises stress, MPa, (T+1, N, N)."""
         return von_mises(cauchy_stress(self.F, self.P))
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all increments are there that the set-up asks for."""
+        return len(self.time) - 1 == self.setup.increments
+
+    @property
+    def solved_load(self) -> tuple[np.ndarray, np.ndarray]:
+        """Time/s and F11 of all increments solved up to the last written, (S+1,).
+
+        As the set-up has them; those that are written, where the set-up says otherwise.
+        """
+        (time, F11), at, found = self.setup.load, self.increments, self.F_mean[:, 0, 0]
+        if (
+            at[-1] < len(time)
+            and np.allclose(time[at], self.time)
+            and np.allclose(F11[at], found, rtol=0, atol=1e-7)
+        ):
+            return time[: at[-1] + 1], F11[: at[-1] + 1]
+        return self.time, found
+
 
 def cauchy_stress(F, P) -> np.ndarray:
     """T = P F^T / det F of tensor fields (..., 3, 3); unit of P."""
@@ -61,14 +87,17 @@ def von_mises(T) -> np.ndarray:
 
 def is_dadf5(path) -> bool:
     """Whether `path` is a DADF5 file."""
-    if not (Path(path).is_file() and h5py.is_hdf5(path)):
+    try:
+        with h5py.File(path) as file:
+            return "DADF5_version_major" in file.attrs
+    except OSError:
         return False
-    with h5py.File(path) as file:
-        return "DADF5_version_major" in file.attrs
 
 
 def find(paths: Iterable) -> list[Path]:
     """The files in `paths`, and the *.hdf5 files in and below the folders in it, in order.
+
+    Links to folders are followed, each folder once.
 
     Raises
     ------
@@ -79,13 +108,25 @@ def find(paths: Iterable) -> list[Path]:
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
-        below = [f for f in sorted(path.rglob("*.hdf5")) if not is_restart(f)]
-        if path.is_dir() and not below:
+        files = sorted(_below(path)) if path.is_dir() else [path]
+        if not files:
             raise FileNotFoundError(f"{path}: no DADF5 results (*.hdf5) in this folder")
-        found += below if path.is_dir() else [path]
+        found += files
     if not found:
         raise FileNotFoundError("no DADF5 files named")
     return found
+
+
+def _below(folder) -> Iterator[Path]:
+    visited = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        here = os.path.realpath(root)
+        if here in visited:
+            folders.clear()
+            continue
+        visited.add(here)
+        paths = (Path(root, n) for n in names if n.endswith(".hdf5") and not n.startswith("."))
+        yield from (path for path in paths if not is_restart(path))
 
 
 def is_restart(path: Path) -> bool:
@@ -93,71 +134,107 @@ def is_restart(path: Path) -> bool:
     return path.stem.endswith("_restart")
 
 
-def read_setup_texts(path) -> dict[str, str]:
-    """Content of the input files stored in a DADF5 file, by name."""
-    with _open(path) as file:
-        return _setup_texts(file)
-
-
-def count_increments(path) -> int:
-    """Increments written to a DADF5 file, the initial state not counted."""
-    with _open(path) as file:
-        return sum(_number(name) > 0 for name in file if name.startswith("increment_"))
-
-
 def read(path) -> Result:
-    """Read one simulation.
+    """Read one simulation, as far as it got.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     DADF5Error
-        If it is not DADF5, or not on an N x N x 1 grid of a square cell, or lacks F or P.
+        If it is not DADF5, or not on an N x N x 1 grid of a square cell, or lacks F or P, or holds
+        values that no simulation has.
     SetupError
         If the set-up inside is missing or not of isotropic viscoplastic grains.
     """
-    with _open(path) as file:
+    with _opened(path) as file:
         N = _grid_size(file)
-        setup = damask_setup.parse(_setup_texts(file))
-        increments = sorted((k for k in file if k.startswith("increment_")), key=_number)
-        if len(increments) < 2:
-            raise DADF5Error(f"{path}: holds no increment besides the initial state")
-        kind = _kind_with_fields(file, increments[-1])
+        labels, _ = _places(file, "phase")
+        setup = _setup(file["setup"], {text(label) for label in np.unique(labels)})
+        kind, names = _written(file)
+        increments = np.array([_number(name) for name in names])
+        if increments[0] != 0 or len(names) < 2:
+            raise DADF5Error("holds no increment besides the initial state, or not that")
         places = _places(file, kind)
         F, P = (
-            np.stack([_on_grid(_gather(file[i][kind], places, name), N) for i in increments])
+            np.stack([_on_grid(_gather(file[i][kind], places, name), N) for i in names])
             for name in ("F", "P")
         )
-        return Result(
+        result = Result(
             path=Path(path),
             setup=setup,
+            input_files=_input_files(file["setup"]),
             creator=str(file.attrs.get("creator", "DAMASK")),
-            grain_id=_on_grid(_phase_index(file, setup), N),
-            time=np.array([file[i].attrs["t/s"] for i in increments], dtype=float),
+            grain_id=_on_grid(_phase_index(labels, setup), N),
+            increments=increments,
+            time=np.array([file[i].attrs["t/s"] for i in names], dtype=float),
             F=F,
             P=P / 1e6,
         )
+        _check_values(result)
+        return result
 
 
-def _open(path) -> h5py.File:
+@contextmanager
+def _opened(path):
+    """An open DADF5 file; all that goes wrong with it is an error that names it."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
         file = h5py.File(path)
     except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise DADF5Error(f"{path}: not a readable HDF5 file ({reason})") from None
+        raise DADF5Error(f"{path}: not a readable HDF5 file ({_one_line(error)})") from None
+    try:
+        with file:
+            _check_version(file)
+            yield file
+    except (DADF5Error, SetupError) as error:
+        raise type(error)(f"{path}: {error}") from None
+    except Exception as error:  # a damaged file may raise anything
+        raise DADF5Error(f"{path}: not as DAMASK writes it ({_one_line(error)})") from None
+
+
+def _one_line(error):
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_version(file):
     if "DADF5_version_major" not in file.attrs:
-        raise DADF5Error(f"{path}: not a DADF5 file of DAMASK")
-    return file
-
-
-def _setup_texts(file) -> dict[str, str]:
+        raise DADF5Error("not a DADF5 file of DAMASK")
+    version = tuple(int(file.attrs[f"DADF5_version_{part}"]) for part in ("major", "minor"))
+    if version[0] != 1 and version != (0, 14):
+        raise DADF5Error(f"DADF5 {version[0]}.{version[1]}, but versions 0.14 and 1.x are read")
+    if "cells" not in file["geometry"].attrs:
+        raise DADF5Error("results of DAMASK_mesh, but those of DAMASK_grid are read")
     if "setup" not in file:
-        raise DADF5Error(f"{file.filename}: holds no set-up (written by DAMASK before 3.0?)")
-    return {name: data[0].decode() for name, data in file["setup"].items()}
+        raise DADF5Error("holds no set-up")
+
+
+def text(raw: bytes) -> str:
+    """Text that DAMASK took from an input file as it was: UTF-8, or else of Windows."""
+    raw = raw.rstrip(b" \0")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def _input_files(group) -> dict[str, str]:
+    """Content of the input files in a group of set-ups, by name."""
+    files = {name: data for name, data in group.items() if isinstance(data, h5py.Dataset)}
+    return {name: text(bytes(np.ravel(data[()])[0])) for name, data in files.items()}
+
+
+def _setup(group, used) -> Setup:
+    """The set-up in a group, and in `previous` in it if the simulation was restarted."""
+    setup = damask_setup.parse(_input_files(group), used)
+    if "previous" not in group:
+        return setup
+    before = _setup(group["previous"], used)
+    if before.phases != setup.phases:
+        raise DADF5Error("restarted with another material")
+    return replace(setup, eps_rel_div=max(setup.eps_rel_div, before.eps_rel_div))
 
 
 def _number(increment: str) -> int:
@@ -168,7 +245,7 @@ def _grid_size(file) -> int:
     cells, size = file["geometry"].attrs["cells"], file["geometry"].attrs["size"]
     if not (cells[0] == cells[1] and cells[2] == 1 and np.isclose(size[0], size[1])):
         grid = "x".join(map(str, cells))
-        raise DADF5Error(f"{file.filename}: grid {grid}, expected NxNx1 on a square cell")
+        raise DADF5Error(f"grid {grid}, expected NxNx1 on a square cell")
     return int(cells[0])
 
 
@@ -177,14 +254,30 @@ def _on_grid(values, N) -> np.ndarray:
     return np.swapaxes(values.reshape(N, N, *values.shape[1:]), 0, 1)
 
 
-def _kind_with_fields(file, increment) -> str:
-    """Where F and P lie: with the phases, or with the homogenizations, as the outputs asked for."""
-    for kind in ("phase", "homogenization"):
-        groups = file[increment].get(kind, {}).values()
-        if groups and all(f"mechanical/{name}" in g for g in groups for name in "FP"):
-            return kind
-    raise DADF5Error(
-        f"{file.filename}: {increment} lacks F or P: output both with the phases or homogenizations"
+def _written(file) -> tuple[str, list[str]]:
+    """Where F and P lie, with the phases or the homogenizations, and the increments that have them.
+
+    The last increment lacks them if the simulation was killed while it wrote.
+    """
+    names = sorted((name for name in file if re.fullmatch(r"increment_\d+", name)), key=_number)
+    if not names:
+        raise DADF5Error("holds no increments")
+    kinds = ("phase", "homogenization")
+    kind = next((kind for kind in kinds if _has_fields(file, names[0], kind)), None)
+    if kind is None:
+        raise DADF5Error(
+            f"{names[0]} lacks F or P: output both with the phases or homogenizations"
+        )
+    while not _has_fields(file, names[-1], kind):
+        names.pop()
+    return kind, names
+
+
+def _has_fields(file, increment, kind) -> bool:
+    groups, (labels, _) = file[increment].get(kind, {}), _places(file, kind)
+    return all(
+        label in groups and all(f"mechanical/{name}" in groups[label] for name in "FP")
+        for label in np.unique(labels)
     )
 
 
@@ -192,7 +285,7 @@ def _places(file, kind):
     """Group name and row in it of each cell, (cells,) each."""
     mapping = file[f"cell_to/{kind}"][()].reshape(file["cell_to/homogenization"].shape[0], -1)
     if mapping.shape[1] != 1:
-        raise DADF5Error(f"{file.filename}: several constituents at a point are not supported")
+        raise DADF5Error("several constituents at a point are not supported")
     return mapping["label"][:, 0], mapping["entry"][:, 0]
 
 
@@ -203,15 +296,36 @@ def _gather(groups, places, name) -> np.ndarray:
     for label in np.unique(labels):
         here = labels == label
         try:
-            field[here] = groups[label.decode()]["mechanical"][name][()][rows[here]]
+            values = groups[label]["mechanical"][name][()]
         except KeyError:
-            raise DADF5Error(f"{groups.file.filename}: {groups.name} lacks {name}") from None
+            raise DADF5Error(f"{groups.name[1:]} lacks {name}") from None
+        whole = values.shape == (here.sum(), 3, 3) and values.dtype.kind == "f"
+        if not (whole and np.array_equal(np.sort(rows[here]), np.arange(len(values)))):
+            raise DADF5Error(f"{groups.name[1:]}: {name} of {text(label)} does not fit its cells")
+        field[here] = values[rows[here]]
     return field
 
 
-def _phase_index(file, setup) -> np.ndarray:
+def _phase_index(labels, setup) -> np.ndarray:
     """Index into setup.phases of the phase of each cell."""
-    labels, _ = _places(file, "phase")
     order = {name: i for i, name in enumerate(setup.phases)}
     names, inverse = np.unique(labels, return_inverse=True)
-    return np.array([order[name.decode()] for name in names])[inverse]
+    return np.array([order[text(name)] for name in names])[inverse]
+
+
+def _check_values(result) -> None:
+    """Refuse what no simulation has, by increment and grain."""
+    checks = {
+        "F is NaN or infinite": lambda: np.isfinite(result.F).all((-2, -1)),
+        "P is NaN or infinite": lambda: np.isfinite(result.P).all((-2, -1)),
+        "F turns the material inside out": lambda: np.linalg.det(result.F) > 0,
+    }
+    for what, check in checks.items():
+        bad = np.argwhere(~check())
+        if len(bad):
+            increment, x1, x2 = bad[0]
+            grain = list(result.setup.phases)[result.grain_id[x1, x2]]
+            number = result.increments[increment]
+            raise DADF5Error(f"increment_{number}, grain {grain}: {what}")
+    if not (np.isfinite(result.time).all() and (np.diff(result.time) > 0).all()):
+        raise DADF5Error("the times of its increments do not grow")

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from repro import paper, reference
-from repro.damask.setup import PAPER_M, rescaled
+from repro.damask.setup import UNSATURATED, rescaled
+from repro.data.dataset import DataSet
 from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
 from repro.tools.files import write_csv
@@ -17,15 +18,16 @@ from repro.tools.provenance import code_commit, hardware
 
 # Out of reach of any stress: (|S|/xi)^20 vanishes, which leaves elasticity.
 UNREACHABLE_XI0 = 1e7  # MPa
+F11 = np.linspace(1, paper.F11_TRAINING, paper.INCREMENTS + 1)
 
 
 def simulate(
     microstructure: Microstructure,
-    F11_max: float = paper.F11_TRAINING,
-    increments: int = paper.INCREMENTS,
+    F11: np.ndarray = F11,
     rate: float = paper.RATE,
-    M: float | np.ndarray = PAPER_M,
     dilatation: bool = False,
+    tol: float = reference.TOLERANCE,
+    **law,
 ) -> Trajectory:
     """Solve the paper's problem under DAMASK's settings.
 
@@ -33,29 +35,77 @@ def simulate(
     ----------
     microstructure : Microstructure
         With xi0 and h0 as DAMASK's input names them.
-    F11_max, increments, rate
-        As for `repro.reference.simulate`. DAMASK's dot_gamma_0 acts as a rate that is lower by the
-        same factor, exactly.
-    M : float or ndarray, shape (G,)
-        Exact: the paper's law with xi0 and h0 times M/sqrt(3/2).
+    F11 : ndarray, shape (T+1,)
+        Mean stretch of the increments to solve, which must grow from 1 in equal steps.
+    rate : float
+        dF11/dt, 1/s.
     dilatation : bool
         True is solved as elastic: in DAMASK pressure then counts in hardening, which lifts xi of a
         grain that hardens at all out of reach of the deviator. Not exact; the tests hold it
         against DAMASK.
+    tol : float
+        As for `repro.reference.simulate`.
+    **law
+        M, h and dot_gamma_0 as for `repro.damask.setup.rescaled`; exact.
 
     Raises
     ------
-    ValueError, ConvergenceError
+    ValueError
+        If F11 is of another form, or as `repro.reference.simulate`.
+    ConvergenceError
         As `repro.reference.simulate`.
     """
-    properties = rescaled(microstructure.properties, M)
+    increments = len(F11) - 1
+    if not np.allclose(F11, np.linspace(1, F11[-1], increments + 1), rtol=0, atol=1e-7):
+        raise ValueError("our solver takes F11 that grows from 1 in equal increments")
+    properties = rescaled(microstructure.properties, **law)
     if dilatation:
         properties[:, 2] = UNREACHABLE_XI0
     cell = Microstructure(microstructure.grain_id, properties)
-    return reference.simulate(cell, F11_max=F11_max, increments=increments, rate=rate)
+    return reference.simulate(cell, F11_max=F11[-1], increments=increments, rate=rate, tol=tol)
 
 
-def cost(sigma_vm, wanted) -> tuple[float, float]:
+def solve_again(data: DataSet, indices, tol: float = reference.TOLERANCE) -> np.ndarray:
+    """Solve microstructures of a data set as its attributes say that they were solved.
+
+    Returns
+    -------
+    ndarray, shape (len(indices), T+1, N, N)
+        sigma_vM at the increments of the data set, MPa.
+
+    Raises
+    ------
+    ValueError
+        If they were solved by a law or under a load that our solver does not take.
+    ConvergenceError
+        As `repro.reference.simulate`.
+    """
+    about = data.attributes
+    if np.any(about.get("n", paper.STRESS_EXPONENT) != paper.STRESS_EXPONENT):
+        raise ValueError(f"our solver has the stress exponent {paper.STRESS_EXPONENT} alone")
+    if about.get("hardening_left", 1) < UNSATURATED:
+        raise ValueError("our solver has no saturation of hardening")
+    time, F11 = solved_load(data)
+    steps = np.diff(F11) / np.diff(time)
+    if not np.allclose(steps, steps[0]):
+        raise ValueError("our solver takes a constant rate")
+    settings = {"rate": steps[0], "dilatation": about.get("dilatation", False), "tol": tol}
+    runs = [simulate(data.microstructure(i), F11, **settings) for i in indices]
+    return np.stack([run.sigma_vm[written(data)] for run in runs])
+
+
+def solved_load(data: DataSet) -> tuple[np.ndarray, np.ndarray]:
+    """Time/s and F11 of the increments that were solved; a data set may keep fewer."""
+    about = data.attributes
+    return about.get("solved_time", data.time), about.get("solved_F11", data.F11)
+
+
+def written(data: DataSet) -> np.ndarray:
+    """Which of the increments that were solved the data set keeps, (T+1,)."""
+    return abs(solved_load(data)[0][:, None] - data.time).argmin(0)
+
+
+def effect(sigma_vm, wanted) -> tuple[float, float]:
     """Mean |difference| of stresses (T+1, N, N): over the increments 1...T, and at the last."""
     difference = np.abs(sigma_vm - wanted)[1:].mean((1, 2))
     return float(difference.mean()), float(difference[-1])
@@ -76,40 +126,44 @@ class Deviation:
         return sigma_vm.swapaxes(1, 2) if self.transposed else sigma_vm
 
 
-# Those of an earlier, public replication of the paper with DAMASK.
+# Those of an earlier, public replication of the paper with DAMASK, and a default of DAMASK's.
 _RATE, _M, _DILATATION = {"rate": 2e-2}, {"M": 1.0}, {"dilatation": True}
 DEVIATIONS = (
     Deviation("t: 0.2 for F11 = 1.004 (2e-2 1/s)", "t: 4 (1e-3 1/s)", _RATE),
     Deviation("M: 1", "M: sqrt(3/2)", _M),
+    Deviation("h left out, which is h: 3", "h: 1", {"h": 3.0}),
     Deviation("dilatation: true", "dilatation: false", _DILATATION),
-    Deviation("all three", "none", _RATE | _M | _DILATATION),
+    Deviation("rate, M and dilatation together", "none", _RATE | _M | _DILATATION),
     Deviation("cells reshaped x2 first, beside properties x1 first", "x1 fastest", transposed=True),
 )
 
 
-def costs(microstructures: Sequence[Microstructure], **about) -> list[dict]:
-    """Result rows: what each of `DEVIATIONS` costs, mean over microstructures; `about` is added."""
+def effects(microstructures: Sequence[Microstructure], **about) -> list[dict]:
+    """Result rows: the effect of each of `DEVIATIONS`, mean over microstructures, and `about`."""
     started = time.perf_counter()
     wanted = [simulate(cell).sigma_vm for cell in microstructures]
     rows = []
     for deviation in DEVIATIONS:
         pairs = [
-            cost(deviation.solve(cell), sigma)
+            effect(deviation.solve(cell), sigma)
             for cell, sigma in zip(microstructures, wanted, strict=True)
         ]
         over_increments, last = np.mean(pairs, axis=0).round(3)
-        rows.append({
-            "setting": deviation.there, "needed": deviation.needed,
-            "mean_difference_MPa": over_increments, "at_last_increment_MPa": last,
-            "n": len(microstructures), "increments": paper.INCREMENTS,
-            "F11_last": paper.F11_TRAINING, **about, "commit": code_commit(),
-            "hardware": hardware(),
-        })  # fmt: skip
+        row = {
+            "setting": deviation.there,
+            "needed": deviation.needed,
+            "mean_difference_MPa": over_increments,
+            "at_last_increment_MPa": last,
+            "n": len(microstructures),
+            "increments": paper.INCREMENTS,
+            "F11_last": paper.F11_TRAINING,
+        }
+        rows.append({**row, **about, "commit": code_commit(), "hardware": hardware()})
     wall = round(time.perf_counter() - started, 2)
     return [{**row, "wall_s": wall} for row in rows]
 
 
-def write_costs(path, rows: list[dict]) -> None:
+def write_effects(path, rows: list[dict]) -> None:
     """Write result rows as CSV, in place of the rows on the same data that the file holds."""
     path = Path(path)
     table = pd.DataFrame(rows)

@@ -15,6 +15,8 @@ from repro.data.microstructure import Microstructure
 from repro.tools.provenance import code_commit
 
 MAX_GRAINS = 256  # grain_id is uint8
+UNIAXIAL = 1e-8  # component of the mean deformation gradient that still is none
+LAW = ("n", "dilatation", "hardening_left", "eps_rel_div")  # attributes beside the properties
 
 
 def export_damask(
@@ -70,22 +72,23 @@ def listed(problems: dict[str, str]) -> list[str]:
 def import_damask(paths, skip: bool = False) -> tuple[DataSet, dict[str, str]]:
     """Read the DADF5 files of one campaign into a data set.
 
-    Properties are those of the paper's law: where DAMASK's M is not sqrt(3/2), xi0 and h0 are the
-    equivalent ones (`repro.damask.setup`), so that data set and stress belong together.
+    Properties are those of the paper's law: where DAMASK's M, h or dot_gamma_0 are not the paper's,
+    xi0 and h0 are the equivalent ones (`repro.damask.setup`), so that data set and stress belong
+    together. How the simulations were solved is kept as attributes (`as_data_set`).
 
     Parameters
     ----------
     paths : iterable of path-like
         Files, or folders that are searched for *.hdf5.
     skip : bool
-        Leave out files that cannot be used or are under another load than most.
+        Leave out files that cannot be used or are of another set-up than most.
 
     Returns
     -------
     DataSet
         Microstructures in the order of the files, named in the attribute `sources`.
     dict
-        The files left out and why.
+        The files left out and why. Of files with the same microstructure the first is kept.
 
     Raises
     ------
@@ -97,57 +100,102 @@ def import_damask(paths, skip: bool = False) -> tuple[DataSet, dict[str, str]]:
     parts, problems = {}, {}
     for path in tqdm(dadf5.find(paths), desc="reading", unit="file", disable=None):
         try:
-            parts[str(path)] = data_set(dadf5.read(path))
+            parts[str(path)] = read_data_set(path)
         except (OSError, ValueError) as error:
             problems[str(path)] = str(error).removeprefix(f"{path}: ")
     return join(parts, problems, skip)
 
 
 def join(parts: dict[str, DataSet], problems: dict[str, str], skip: bool):
-    """One data set of named parts under one load; see `import_damask`."""
-    loads = {name: _load(part) for name, part in parts.items()}
-    if loads:
-        usual = Counter(loads.values()).most_common(1)[0][0]
-        example = next(name for name, load in loads.items() if load == usual)
-        for name, load in loads.items():
-            if load != usual:
-                problems[name] = f"{_describe(load)}, unlike {example}: {_describe(usual)}"
+    """One data set of named parts of one set-up; see `import_damask`."""
+    copies, first = {}, {}
+    for name, part in parts.items():
+        original = first.setdefault(microstructure_key(part), name)
+        if original != name:
+            copies[name] = f"the same microstructure as {original}"
+    parts = {name: part for name, part in parts.items() if name not in copies}
+    setups = {name: _describe_setup(part) for name, part in parts.items()}
+    if setups:
+        usual = Counter(setups.values()).most_common(1)[0][0]
+        example = next(name for name, setup in setups.items() if setup == usual)
+        for name, setup in setups.items():
+            if setup != usual:
+                here, there = (", ".join(s) for s in _differing(setup, usual))
+                problems[name] = f"{here}, unlike {example}: {there}"
                 del parts[name]
     if problems and not (skip and parts):
         raise MismatchError(problems)
     joined = dataset.concatenate(list(parts.values()))
     attributes = {**joined.attributes, "sources": "\n".join(parts)}
-    return replace(joined, attributes=attributes), problems
+    return replace(joined, attributes=attributes), problems | copies
 
 
-def _load(part):
-    """Grid, times and stretches, rounded so that equal loads compare equal."""
-    return part.grain_id.shape[1], *(tuple(a.round(9).tolist()) for a in (part.time, part.F11))
+def microstructure_key(part) -> str:
+    """Equal for equal grain maps and properties, however the grains are numbered."""
+    return dataset.array_hash(part.property_maps([0]))
 
 
-def _describe(load):
-    N, time, F11 = load
-    return f"{N}x{N} pixels and {len(time) - 1} increments to F11 = {F11[-1]:g} in {time[-1]:g} s"
+def _describe_setup(part) -> tuple[str, ...]:
+    """What must be the same in a data set: grid, load and law, rounded so that equals compare."""
+    N, T, about = part.grain_id.shape[1], len(part.time) - 1, part.attributes
+    course = dataset.array_hash(part.time.round(9), part.F11.round(9))
+    law = (f"{name} = {np.array2string(np.array(about[name]))}" for name in LAW if name in about)
+    return (
+        f"{N}x{N} pixels",
+        f"{T} increments to F11 = {part.F11[-1]:g} in {part.time[-1]:g} s (course {course[:4]})",
+        f"{len(about.get('solved_time', part.time)) - 1} increments solved",
+        *law,
+    )
 
 
-def data_set(result: dadf5.Result) -> DataSet:
-    """One simulation as a data set of one microstructure.
+def _differing(a, b):
+    """The entries of two equally long descriptions that differ."""
+    return zip(*((x, y) for x, y in zip(a, b, strict=True) if x != y), strict=True)
+
+
+def read_data_set(path) -> DataSet:
+    """One complete simulation under a uniaxial stretch as a data set of one microstructure.
+
+    Raises
+    ------
+    FileNotFoundError, DADF5Error, SetupError
+        As `dadf5.read`.
+    ValueError
+        If increments are missing, the mean deformation gradient is not diag(F11, 1, 1), or the
+        grains are not those of a data set.
+    """
+    result = dadf5.read(path)
+    if not result.is_complete:
+        written = len(result.time) - 1
+        raise DataSetError(f"incomplete: {written} of {result.setup.increments} increments")
+    if off_uniaxial(result) > UNIAXIAL:
+        raise DataSetError("the mean deformation gradient is not diag(F11, 1, 1)")
+    return as_data_set(result)
+
+
+def off_uniaxial(result: dadf5.Result) -> float:
+    """How far the mean deformation gradient is from diag(F11, 1, 1), its worst component."""
+    rest = result.F_mean - np.eye(3)
+    rest[:, 0, 0] = 0
+    return float(np.abs(rest).max())
+
+
+def as_data_set(result: dadf5.Result) -> DataSet:
+    """What a data set keeps of a simulation, whether or not it is complete.
+
+    Attributes say how it was solved: `solved_time` (s) and `solved_F11` of all increments up to
+    the last written, the tolerance `eps_rel_div`, and the law as far as properties do not, `LAW`.
 
     Raises
     ------
     ValueError
-        If increments are missing, the mean deformation gradient is not diag(F11, 1, 1), or
-        properties are not physical.
+        If properties are not physical, or there are too many grains.
     """
-    written, wanted = len(result.time) - 1, result.setup.increments
-    if written != wanted:
-        raise DataSetError(f"incomplete: {written} of {wanted} increments")
-    F11 = result.F_mean[:, 0, 0]
-    if not np.allclose(result.F_mean, _uniaxial(F11), rtol=0, atol=1e-8):
-        raise DataSetError("the mean deformation gradient is not diag(F11, 1, 1)")
-    cell = Microstructure(result.grain_id, result.setup.paper_properties)
+    setup, F11 = result.setup, result.F_mean[:, 0, 0]
+    cell = Microstructure(result.grain_id, setup.paper_properties)
     if len(cell.properties) > MAX_GRAINS:
         raise DataSetError(f"{len(cell.properties)} grains, at most {MAX_GRAINS} are supported")
+    solved_time, solved_F11 = result.solved_load
     return DataSet(
         grain_id=cell.grain_id[None].astype(np.uint8),
         properties=cell.properties[None],
@@ -158,14 +206,18 @@ def data_set(result: dadf5.Result) -> DataSet:
         seed=np.array([[-1]]),  # not drawn by our generator
         attributes={
             "generator": result.creator,
-            "tolerance": result.setup.eps_rel_div,
-            "rate_per_s": (F11[-1] - 1) / result.time[-1],
             "commit": code_commit(),
+            "solved_time": solved_time,
+            "solved_F11": solved_F11,
+            "eps_rel_div": setup.eps_rel_div,
+            "n": _one(setup.of_phases("n")),
+            "dilatation": bool(setup.of_phases("dilatation").any()),
+            "hardening_left": setup.of_phases("hardening_left").min().round(4),
         },
     )
 
 
-def _uniaxial(F11):
-    F = np.tile(np.eye(3), (len(F11), 1, 1))
-    F[:, 0, 0] = F11
-    return F
+def _one(values):
+    """The value that all have, else the distinct ones."""
+    distinct = np.unique(values)
+    return distinct[0] if len(distinct) == 1 else distinct

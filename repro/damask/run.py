@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from repro.damask import dadf5, export, setup
+from repro.damask import dadf5, export
 
 EXECUTABLE = "DAMASK_grid"
 LOG = "DAMASK_grid.log"
@@ -82,14 +82,14 @@ def _results(directory) -> list[Path]:
 
 def _is_complete(path, directory) -> bool:
     try:
-        texts = dadf5.read_setup_texts(path)
-        written = dadf5.count_increments(path)
+        result = dadf5.read(path)
     except (OSError, ValueError):
         return False  # killed while writing
+    solved = result.input_files
     same = all(
-        text.strip() == texts.get(name, "").strip() for name, text in _inputs(directory).items()
+        text.strip() == solved.get(name, "").strip() for name, text in _inputs(directory).items()
     )
-    return same and written == setup.parse(texts).increments
+    return same and result.is_complete
 
 
 def _inputs(directory) -> dict[str, str]:

@@ -5,19 +5,28 @@ DAMASK's `isotropic` plasticity, in the symbols of material.yaml (S: Mandel stre
     Lp     = dot_gamma S_dev/|S_dev|,   dot_gamma = dot_gamma_0 (sqrt(3/2) |S_dev| / (M xi))^n
     dot_xi = dot_gamma h h_0 (1 - xi/xi_inf)^a                      (|S| for |S_dev| if dilatation)
 
-The paper's law (Methods) is the case M = sqrt(3/2), xi_inf -> infinity, no dilatation. Any other M
-is the paper's law as well, exactly, with xi0 and h0 multiplied by M/sqrt(3/2).
+The paper's law (Methods) is the case M = sqrt(3/2), h = 1, xi_inf -> infinity, no dilatation. Any
+other M, h and dot_gamma_0 are the paper's law as well, exactly, with other xi0 and h0 (`rescaled`).
 """
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import yaml
 
-PAPER_M = np.sqrt(1.5)
+from repro import paper
+
+PAPER_M, PAPER_H = np.sqrt(1.5), 1.0
 # Defaults of DAMASK 3.0.2 for what an input file may leave out.
 DEFAULT_H = 3.0  # phase_mechanical_plastic_isotropic.f90
 DEFAULT_EPS_REL_DIV = 5e-4  # grid_mech_spectral_basic.f90
+# Where numerics.yaml has the tolerance of div P; the second before DAMASK 3.0.
+_TOLERANCES = (("solver", "grid", "mechanical", "eps_rel_div(P)"), ("grid", "eps_div_rtol"))
+UNSATURATED = 0.99  # share of h_0 at the start from which hardening counts as linear
+MAX_INCREMENTS = 100_000  # of a load step
+ISOTROPY = 1e-4  # relative deviation of a stiffness, which input files give with a few digits
 
 
 class SetupError(ValueError):
@@ -28,11 +37,11 @@ class SetupError(ValueError):
 class Phase:
     """Elasticity and isotropic plasticity of one phase; stresses and moduli in Pa, as in DAMASK."""
 
-    C_11: float
     C_12: float
     C_44: float
     xi_0: float
-    h_0: float  # times h
+    h_0: float
+    h: float
     M: float
     n: float
     dot_gamma_0: float  # 1/s
@@ -54,13 +63,40 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One step of the load: F11 grows in time."""
+
+    time: np.ndarray  # s since the start of the step, of its increments, (N,)
+    F11: np.ndarray  # at these times; NaN where the stress is prescribed instead, (N,)
+    f_out: int | None  # every so many increments are written; None: none of them
+
+    @property
+    def written(self) -> int:
+        """Increments of the step that DAMASK writes."""
+        return len(self.time) // self.f_out if self.f_out else 0
+
+
+@dataclass(frozen=True)
 class Setup:
     """What was simulated."""
 
-    phases: dict[str, Phase]  # in order of first use in `material`
-    time: float  # s, all load steps
-    increments: int  # results that a complete simulation writes, besides the initial state
+    phases: dict[str, Phase]  # those of the grid, in order of first use in `material`
+    steps: list[Step]
     eps_rel_div: float  # relative tolerance of the divergence of P
+
+    @property
+    def increments(self) -> int:
+        """Results that a complete simulation writes, besides the initial state."""
+        return sum(step.written for step in self.steps)
+
+    @property
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """Time/s and F11 of the initial state and of every increment that is solved, (S+1,)."""
+        time, F11 = [np.zeros(1)], [np.ones(1)]
+        for step in self.steps:
+            time.append(time[-1][-1] + step.time)
+            F11.append(step.F11)
+        return np.concatenate(time), np.concatenate(F11)
 
     @property
     def properties(self) -> np.ndarray:
@@ -70,65 +106,86 @@ class Setup:
     @property
     def paper_properties(self) -> np.ndarray:
         """E/GPa, nu, xi0/MPa, h0/GPa with which the paper's law is that of the phases, (G, 4)."""
-        M = np.array([phase.M for phase in self.phases.values()])
-        return rescaled(self.properties, M)
+        parameters = ("M", "h", "dot_gamma_0", "n")
+        return rescaled(self.properties, **{name: self.of_phases(name) for name in parameters})
 
-    def values(self, name: str) -> list:
-        """The distinct values of parameter `name` of `Phase`, in order; the paper has one."""
-        return sorted({getattr(phase, name) for phase in self.phases.values()})
+    def of_phases(self, name: str) -> np.ndarray:
+        """Parameter `name` of `Phase` of each phase, (G,)."""
+        return np.array([getattr(phase, name) for phase in self.phases.values()])
 
 
-def rescaled(properties, M) -> np.ndarray:
-    """Properties (G, 4) of the paper's law that equal DAMASK's with this M (a number or (G,))."""
+def rescaled(
+    properties, M=PAPER_M, h=PAPER_H, dot_gamma_0=paper.GAMMA_DOT_0, n=paper.STRESS_EXPONENT
+) -> np.ndarray:
+    """Properties (G, 4) with which the paper's law is DAMASK's with these parameters, exactly.
+
+    dot_gamma depends on xi by dot_gamma_0 / (M xi)^n alone, so that each factor can be moved into
+    xi, and with it into the hardening; h multiplies the hardening. Parameters are numbers or (G,).
+    """
     scaled = np.array(properties, dtype=float)
-    scaled[:, 2:] *= (np.broadcast_to(M, len(scaled)) / PAPER_M)[:, None]
+    strength = np.divide(M, PAPER_M) * np.divide(paper.GAMMA_DOT_0, dot_gamma_0) ** np.divide(1, n)
+    scaled[:, 2] *= strength
+    scaled[:, 3] *= strength * np.divide(h, PAPER_H)
     return scaled
 
 
-def parse(texts: dict[str, str]) -> Setup:
+def parse(texts: dict[str, str], used: Collection[str] | None = None) -> Setup:
     """Read the set-up from the texts of its input files, told apart by their content.
 
     Parameters
     ----------
     texts : dict
-        File name -> content; files other than YAML are ignored.
+        File name -> content; what is not YAML is ignored.
+    used : collection of str, optional
+        The phases that the grid uses, since a material file may list others; by default all.
 
     Raises
     ------
     SetupError
         If material or load are missing, or the material is not isotropic in the paper's sense.
     """
-    files = [_load_yaml(name, text) for name, text in texts.items() if _is_yaml(name)]
+    files = [tree for name, text in texts.items() if isinstance(tree := _tree(name, text), dict)]
 
-    def holding(key):
-        found = [file for file in files if isinstance(file, dict) and key in file]
+    def holding(*keys):
+        found = [file for file in files if all(key in file for key in keys)]
         if not found:
-            raise SetupError(f"no input file with '{key}' among {sorted(texts) or 'none'}")
+            raise SetupError(f"no input file with '{keys[0]}' among {sorted(texts) or 'none'}")
         return found[0]
 
-    tolerances = [_at(file, "solver", "grid", "mechanical", "eps_rel_div(P)") for file in files]
-    stated = [float(eps) for eps in tolerances if eps is not None]
+    stated = [_at(file, *place) for file in files for place in _TOLERANCES]
     try:
-        load = holding("loadstep")["loadstep"]
         return Setup(
-            phases=_phases(holding("phase")),
-            time=sum(float(step["discretization"]["t"]) for step in load),
-            increments=sum(_written_increments(step) for step in load),
-            eps_rel_div=stated[0] if stated else DEFAULT_EPS_REL_DIV,
+            # Numerics have a section "phase" as well.
+            phases=_phases(holding("phase", "material"), used),
+            steps=_steps(holding("loadstep")["loadstep"]),
+            eps_rel_div=next((float(e) for e in stated if e is not None), DEFAULT_EPS_REL_DIV),
         )
-    except (KeyError, TypeError) as error:
+    except SetupError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise SetupError(f"incomplete set-up, at {error}") from None
+    except (ValueError, OverflowError) as error:
+        raise SetupError(f"set-up not understood: {error}") from None
 
 
-def _is_yaml(name):
-    return name.endswith((".yaml", ".yml"))
+class _Text(yaml.SafeLoader):
+    """YAML with every scalar left as text, as DAMASK takes names: 001, 1e3, no."""
 
 
-def _load_yaml(name, text):
+_Text.yaml_implicit_resolvers = {"<": [("tag:yaml.org,2002:merge", re.compile("<<"))]}
+
+
+def _tree(name, text):
+    """Content of a YAML file; None for a file of another kind."""
+    if text.lstrip().startswith("<"):
+        return None  # the grid, XML
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SetupError(f"{name} is not valid YAML: {error}") from None
+        return yaml.load(yaml.reader.Reader.NON_PRINTABLE.sub("?", text), _Text)
+    except Exception as error:  # a damaged file may raise anything
+        if not re.search(r"\.ya?ml(\.\d+)?$", name):
+            return None
+        reason = " ".join(str(error).split())
+        raise SetupError(f"{name} is not valid YAML: {reason}") from None
 
 
 def _at(tree, *keys):
@@ -137,44 +194,90 @@ def _at(tree, *keys):
     return tree
 
 
-def _written_increments(step) -> int:
-    return int(step["discretization"]["N"]) // int(step.get("f_out", 1))
+def _steps(loadsteps) -> list[Step]:
+    steps, F11 = [], 1.0
+    for tree in loadsteps:
+        discretization, f_out = tree["discretization"], tree.get("f_out", "1")
+        t, N = float(discretization["t"]), int(discretization["N"])
+        r = float(discretization.get("r", 1))  # of the length of an increment to that before
+        if not (0 < t < np.inf and 1 <= N <= MAX_INCREMENTS and 0 < r < np.inf):
+            raise SetupError(f"a load step of {N} increments in {t:g} s with r = {r:g}")
+        ends = np.cumsum(r ** np.arange(N))
+        time = t * ends / ends[-1]
+        conditions = tree["boundary_conditions"]["mechanical"]
+        every = None if f_out == "none" else max(1, int(f_out))
+        steps.append(Step(time, _stretch(conditions, F11, time), every))
+        F11 = steps[-1].F11[-1]
+    return steps
 
 
-def _phases(material) -> dict[str, Phase]:
-    used = {}
-    for entry in material["material"]:
-        if len(entry["constituents"]) != 1:
-            raise SetupError("material points with several constituents are not supported")
-        name = entry["constituents"][0]["phase"]
-        used[name] = _phase(name, material["phase"][name])
-    return used
+def _stretch(conditions, start, time):
+    """F11 at times since the start of a step, as its boundary conditions prescribe it."""
+    courses = {
+        "dot_F": lambda rate: start + rate * time,
+        "F": lambda end: start + (end - start) * time / time[-1],
+        "L": lambda rate: start * np.exp(rate * time),
+    }
+    kind = next((kind for kind in courses if kind in conditions), "dot_F")
+    prescribed = np.ravel(conditions[kind])[0]
+    return courses[kind](np.nan if prescribed == "x" else float(prescribed))
+
+
+def _phases(material, used) -> dict[str, Phase]:
+    entries = [entry["constituents"] for entry in material["material"]]
+    names = dict.fromkeys(constituent["phase"] for entry in entries for constituent in entry)
+    chosen = [name for name in names if used is None or name in used]
+    missing = set(used or ()) - names.keys()
+    if missing or not chosen:
+        raise SetupError(f"no material of phase {min(missing, default='any')}")
+    return {name: _phase(name, material["phase"][name]) for name in chosen}
 
 
 def _phase(name, tree) -> Phase:
-    elastic = _at(tree, "mechanical", "elastic") or {}
-    plastic = _at(tree, "mechanical", "plastic") or {}
+    mechanical = tree["mechanical"]
+    elastic, plastic = mechanical.get("elastic") or {}, mechanical.get("plastic") or {}
     if elastic.get("type") != "Hooke" or plastic.get("type") != "isotropic":
         raise SetupError(
             f"phase {name} is {elastic.get('type')} / {plastic.get('type')}, "
             "expected elastic Hooke and plastic isotropic"
         )
+    if mechanical.get("eigen") or tree.get("damage"):
+        raise SetupError(f"phase {name} has eigenstrains or damage")
+    defaults = {"h": DEFAULT_H, "dilatation": "false", "h_ln": 0, "c_1": 0}
+    given = {**defaults, **elastic, **plastic}
     try:
-        # float(): YAML 1.1 takes 1e-3, without a point, for text.
-        C_11, C_12, C_44 = (float(elastic[key]) for key in ("C_11", "C_12", "C_44"))
-        direct = ("xi_0", "M", "n", "dot_gamma_0", "xi_inf", "a")
+        for key in ("h_ln", "c_1"):
+            if float(given[key]) != 0:
+                raise SetupError(f"phase {name} has rate-dependent hardening ({key})")
+        _check_isotropy(name, elastic)
         phase = Phase(
-            C_11=C_11,
-            C_12=C_12,
-            C_44=C_44,
-            h_0=float(plastic["h_0"]) * float(plastic.get("h", DEFAULT_H)),
-            dilatation=bool(plastic.get("dilatation", False)),
-            **{key: float(plastic[key]) for key in direct},
+            dilatation=given["dilatation"].lower() in ("true", "yes", "on"),
+            **{key: float(given[key]) for key in Phase.__annotations__ if key != "dilatation"},
         )
     except KeyError as error:
         raise SetupError(f"phase {name} lacks {error.args[0]}") from None
-    if not np.isclose(C_11 - C_12, 2 * C_44, rtol=1e-4):
-        raise SetupError(f"phase {name} is elastically anisotropic: C_11 - C_12 is not 2 C_44")
-    if plastic.get("h_ln") or plastic.get("c_1"):
-        raise SetupError(f"phase {name} has rate-dependent hardening (h_ln or c_1)")
+    for key in ("M", "n", "dot_gamma_0", "xi_inf", "a"):
+        if not getattr(phase, key) > 0:
+            raise SetupError(f"phase {name} has {key} = {given[key]}")
     return phase
+
+
+def _check_isotropy(name, elastic):
+    """Refuse stiffnesses that no isotropic material has, by the first constant that is not its."""
+    C_11, C_12 = float(elastic["C_11"]), float(elastic["C_12"])
+    for key, value in elastic.items():
+        match = re.fullmatch(r"C_([1-6])([1-6])(,T.*)?", key)
+        if match is None:
+            continue
+        i, j = sorted(map(int, match.group(1, 2)))
+        isotropic = {
+            "normal": C_11 if i == j else C_12,
+            "shear": (C_11 - C_12) / 2 if i == j else 0.0,
+            "coupled": 0.0,
+        }["normal" if j <= 3 else "shear" if i > 3 else "coupled"]
+        isotropic *= match[3] is None  # no dependence on temperature either
+        if not abs(float(value) - isotropic) <= ISOTROPY * abs(C_11):
+            raise SetupError(
+                f"phase {name} is elastically anisotropic: {key} is {float(value):.6g} Pa, not the "
+                f"{isotropic:.6g} Pa that follow from C_11 and C_12"
+            )
