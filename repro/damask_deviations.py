@@ -1,4 +1,4 @@
-"""What each departure of a DAMASK set-up from the paper's costs, by our own solver."""
+"""What each departure of a DAMASK set-up from the paper does to the stress, by our own solver."""
 
 from pathlib import Path
 
@@ -23,8 +23,8 @@ def main(
     """
     source = dataset.read(data)
     cells = [source.microstructure(i) for i in range(len(source))[:count]]
-    rows = deviations.costs(cells, data=data.name, command=provenance.command_line())
-    deviations.write_costs(results, rows)
+    rows = deviations.effects(cells, data=data.name, command=provenance.command_line())
+    deviations.write_effects(results, rows)
     for row in rows:
         print(
             f"{row['setting']}: {row['mean_difference_MPa']} MPa, "

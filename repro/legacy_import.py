@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tyro
 
-from repro.damask import exchange, legacy
+from repro.damask import earlier_replication, exchange
 from repro.data import dataset
 from repro.tools import cli
 
@@ -26,12 +26,12 @@ def main(
         time: Of ready pairs, which do not say: seconds to the end.
         skip: Leave out what cannot be used, instead of stopping.
     """
-    data, problems = legacy.import_folder(folder, F11, time, skip)
+    data, problems = earlier_replication.import_folder(folder, F11, time, skip)
     for line in exchange.listed(problems):
         print(f"left out {line}")
     dataset.write(out, data)
     print(f"{out} written: {len(data)} microstructures")
-    for line in legacy.remarks(data):
+    for line in earlier_replication.remarks(data):
         print(line)
 
 

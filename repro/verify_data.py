@@ -1,29 +1,41 @@
-"""Say whether a data set, or a result of DAMASK, is the paper's."""
+"""Say whether data sets, or results of DAMASK, are the paper's."""
 
 from pathlib import Path
 
 import tyro
 
-from repro.damask import dadf5, diagnosis
+from repro.damask import dadf5, diagnosis, exchange
 from repro.data import checks, dataset
 from repro.tools import cli
 
 
-def main(file: tyro.conf.Positional[Path]) -> int:
-    """Answer what a reader of the paper would ask of a data set; exit 1 if it is not the paper's.
+def main(files: tyro.conf.Positional[tuple[Path, ...]]) -> int:
+    """Answer what a reader of the paper would ask of data; exit 1 if any is not the paper's.
 
     Of results of DAMASK also say what in their set-up differs, and what that does to the answer.
 
     Args:
-        file: Data set (HDF5), or DADF5 file of DAMASK (*.hdf5), or a folder of DADF5 files.
+        files: Data sets (HDF5), DADF5 files of DAMASK (*.hdf5), or folders of DADF5 files.
     """
-    if file.is_dir() or dadf5.is_dadf5(file):
-        text, passed = diagnosis.report_files([file])
-    else:
-        found = checks.verify(dataset.read(file))
-        text, passed = checks.report(found), all(check.passed for check in found)
-    print(text)
-    return 0 if passed else 1
+    if not files:
+        raise ValueError("name data sets, DADF5 files or folders of them")
+    damask = [path for path in files if path.is_dir() or dadf5.is_dadf5(path)]
+    passed, unreadable = [], {}
+    for path in (path for path in files if path not in damask):
+        try:
+            found = checks.verify(dataset.read(path))
+        except (OSError, ValueError) as error:
+            unreadable[str(path)] = str(error).removeprefix(f"{path}: ")
+            continue
+        print(f"{path}\n{checks.report(found)}")
+        passed.append(all(check.passed for check in found))
+    if damask:
+        text, all_passed = diagnosis.report_files(damask)
+        print(text)
+        passed.append(all_passed)
+    if unreadable:
+        raise exchange.MismatchError(unreadable)
+    return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":

@@ -108,7 +108,8 @@ def find(paths: Iterable) -> list[Path]:
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
-        files = sorted(_below(path)) if path.is_dir() else [path]
+        # By stem, so that a copy called "name(1)" comes after the original.
+        files = sorted(_below(path), key=lambda f: (f.parent, f.stem)) if path.is_dir() else [path]
         if not files:
             raise FileNotFoundError(f"{path}: no DADF5 results (*.hdf5) in this folder")
         found += files
@@ -265,9 +266,7 @@ def _written(file) -> tuple[str, list[str]]:
     kinds = ("phase", "homogenization")
     kind = next((kind for kind in kinds if _has_fields(file, names[0], kind)), None)
     if kind is None:
-        raise DADF5Error(
-            f"{names[0]} lacks F or P: output both with the phases or homogenizations"
-        )
+        raise DADF5Error(f"{names[0]} lacks F or P: output both with the phases or homogenizations")
     while not _has_fields(file, names[-1], kind):
         names.pop()
     return kind, names
@@ -275,10 +274,8 @@ def _written(file) -> tuple[str, list[str]]:
 
 def _has_fields(file, increment, kind) -> bool:
     groups, (labels, _) = file[increment].get(kind, {}), _places(file, kind)
-    return all(
-        label in groups and all(f"mechanical/{name}" in groups[label] for name in "FP")
-        for label in np.unique(labels)
-    )
+    named = [groups.get(label, {}) for label in np.unique(labels)]
+    return all(f"mechanical/{name}" in group for group in named for name in "FP")
 
 
 def _places(file, kind):

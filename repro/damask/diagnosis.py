@@ -221,7 +221,9 @@ def _priced(result, data, found) -> Iterator[Check]:
         if not check.passed and check.question in settings:
             alone = _solve(result, data, **settings[check.question])
             over_increments, last = deviations.effect(alone, wanted)
-            text = f"alone it moves sigma_vM by {over_increments:.3g} MPa, {last:.3g} MPa at the end"
+            text = (
+                f"alone it moves sigma_vM by {over_increments:.3g} MPa, {last:.3g} MPa at the end"
+            )
             check = replace(check, effect=f"{check.effect}; {text}")
         yield check
 
@@ -231,9 +233,9 @@ def _agreement(result, data) -> Iterator[Check]:
     wanted = f"under {AGREEMENT} MPa"
     solutions = {
         "stress against the paper's problem on these grains": lambda: _solve(result, data),
-        "stress against our solver with the settings of the file": lambda: (
-            deviations.solve_again(data, [0])[0]
-        ),
+        "stress against our solver with the settings of the file": lambda: deviations.solve_again(
+            data, [0]
+        )[0],
     }
     for question, solution in solutions.items():
         try:

@@ -29,16 +29,18 @@ from repro.data.microstructure import Microstructure
 SI = np.array([1e9, 1.0, 1e6, 1e9])  # of E/GPa, nu, xi0/MPa, h0/GPa
 SPLITS = ("train", "val", "test")
 # All that a pickled array or plain container of arrays is made of; nothing here runs code.
-_ARRAY_PARTS = {
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core")
-      for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-}  # fmt: skip
+_ARRAY_PARTS = {("numpy", "ndarray"), ("numpy", "dtype")} | {
+    (f"numpy.{core}.{module}", name)
+    for core in ("core", "_core")
+    for module, name in (
+        ("multiarray", "_reconstruct"),
+        ("multiarray", "scalar"),
+        ("numeric", "_frombuffer"),
+    )
+}
 
 
-class LegacyError(ValueError):
+class ReplicationError(ValueError):
     """Files of an earlier replication that cannot be used; the message says which and why."""
 
 
@@ -47,7 +49,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         if (module, name) not in _ARRAY_PARTS:
-            raise LegacyError(f"refused: the pickle asks for {module}.{name}")
+            raise ReplicationError(f"refused: the pickle asks for {module}.{name}")
         return super().find_class(module, name)
 
 
@@ -56,36 +58,33 @@ def load_npy(path):
 
     Raises
     ------
-    LegacyError
+    ReplicationError
         If it is not .npy, or a pickle in it asks for more than arrays and plain containers.
     """
-    content = Path(path).read_bytes()
+    file = io.BytesIO(Path(path).read_bytes())
     try:
-        array = np.load(io.BytesIO(content), allow_pickle=False)
-    except ValueError:
-        array = _load_object_array(path, io.BytesIO(content))
-    except (EOFError, OSError) as error:
-        raise LegacyError(f"{path}: not a readable .npy file ({error})") from None
+        version = np.lib.format.read_magic(file)
+        header = getattr(np.lib.format, "read_array_header_{}_{}".format(*version))
+        pickled = header(file)[2].hasobject
+        if not pickled:
+            file.seek(0)
+        array = _RestrictedUnpickler(file).load() if pickled else np.load(file)
+    except ReplicationError as error:
+        raise ReplicationError(f"{path}: {error}") from None
+    except Exception as error:  # a damaged file may raise anything
+        raise ReplicationError(f"{path}: not a readable .npy file ({error})") from None
     if not isinstance(array, np.ndarray):
-        raise LegacyError(f"{path}: not a .npy file")
+        raise ReplicationError(f"{path}: not an array, but {type(array).__name__}")
     return array.item() if array.dtype == object and array.ndim == 0 else array
 
 
-def _load_object_array(path, file):
-    try:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        _, _, dtype = read_header(file)
-        if not dtype.hasobject:
-            raise LegacyError("truncated or damaged")
-        return _RestrictedUnpickler(file).load()
-    except LegacyError as error:
-        raise LegacyError(f"{path}: {error}") from None
-    except Exception as error:  # a damaged pickle may raise anything
-        raise LegacyError(f"{path}: not a readable .npy file ({error})") from None
+def _load_numbers(path) -> np.ndarray:
+    """Content of a .npy file of numbers."""
+    content = load_npy(path)
+    if not (isinstance(content, np.ndarray) and content.dtype.kind in "iuf"):
+        kind = getattr(content, "dtype", type(content).__name__)
+        raise ReplicationError(f"{path}: expected numbers, found {kind}")
+    return content
 
 
 # --- Simulations --------------------------------------------------------------------------
@@ -120,8 +119,7 @@ def import_simulations(folder, skip: bool = False) -> tuple[DataSet, dict[str, s
     for seed, files in tqdm(_simulations(folder).items(), desc="reading", disable=None):
         name = f"seed{seed}"
         try:
-            part = _simulation(name, files)
-            parts[name] = replace(part, seed=np.array([[seed]]))
+            parts[name] = replace(_simulation(name, files), seed=np.array([[seed]]))
         except (OSError, ValueError) as error:
             problems[name] = str(error)
     return exchange.join(parts, problems, skip)
@@ -136,8 +134,8 @@ _KINDS = {
 
 def _simulations(folder) -> dict[int, dict[str, list[Path]]]:
     """Files of each seed by kind."""
-    folder, found = Path(folder), {}
-    for path in sorted(folder.rglob("*seed*")):
+    found = {}
+    for path in sorted(Path(folder).rglob("*seed*")):
         for kind, pattern in _KINDS.items():
             if match := pattern.fullmatch(path.name):
                 files = found.setdefault(int(match[1]), {kind: [] for kind in _KINDS})
@@ -151,42 +149,43 @@ def _simulation(name, files) -> DataSet:
     patterns = {"labels": f"labels_{name}.npy", "props": f"props_{name}.npy"}
     missing = [patterns.get(kind, f"{name}.hdf5") for kind, paths in files.items() if not paths]
     if missing:
-        raise LegacyError(f"{' and '.join(missing)} missing")
+        raise ReplicationError(f"{' and '.join(missing)} missing")
     double = [str(path) for paths in files.values() for path in paths if len(paths) > 1]
     if double:
-        raise LegacyError(f"found more than once: {', '.join(double)}")
+        raise ReplicationError(f"found more than once: {', '.join(double)}")
     (labels,), (props,), (results,) = files.values()
     result = dadf5.read(results)
-    stated = _property_maps(load_npy(labels), _properties(load_npy(props)))
+    stated = _property_maps(_load_numbers(labels), _properties(props))
     solved = result.setup.properties[result.grain_id]
     # The writer of the labels may have had x2 first: the grains decide.
     if not any(_agree(solved, maps) for maps in (stated, stated.swapaxes(0, 1))):
-        raise LegacyError("labels and props are not the grains that the DADF5 file was solved with")
+        raise ReplicationError(
+            "labels and props are not the grains that the DADF5 file was solved with"
+        )
     return exchange.data_set(result)
 
 
-def _properties(props) -> np.ndarray:
+def _properties(path) -> np.ndarray:
     """(G, 4) in our units, of (G, 4) or a dict of (G,) in SI units."""
-    if isinstance(props, dict):
-        missing = [name for name in paper.PROPERTY_NAMES if name not in props]
-        if missing:
-            raise LegacyError(f"props lack {', '.join(missing)}")
-        props = [np.asarray(props[name], dtype=float).ravel() for name in paper.PROPERTY_NAMES]
-        if len({column.size for column in props}) > 1:
-            raise LegacyError("E, nu, xi0 and h0 of the props differ in length")
-        props = np.stack(props, axis=1)
-    props = np.asarray(props, dtype=float)
-    if props.ndim != 2 or props.shape[1] != len(SI):
-        raise LegacyError(f"props have shape {props.shape}, expected (G, 4) or a dict")
+    props = load_npy(path)
+    try:
+        if isinstance(props, dict):
+            columns = [np.asarray(props[name], float).ravel() for name in paper.PROPERTY_NAMES]
+            props = np.stack(columns, axis=1)
+        props = np.asarray(props, dtype=float)
+        if props.ndim != 2 or props.shape[1] != len(SI):
+            raise ValueError(f"shape {props.shape}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReplicationError(
+            f"{path}: expected (G, 4) numbers, or a dict of E, nu, xi0 and h0 (G,); found "
+            + (f"no {error}" if isinstance(error, KeyError) else str(error))
+        ) from None
     return props / SI
 
 
 def _property_maps(labels, properties) -> np.ndarray:
     """Properties of each pixel, (N, N, 4); labels count from 0 or, if none is 0, from 1."""
-    labels = np.asarray(labels)
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise LegacyError(f"labels are {labels.dtype} of shape {labels.shape}, expected (N, N) int")
-    if labels.min() == 1 and labels.max() == len(properties):
+    if labels.size and labels.min() == 1 and labels.max() == len(properties):
         labels = labels - 1
     return Microstructure(labels, properties).property_maps()
 
@@ -210,7 +209,7 @@ def import_pairs(
     ----------
     folder : path-like
     F11 : float
-        Mean stretch at the end of a trajectory, which has equal increments.
+        Mean stretch at the end of a trajectory, which has equal increments; above 1.
     time : float
         s, of a trajectory.
     skip : bool
@@ -229,11 +228,13 @@ def import_pairs(
     ------
     FileNotFoundError
         If the folder is not of this layout.
-    LegacyError
-        If normalization.json is of another form, or no orientation fits.
+    ReplicationError
+        If the load or normalization.json is of another form, or no orientation fits.
     MismatchError
         If samples are missing, unreadable or do not join and `skip` is false, or none is left.
     """
+    if not (1 < F11 < np.inf and 0 < time < np.inf):
+        raise ReplicationError(f"a stretch to F11 > 1 in a time > 0 is needed, got {F11}, {time} s")
     offset, factor = _normalization(Path(folder, "metadata", "normalization.json"))
     samples, problems = _samples(Path(folder))
     trajectories, loose = _joined(samples)
@@ -244,13 +245,17 @@ def import_pairs(
     maps = maps * factor[:4] + offset[:4]
     sigma_vm = sigma_vm * factor[4] + offset[4]
     ramp = np.linspace(0, 1, sigma_vm.shape[1])
-    turned = _orientation(maps, sigma_vm[:, 1], 1 + ramp[1] * (F11 - 1), (F11 - 1) / time)
+    rate = (F11 - 1) / time
+    turned = _orientation(maps, sigma_vm[:, 1], 1 + ramp[1] * (F11 - 1), rate)
     if "properties" in turned:
         maps = maps.swapaxes(1, 2)
     if "stress" in turned:
         sigma_vm = sigma_vm.swapaxes(2, 3)
     cells = [_microstructure(one) for one in maps]
     grains = max(len(cell.properties) for cell in cells)
+    splits = {}
+    for sample in samples:
+        splits.setdefault(sample.properties, set()).add(sample.split)
     data = DataSet(
         grain_id=np.stack([cell.grain_id for cell in cells]).astype(np.uint8),
         properties=np.stack([dataset.pad_properties(cell.properties, grains) for cell in cells]),
@@ -261,9 +266,8 @@ def import_pairs(
         seed=np.arange(len(cells))[:, None],
         attributes={
             "generator": "ready pairs",
-            "rate_per_s": (F11 - 1) / time,
             "turned": ", ".join(turned),
-            "in_several_splits": _in_several_splits(samples),
+            "in_several_splits": sum(len(where) > 1 for where in splits.values()),
         },
     )
     return data, problems
@@ -274,13 +278,13 @@ def _normalization(path) -> tuple[np.ndarray, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; ready pairs need it")
     try:
-        ranges = json.loads(path.read_text())
+        ranges = json.loads(path.read_text(encoding="utf-8"))
         limits = np.array([[ranges[n]["min"], ranges[n]["max"]] for n in paper.PROPERTY_NAMES])
         low, high = limits.astype(float).T / SI
         if ranges["sigma_vM"]["scale"] != "MPa/1000":
             raise ValueError(f"unknown scale {ranges['sigma_vM']['scale']}")
     except (KeyError, TypeError, ValueError) as error:
-        raise LegacyError(
+        raise ReplicationError(
             f"{path}: expected min and max (SI) of E, nu, xi0 and h0, and sigma_vM with scale "
             f"MPa/1000; at {error}"
         ) from None
@@ -299,6 +303,9 @@ class _Sample:
     before: bytes
     after: bytes
     at_rest: bool  # starts from no stress
+
+    def __str__(self):
+        return f"{self.split}/{self.name}"
 
 
 def _samples(folder) -> tuple[list[_Sample], dict[str, str]]:
@@ -319,13 +326,12 @@ def _samples(folder) -> tuple[list[_Sample], dict[str, str]]:
 def _sample(split, name, input_path, output_path) -> _Sample:
     for path in (input_path, output_path):
         if not path.exists():
-            raise LegacyError(f"{path.parent.name}/{name} missing")
-    x, y = load_npy(input_path), load_npy(output_path)
-    N = len(x) if np.ndim(x) else 0
-    if np.shape(x) != (N, N, 5) or np.shape(y) != (N, N, 1):
-        raise LegacyError(f"shapes {np.shape(x)} and {np.shape(y)}, expected (N, N, 5), (N, N, 1)")
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise LegacyError("NaN or infinite values")
+            raise ReplicationError(f"{path.parent.name}/{name} missing")
+    x, y = _load_numbers(input_path), _load_numbers(output_path)
+    if x.ndim != 3 or x.shape != (len(x), len(x), 5) or y.shape != (len(x), len(x), 1):
+        raise ReplicationError(f"shapes {x.shape} and {y.shape}, expected (N, N, 5), (N, N, 1)")
+    if not (x.size and np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ReplicationError("NaN or infinite values")
     at_rest = bool(np.abs(x[..., 4]).max() < 1e-6)
     fingerprints = (_fingerprint(field) for field in (x[..., :4], x[..., 4], y[..., 0]))
     return _Sample(split, name, input_path, output_path, *fingerprints, at_rest)
@@ -344,20 +350,17 @@ def _joined(samples) -> tuple[list[list[_Sample]], dict[str, str]]:
         while following_on := following.get((start.properties, trajectory[-1].after)):
             trajectory.append(following_on)
             if len(trajectory) > len(samples):
-                raise LegacyError(f"{start.split}/{start.name}: its trajectory runs in a circle")
+                raise ReplicationError(f"{start}: its trajectory runs in a circle")
         trajectories.append(trajectory)
     longest = max(map(len, trajectories), default=0)
     problems = {
-        f"{t[0].split}/{t[0].name}": f"{len(t)} pairs from rest on, but the longest has {longest}"
+        str(t[0]): f"{len(t)} pairs from rest on, but the longest has {longest}"
         for t in trajectories
         if len(t) < longest
     }
     used = {id(sample) for trajectory in trajectories for sample in trajectory}
-    problems |= {
-        f"{s.split}/{s.name}": "does not continue a trajectory from rest, or is there twice"
-        for s in samples
-        if id(s) not in used
-    }
+    loose = "does not continue a trajectory from rest, or is there twice"
+    problems |= {str(sample): loose for sample in samples if id(sample) not in used}
     return [t for t in trajectories if len(t) == longest], problems
 
 
@@ -372,15 +375,8 @@ def _microstructure(maps) -> Microstructure:
     """Grains are the pixels of equal properties."""
     properties, grain_id = np.unique(maps.reshape(-1, 4), axis=0, return_inverse=True)
     if len(properties) > MAX_GRAINS:
-        raise LegacyError(f"{len(properties)} different grains, at most {MAX_GRAINS} are supported")
+        raise ReplicationError(f"{len(properties)} grains, at most {MAX_GRAINS} are supported")
     return Microstructure(grain_id.reshape(maps.shape[:2]), properties)
-
-
-def _in_several_splits(samples) -> int:
-    splits = {}
-    for sample in samples:
-        splits.setdefault(sample.properties, set()).add(sample.split)
-    return sum(len(where) > 1 for where in splits.values())
 
 
 def _orientation(maps, first, F11, rate, cells: int = 4) -> tuple[str, ...]:
@@ -397,20 +393,20 @@ def _orientation(maps, first, F11, rate, cells: int = 4) -> tuple[str, ...]:
     cells : int
         Microstructures to look at.
     """
-    maps, first = maps[:cells], first[:cells]
+    load = {"F11_max": F11, "increments": 1, "rate": rate}
     scores = {}
     for turn_maps in ((), ("properties",)):
-        turned = maps.swapaxes(1, 2) if turn_maps else maps
-        load = Load.stretch(F11, 1, rate)
-        ours = [reference.simulate(_microstructure(one), load).sigma_vm[1] for one in turned]
+        turned = maps[:cells].swapaxes(1, 2) if turn_maps else maps[:cells]
+        ours = [reference.simulate(_microstructure(one), **load).sigma_vm[1] for one in turned]
         for turn_stress in ((), ("stress",)):
-            theirs = first.swapaxes(1, 2) if turn_stress else first
-            scores[turn_maps + turn_stress] = np.mean(
-                [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(ours, theirs, strict=True)]
-            )
+            theirs = first[:cells].swapaxes(1, 2) if turn_stress else first[:cells]
+            fits = [
+                np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(ours, theirs, strict=True)
+            ]
+            scores[turn_maps + turn_stress] = np.mean(fits)
     best, second = sorted(scores, key=scores.get, reverse=True)[:2]
     if not (scores[best] > 0.9 and 1 - scores[best] < (1 - scores[second]) / 2):
-        raise LegacyError(
+        raise ReplicationError(
             "the stresses fit our own solution of these grains in no orientation "
             f"(correlation {scores[best]:.2f})"
         )
@@ -425,24 +421,24 @@ def import_folder(folder, F11: float | None, time: float | None, skip: bool):
 
     Raises
     ------
-    LegacyError
+    ReplicationError
         If it holds pairs and the load is not given.
     """
     if not any(Path(folder, split, "inputs").is_dir() for split in SPLITS):
         return import_simulations(folder, skip)
     if F11 is None or time is None:
-        raise LegacyError("ready pairs do not say how they were loaded: give --F11 and --time")
+        raise ReplicationError("ready pairs do not say how they were loaded: give --F11 and --time")
     return import_pairs(folder, F11, time, skip)
 
 
 def remarks(data: DataSet) -> list[str]:
     """What a user of imported pairs should know."""
     found = []
-    if data.attributes.get("turned"):
-        found.append(f"{data.attributes['turned']} maps were transposed: their axes were (x2, x1)")
-    if data.attributes.get("in_several_splits"):
+    if turned := data.attributes.get("turned"):
+        found.append(f"{turned} maps were transposed: their axes were (x2, x1)")
+    if several := data.attributes.get("in_several_splits"):
         found.append(
-            f"{data.attributes['in_several_splits']} microstructures sit in several splits: errors "
-            "measured on such a split are those of training"
+            f"{several} microstructures sit in several splits: errors measured on such a split are "
+            "those of training"
         )
     return found

@@ -100,7 +100,7 @@ def import_damask(paths, skip: bool = False) -> tuple[DataSet, dict[str, str]]:
     parts, problems = {}, {}
     for path in tqdm(dadf5.find(paths), desc="reading", unit="file", disable=None):
         try:
-            parts[str(path)] = read_data_set(path)
+            parts[str(path)] = data_set(dadf5.read(path))
         except (OSError, ValueError) as error:
             problems[str(path)] = str(error).removeprefix(f"{path}: ")
     return join(parts, problems, skip)
@@ -114,15 +114,16 @@ def join(parts: dict[str, DataSet], problems: dict[str, str], skip: bool):
         if original != name:
             copies[name] = f"the same microstructure as {original}"
     parts = {name: part for name, part in parts.items() if name not in copies}
-    setups = {name: _describe_setup(part) for name, part in parts.items()}
+    setups = {name: _setup(part) for name, part in parts.items()}
+    keys = {name: tuple(key for key, _ in setup) for name, setup in setups.items()}
     if setups:
-        usual = Counter(setups.values()).most_common(1)[0][0]
-        example = next(name for name, setup in setups.items() if setup == usual)
-        for name, setup in setups.items():
-            if setup != usual:
-                here, there = (", ".join(s) for s in _differing(setup, usual))
-                problems[name] = f"{here}, unlike {example}: {there}"
-                del parts[name]
+        usual = Counter(keys.values()).most_common(1)[0][0]
+        example = next(name for name, key in keys.items() if key == usual)
+        for name in [name for name, key in keys.items() if key != usual]:
+            pairs = zip(setups[name], setups[example], strict=True)
+            here, there = zip(*((a[1], b[1]) for a, b in pairs if a[0] != b[0]), strict=True)
+            problems[name] = f"{', '.join(here)}, unlike {example}: {', '.join(there)}"
+            del parts[name]
     if problems and not (skip and parts):
         raise MismatchError(problems)
     joined = dataset.concatenate(list(parts.values()))
@@ -135,41 +136,40 @@ def microstructure_key(part) -> str:
     return dataset.array_hash(part.property_maps([0]))
 
 
-def _describe_setup(part) -> tuple[str, ...]:
-    """What must be the same in a data set: grid, load and law, rounded so that equals compare."""
-    N, T, about = part.grain_id.shape[1], len(part.time) - 1, part.attributes
-    course = dataset.array_hash(part.time.round(9), part.F11.round(9))
-    law = (f"{name} = {np.array2string(np.array(about[name]))}" for name in LAW if name in about)
-    return (
-        f"{N}x{N} pixels",
-        f"{T} increments to F11 = {part.F11[-1]:g} in {part.time[-1]:g} s (course {course[:4]})",
-        f"{len(about.get('solved_time', part.time)) - 1} increments solved",
-        *law,
-    )
+def _setup(part) -> list[tuple]:
+    """What must be the same in a data set, each as a key to compare and a text: load, grid, law."""
+    N, about = part.grain_id.shape[1], part.attributes
+    solved = len(about.get("solved_time", part.time)) - 1
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(part.F11)))) + 1
+    way = " > ".join(f"{part.F11[i]:g}" for i in (0, *turns, -1))
+    return [
+        (N, f"{N}x{N} pixels"),
+        (
+            (*part.time.round(9).tolist(), *part.F11.round(9).tolist()),
+            f"{len(part.time) - 1} increments of F11 = {way} in {part.time[-1]:g} s",
+        ),
+        (solved, f"{solved} increments solved"),
+        *((str(about[name]), f"{name} = {about[name]:g}") for name in LAW if name in about),
+    ]
 
 
-def _differing(a, b):
-    """The entries of two equally long descriptions that differ."""
-    return zip(*((x, y) for x, y in zip(a, b, strict=True) if x != y), strict=True)
-
-
-def read_data_set(path) -> DataSet:
+def data_set(result: dadf5.Result) -> DataSet:
     """One complete simulation under a uniaxial stretch as a data set of one microstructure.
 
     Raises
     ------
-    FileNotFoundError, DADF5Error, SetupError
-        As `dadf5.read`.
     ValueError
         If increments are missing, the mean deformation gradient is not diag(F11, 1, 1), or the
         grains are not those of a data set.
     """
-    result = dadf5.read(path)
     if not result.is_complete:
         written = len(result.time) - 1
         raise DataSetError(f"incomplete: {written} of {result.setup.increments} increments")
     if off_uniaxial(result) > UNIAXIAL:
         raise DataSetError("the mean deformation gradient is not diag(F11, 1, 1)")
+    exponents = np.unique(result.setup.of_phases("n"))
+    if len(exponents) > 1:
+        raise DataSetError(f"grains of different n: {', '.join(f'{n:g}' for n in exponents)}")
     return as_data_set(result)
 
 
@@ -210,14 +210,8 @@ def as_data_set(result: dadf5.Result) -> DataSet:
             "solved_time": solved_time,
             "solved_F11": solved_F11,
             "eps_rel_div": setup.eps_rel_div,
-            "n": _one(setup.of_phases("n")),
+            "n": setup.of_phases("n")[0],
             "dilatation": bool(setup.of_phases("dilatation").any()),
             "hardening_left": setup.of_phases("hardening_left").min().round(4),
         },
     )
-
-
-def _one(values):
-    """The value that all have, else the distinct ones."""
-    distinct = np.unique(values)
-    return distinct[0] if len(distinct) == 1 else distinct

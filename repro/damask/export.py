@@ -105,8 +105,8 @@ def load(F11, time) -> dict:
     """Content of load.yaml: mean deformation gradient diag(F11(t), 1, 1), linear in time."""
     steps = len(time) - 1
     ramp = np.linspace(0, 1, steps + 1)
-    if not (np.allclose(np.subtract(F11, 1), (F11[-1] - 1) * ramp, rtol=0, atol=1e-9)
-            and np.allclose(time, time[-1] * ramp)):  # fmt: skip
+    equal = np.allclose(np.subtract(F11, 1), (F11[-1] - 1) * ramp, rtol=0, atol=1e-9)
+    if not (equal and np.allclose(time, time[-1] * ramp)):
         raise ValueError("DAMASK input: F11 must grow from 1 in equal increments of equal times")
     rate = float((F11[-1] - 1) / time[-1])
     return {

@@ -157,11 +157,13 @@ def write(path, data: DataSet, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists: name another file or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    # This version of the format has checksums of all but the arrays, and fletcher32 is theirs: so a
+    # damaged file cannot be read as other data.
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
         for name in _SHAPES:
             array = getattr(data, name)
-            chunks = (1, *array.shape[1:]) if name == "sigma_vm" and len(array) else None
-            file.create_dataset(name, data=array, chunks=chunks)
+            chunks = (1, *array.shape[1:]) if name == "sigma_vm" else array.shape
+            file.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
         file.attrs.update(data.attributes, schema_version=SCHEMA_VERSION)
 
 
@@ -188,15 +190,38 @@ def read(path) -> DataSet:
             if version != SCHEMA_VERSION:
                 raise DataSetError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}")
             _check_shapes({name: file[name].shape for name in _SHAPES})
-            attributes = {key: _plain(value) for key, value in file.attrs.items()}
-            arrays = {name: file[name][()] for name in _SHAPES}
-            data = DataSet(**arrays, attributes=attributes)
-        _as_load(data.time, data.F11)
+            data = DataSet(
+                *(file[name][()] for name in _SHAPES),
+                attributes={key: _plain(value) for key, value in file.attrs.items()},
+            )
+        _check_values(data)
         return data
     except DataSetError as error:
         raise DataSetError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     except OSError as error:
         raise DataSetError(f"{path}: not a readable HDF5 file ({_first_line(error)})") from None
+    except Exception as error:  # a damaged file may raise anything
+        reason = " ".join(str(error).split())
+        raise DataSetError(f"{path}: not as this project writes it ({reason})") from None
+
+
+def _check_values(data) -> None:
+    """Refuse what no data set can hold; `repro.data.checks` asks what the stresses are worth."""
+    for name in _SHAPES:
+        kinds = "iu" if name in ("grain_id", "seed") else "f"
+        if getattr(data, name).dtype.kind not in kinds:
+            raise DataSetError(f"array {name} is of {getattr(data, name).dtype}")
+    if not len(data) or len(data.time) < 2 or not data.grain_id.size:
+        raise DataSetError("holds no microstructure, pixel or increment")
+    if not (np.isfinite(data.time).all() and data.time[0] == 0 and (np.diff(data.time) > 0).all()):
+        raise DataSetError("time does not increase from 0")
+    if not (np.isfinite(data.F11).all() and (data.F11 > 0).all()):
+        raise DataSetError("F11 is not a stretch")
+    for i in range(len(data)):
+        try:
+            data.microstructure(i)
+        except ValueError as error:
+            raise DataSetError(f"microstructure {i}: {error}") from None
 
 
 def _plain(value):

@@ -8,7 +8,7 @@ import pytest
 from damask_files import DILATATION, PAPER, edit_setup, inputs, results
 
 from repro import reference
-from repro.damask import exchange, legacy
+from repro.damask import earlier_replication, exchange
 from repro.data import dataset
 from repro.data import microstructure as ms
 
@@ -40,8 +40,8 @@ def test_malicious_pickle_is_refused_by_name(tmp_path, function, name):
     trace = tmp_path / "trace"
     arguments = (str(trace), "w") if function is open else (f"touch {trace}",)
     path = save_object(tmp_path / "props.npy", {"E": Malicious(function, *arguments)})
-    with pytest.raises(legacy.LegacyError, match=rf"props.npy: refused: .*{name}"):
-        legacy.load_npy(path)
+    with pytest.raises(earlier_replication.ReplicationError, match=rf"props.npy: refused: .*{name}"):
+        earlier_replication.load_npy(path)
     assert not trace.exists()
 
 
@@ -53,7 +53,7 @@ def test_plain_pickles_are_read(tmp_path, protocol):
     array = np.empty((), dtype=object)
     array[()] = content
     path.write_bytes(header[: header.index(b"\n") + 1] + pickle.dumps(array, protocol))
-    read = legacy.load_npy(path)
+    read = earlier_replication.load_npy(path)
     np.testing.assert_array_equal(read["E"], content["E"])
     assert read["nu"] == content["nu"] and read["name"] == content["name"]
 
@@ -64,8 +64,8 @@ def test_plain_pickles_are_read(tmp_path, protocol):
 def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "labels.npy"
     path.write_bytes(content)
-    with pytest.raises(legacy.LegacyError, match=r"labels\.npy: not a"):
-        legacy.load_npy(path)
+    with pytest.raises(earlier_replication.ReplicationError, match=r"labels\.npy: not a"):
+        earlier_replication.load_npy(path)
 
 
 # --- Simulations --------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def folder(tmp_path):
 
 
 def test_simulations_become_a_data_set(folder, tmp_path):
-    data, left_out = legacy.import_simulations(folder)
+    data, left_out = earlier_replication.import_simulations(folder)
     assert data.seed.tolist() == [[3], [7], [12]] and not left_out
     wanted, _ = exchange.import_damask([results(PAPER)])
     for i in range(3):
@@ -99,7 +99,7 @@ def test_simulations_become_a_data_set(folder, tmp_path):
 def test_labels_may_count_from_one_and_have_x2_first(folder):
     labels, _ = inputs(PAPER)
     np.save(folder / "labels" / "labels_seed3.npy", labels.T.astype(np.int64) + 1)
-    data, _ = legacy.import_simulations(folder)
+    data, _ = earlier_replication.import_simulations(folder)
     np.testing.assert_array_equal(data.grain_id[0], labels)
 
 
@@ -160,8 +160,8 @@ def other_load(folder):
 def test_what_does_not_fit_is_listed(folder, damage, reason):
     damage(folder)
     with pytest.raises(exchange.MismatchError, match=rf"1 unusable: seed7: .*{reason}"):
-        legacy.import_simulations(folder)
-    data, left_out = legacy.import_simulations(folder, skip=True)
+        earlier_replication.import_simulations(folder)
+    data, left_out = earlier_replication.import_simulations(folder, skip=True)
     assert data.seed.tolist() == [[3], [12]] and list(left_out) == ["seed7"]
 
 
@@ -169,7 +169,7 @@ def test_other_M_is_still_the_same_grains(folder):
     """Labels and props name what was meant; the data set holds the law that was solved."""
     for path in (folder / "results").iterdir():
         edit_setup(path, "material.yaml", "M: 1.224744871391589", "M: 1")
-    data, _ = legacy.import_simulations(folder)
+    data, _ = earlier_replication.import_simulations(folder)
     np.testing.assert_allclose(
         data.properties[0, :, 2], inputs(PAPER)[1][:, 2] * np.sqrt(2 / 3), rtol=1e-12
     )
@@ -177,7 +177,7 @@ def test_other_M_is_still_the_same_grains(folder):
 
 def test_folder_of_something_else(tmp_path):
     with pytest.raises(FileNotFoundError, match="no labels_seed"):
-        legacy.import_simulations(tmp_path)
+        earlier_replication.import_simulations(tmp_path)
 
 
 # --- Ready pairs --------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def write_pairs(root, solved, turn_stress=False, turn_properties=False):
 
 
 def import_pairs(root, **options):
-    return legacy.import_pairs(root, F11=1.004, time=4.0, **options)
+    return earlier_replication.import_pairs(root, F11=1.004, time=4.0, **options)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_microstructures_in_several_splits_are_counted(solved, tmp_path):
         )
     data, _ = import_pairs(root)
     assert len(data) == 3 and data.attributes["in_several_splits"] == 1
-    assert "1 microstructures sit in several splits" in legacy.remarks(data)[0]
+    assert "1 microstructures sit in several splits" in earlier_replication.remarks(data)[0]
 
 
 def test_samples_that_do_not_join_are_listed(solved, tmp_path):
@@ -293,7 +293,7 @@ def test_cut_trajectories_can_be_left_out(solved, tmp_path):
 
 def test_stress_of_other_grains_is_refused(solved, tmp_path):
     cells, sigma = solved
-    with pytest.raises(legacy.LegacyError, match=r"fit our own solution .* in no orientation"):
+    with pytest.raises(earlier_replication.ReplicationError, match=r"fit our own solution .* in no orientation"):
         import_pairs(write_pairs(tmp_path, (cells, sigma[1:] + sigma[:1])))
 
 
@@ -301,7 +301,7 @@ def test_unknown_normalization_is_refused(solved, tmp_path):
     root = write_pairs(tmp_path, solved)
     path = root / "metadata" / "normalization.json"
     path.write_text(path.read_text().replace("MPa/1000", "mean 0, variance 1"))
-    with pytest.raises(legacy.LegacyError, match=r"normalization.json: .*mean 0, variance 1"):
+    with pytest.raises(earlier_replication.ReplicationError, match=r"normalization.json: .*mean 0, variance 1"):
         import_pairs(root)
     path.unlink()
     with pytest.raises(FileNotFoundError, match="ready pairs need it"):
@@ -310,6 +310,6 @@ def test_unknown_normalization_is_refused(solved, tmp_path):
 
 def test_load_of_pairs_is_asked_for(solved, tmp_path):
     root = write_pairs(tmp_path, solved)
-    with pytest.raises(legacy.LegacyError, match="give --F11 and --time"):
-        legacy.import_folder(root, None, None, skip=False)
-    assert len(legacy.import_folder(root, 1.004, 4.0, skip=False)[0]) == 3
+    with pytest.raises(earlier_replication.ReplicationError, match="give --F11 and --time"):
+        earlier_replication.import_folder(root, None, None, skip=False)
+    assert len(earlier_replication.import_folder(root, 1.004, 4.0, skip=False)[0]) == 3
