@@ -1,15 +1,15 @@
 """Results of DAMASK as people have them: each ends in the right field or in one line."""
 
 import shutil
-import subprocess
-import sys
 
 import damask_files as files
 import h5py
 import numpy as np
 import pytest
+import yaml
 from damask_files import DILATATION, PAPER, copy_of, edit_setup, edit_yaml, results
 
+from repro import damask_import, verify_data
 from repro.damask import dadf5, deviations, diagnosis, exchange, setup
 from repro.data import checks, dataset
 
@@ -43,7 +43,10 @@ def assert_same(data, whole, increments=slice(None)):
 
 
 def rename(*names, encoding="utf-8"):
-    return lambda file: files.rename_phases(file, names, encoding)
+    def renamed(file):
+        files.rename_phases(file, names, encoding)
+
+    return renamed
 
 
 def comment_of_windows(file):
@@ -307,7 +310,7 @@ def test_ratio_of_increments_and_steps_are_solved_times():
     with h5py.File(results(PAPER)) as file:
         texts = {
             "material.yaml": files.read_text(file, "material.yaml"),
-            "load.yaml": files.yaml.safe_dump(load),
+            "load.yaml": yaml.safe_dump(load),
         }
     parsed = setup.parse(texts)
     time, F11 = parsed.load
@@ -331,30 +334,22 @@ def test_other_loads_are_kept_and_named(copy, whole, change_load):
 # --- The commands -------------------------------------------------------------------------
 
 
-def run(command, *arguments):
-    call = [sys.executable, "-m", f"repro.{command}", *map(str, arguments)]
-    return subprocess.run(call, capture_output=True, text=True)
-
-
-def test_verify_data_names_each_file(tmp_path, copy, data_file):
+def test_verify_data_names_each_file(tmp_path, copy, data_file, capsys):
     bad = tmp_path / "bad.h5"
     bad.write_text("no data")
-    found = run("verify_data", data_file, copy, bad)
-    assert found.returncode == 2
-    assert f"{data_file}\n" in found.stdout and f"{copy}\n" in found.stdout
-    assert (
-        found.stderr
-        == f"error: 1 unusable: {bad}: not a readable HDF5 file (file signature not found)\n"
-        or (f"error: 1 unusable: {bad}: not a readable HDF5 file" in found.stderr)
-    )
-    assert run("verify_data").returncode == 2
+    with pytest.raises(exchange.MismatchError, match=f"1 unusable: {bad}: not a readable HDF5"):
+        verify_data.main((data_file, copy, bad))
+    text = capsys.readouterr().out
+    assert f"{data_file}\n" in text and f"{copy}\n" in text
+    assert verify_data.main((data_file, copy)) == 1
+    with pytest.raises(ValueError, match="name data sets, DADF5 files or folders"):
+        verify_data.main(())
 
 
-def test_import_says_what_it_left_out(tmp_path, copy):
+def test_import_says_what_it_left_out(tmp_path, copy, capsys):
     shutil.copy(copy, tmp_path / "copy(1).hdf5")
-    found = run("damask_import", tmp_path, "--out", tmp_path / "out.h5")
-    assert found.returncode == 0
-    assert found.stdout.splitlines() == [
+    damask_import.main((tmp_path,), tmp_path / "out.h5")
+    assert capsys.readouterr().out.splitlines() == [
         f"left out {tmp_path / 'copy(1).hdf5'}: the same microstructure as {copy}",
         f"{tmp_path / 'out.h5'} written: 1 microstructures",
     ]

@@ -3,7 +3,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from damask_files import DILATATION, PAPER, edit_setup, inputs, results
+from damask_files import DILATATION, PAPER, copy_of, edit_setup, inputs, results
 
 from repro import reference
 from repro.damask import dadf5, exchange, setup
@@ -92,6 +92,7 @@ def test_against_the_package_of_damask(result):
 
 def test_campaign_becomes_one_data_set(copy, tmp_path):
     out = tmp_path / "data.h5"
+    copy_of(PAPER, copy, harden=2)
     data, left_out = exchange.import_damask([results(PAPER), tmp_path])
     dataset.write(out, data)
     read = dataset.read(out)
@@ -101,10 +102,11 @@ def test_campaign_becomes_one_data_set(copy, tmp_path):
 
 
 def test_another_load_is_listed(copy, tmp_path):
-    shutil.copy(copy, tmp_path / "second.hdf5")
+    copy_of(PAPER, tmp_path / "second.hdf5", harden=2)
     other = shutil.copy(results(DILATATION), tmp_path / "other.hdf5")
     with pytest.raises(
-        exchange.MismatchError, match=r"other.hdf5: .*0.2 s, unlike .*copy.hdf5: .*4 s"
+        exchange.MismatchError,
+        match=r"other.hdf5: .* in 0.2 s, dilatation = 1, unlike .*copy.hdf5: .* in 4 s",
     ):
         exchange.import_damask([tmp_path])
     data, left_out = exchange.import_damask([tmp_path], skip=True)
@@ -129,7 +131,7 @@ def test_properties_are_those_of_the_law_that_was_solved(copy):
 def test_prefactor_of_hardening_left_out_is_three(copy):
     edit_setup(copy, "material.yaml", "        h: 1.0\n", "")
     np.testing.assert_allclose(
-        dadf5.read(copy).setup.properties[:, 3], 3 * inputs(PAPER)[1][:, 3], rtol=1e-12
+        dadf5.read(copy).setup.paper_properties[:, 3], 3 * inputs(PAPER)[1][:, 3], rtol=1e-12
     )
 
 

@@ -3,6 +3,7 @@ import itertools
 import stat
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -82,7 +83,8 @@ def test_our_reader_understands_what_we_write(cell, tmp_path):
     export.write_inputs(tmp_path, cell, F11, TIME, tolerance=5e-6)
     read = setup.parse({p.name: p.read_text() for p in tmp_path.iterdir()})
     np.testing.assert_allclose(read.paper_properties, cell.properties, rtol=1e-12)
-    assert (read.time, read.increments, read.eps_rel_div) == (4, 4, 5e-6)
+    np.testing.assert_allclose(read.load, [TIME, F11], atol=1e-12)
+    assert (read.increments, read.eps_rel_div) == (4, 5e-6)
 
 
 def test_tolerance_of_an_earlier_export_does_not_stay(cell, tmp_path):
@@ -133,7 +135,8 @@ def fake_damask(tmp_path, monkeypatch):
 def exported(tmp_path):
     """Three folders of inputs."""
     one, _ = exchange.import_damask([results(PAPER)])
-    return exchange.export_damask(dataset.concatenate([one] * 3), tmp_path / "out")
+    three = [replace(one, properties=one.properties * [1, 1, k, 1]) for k in (1, 0.9, 0.8)]
+    return exchange.export_damask(dataset.concatenate(three), tmp_path / "out")
 
 
 def calls(directory: Path) -> int:

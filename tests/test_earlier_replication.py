@@ -3,9 +3,10 @@ import os
 import pickle
 import shutil
 
+import h5py
 import numpy as np
 import pytest
-from damask_files import DILATATION, PAPER, edit_setup, inputs, results
+from damask_files import DILATATION, PAPER, copy_of, edit_setup, inputs, results
 
 from repro import reference
 from repro.damask import earlier_replication, exchange
@@ -40,7 +41,9 @@ def test_malicious_pickle_is_refused_by_name(tmp_path, function, name):
     trace = tmp_path / "trace"
     arguments = (str(trace), "w") if function is open else (f"touch {trace}",)
     path = save_object(tmp_path / "props.npy", {"E": Malicious(function, *arguments)})
-    with pytest.raises(earlier_replication.ReplicationError, match=rf"props.npy: refused: .*{name}"):
+    with pytest.raises(
+        earlier_replication.ReplicationError, match=rf"props.npy: refused: .*{name}"
+    ):
         earlier_replication.load_npy(path)
     assert not trace.exists()
 
@@ -71,19 +74,26 @@ def test_damaged_files_are_refused(tmp_path, content):
 # --- Simulations --------------------------------------------------------------------------
 
 
+HARDEN = {3: 1.0, 7: 1.1, 12: 0.9}  # so that the microstructures differ
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Three seeds in the two forms of props, spread over folders."""
     grain_id, properties = inputs(PAPER)
     for name in ("labels", "props", "results"):
         (tmp_path / name).mkdir()
-    for seed in (3, 12, 7):
+    for seed, harden in HARDEN.items():
         np.save(tmp_path / "labels" / f"labels_seed{seed}.npy", grain_id.astype(np.int32))
-        np.save(tmp_path / "props" / f"props_seed{seed}.npy", properties * SI)
-        shutil.copy(results(PAPER), tmp_path / "results" / f"seed{seed}.hdf5")
-    columns = dict(zip(("E", "nu", "xi0", "h0"), (properties * SI).T, strict=True))
+        np.save(tmp_path / "props" / f"props_seed{seed}.npy", in_SI(properties, harden))
+        copy_of(PAPER, tmp_path / "results" / f"seed{seed}.hdf5", harden)
+    columns = dict(zip(("E", "nu", "xi0", "h0"), in_SI(properties, HARDEN[12]).T, strict=True))
     save_object(tmp_path / "props" / "props_seed12.npy", columns)
     return tmp_path
+
+
+def in_SI(properties, harden):
+    return properties * SI * [1, 1, 1, harden]
 
 
 def test_simulations_become_a_data_set(folder, tmp_path):
@@ -126,6 +136,32 @@ def shorten_props(folder):
     save_object(folder / "props" / "props_seed7.npy", {"E": [1.0], "nu": [0.3]})
 
 
+def structure_props(folder):
+    names = [(name, float) for name in ("E", "nu", "xi0", "h0")]
+    np.save(folder / "props" / "props_seed7.npy", np.zeros(4, dtype=names))
+
+
+def list_props(folder):
+    save_object(folder / "props" / "props_seed7.npy", [{"E": 1.0}, {"E": 2.0}])
+
+
+def text_props(folder):
+    np.save(folder / "props" / "props_seed7.npy", np.array([["E", "nu", "xi0", "h0"]]))
+
+
+def structure_labels(folder):
+    np.save(folder / "labels" / "labels_seed7.npy", np.zeros((16, 16), dtype=[("id", int)]))
+
+
+def list_labels(folder):
+    save_object(folder / "labels" / "labels_seed7.npy", [[0, 1], [1, 0]])
+
+
+def poison_stress(folder):
+    with h5py.File(folder / "results" / "seed7.hdf5", "a") as file:
+        file["increment_4/phase/g0/mechanical/P"][0, 0, 0] = np.nan
+
+
 def double_labels(folder):
     shutil.copy(folder / "labels" / "labels_seed7.npy", folder)
 
@@ -140,7 +176,7 @@ def cut_results(folder):
 
 
 def other_load(folder):
-    shutil.copy(results(DILATATION), folder / "results" / "seed7.hdf5")
+    copy_of(DILATATION, folder / "results" / "seed7.hdf5", HARDEN[7])
 
 
 @pytest.mark.parametrize(
@@ -150,11 +186,17 @@ def other_load(folder):
         (break_props, "not the grains that the DADF5 file was solved with"),
         (leave_props_in_our_units, "not the grains that the DADF5 file was solved with"),
         (poison_props, "refused: the pickle asks for posix.system"),
-        (shorten_props, "props lack xi0, h0"),
+        (shorten_props, r"props_seed7.npy: expected .* found no 'xi0'"),
+        (structure_props, "props_seed7.npy: expected .* found .*"),
+        (list_props, "props_seed7.npy: expected .* found .*dict"),
+        (text_props, "props_seed7.npy: expected .* found could not convert"),
+        (structure_labels, "labels_seed7.npy: expected numbers, found "),
+        (list_labels, "labels_seed7.npy: expected numbers, found list"),
+        (poison_stress, "seed7.hdf5: increment_4, grain g0: P is NaN or infinite"),
         (double_labels, "found more than once"),
         (remove_labels_and_results, "labels_seed7.npy and seed7.hdf5 missing"),
         (cut_results, "not a readable HDF5 file"),
-        (other_load, "0.2 s, unlike seed3: "),
+        (other_load, r"in 0.2 s, dilatation = 1, unlike seed3: "),
     ],
 )
 def test_what_does_not_fit_is_listed(folder, damage, reason):
@@ -293,7 +335,9 @@ def test_cut_trajectories_can_be_left_out(solved, tmp_path):
 
 def test_stress_of_other_grains_is_refused(solved, tmp_path):
     cells, sigma = solved
-    with pytest.raises(earlier_replication.ReplicationError, match=r"fit our own solution .* in no orientation"):
+    with pytest.raises(
+        earlier_replication.ReplicationError, match=r"fit our own solution .* in no orientation"
+    ):
         import_pairs(write_pairs(tmp_path, (cells, sigma[1:] + sigma[:1])))
 
 
@@ -301,7 +345,9 @@ def test_unknown_normalization_is_refused(solved, tmp_path):
     root = write_pairs(tmp_path, solved)
     path = root / "metadata" / "normalization.json"
     path.write_text(path.read_text().replace("MPa/1000", "mean 0, variance 1"))
-    with pytest.raises(earlier_replication.ReplicationError, match=r"normalization.json: .*mean 0, variance 1"):
+    with pytest.raises(
+        earlier_replication.ReplicationError, match=r"normalization.json: .*mean 0, variance 1"
+    ):
         import_pairs(root)
     path.unlink()
     with pytest.raises(FileNotFoundError, match="ready pairs need it"):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from repro.data import checks
+from repro.data import microstructure as ms
 
 
 def failures(data):
@@ -37,3 +38,45 @@ def test_report_marks_failures(data):
     assert "FAIL pixels: 16x16 (paper: 64x64)" in text
     assert "ok   grains a microstructure: 10 grains x 6 (paper: exactly 10)" in text
     assert text.endswith("not the paper's data: pixels")
+
+
+# --- Grains across the edge ---------------------------------------------------------------
+
+
+def test_periodic_grains(rng):
+    for _ in range(20):
+        cell = ms.periodic_voronoi(rng, 10, 64)[None]
+        assert checks.is_periodic(cell) and checks.is_periodic(cell.swapaxes(1, 2))
+
+
+def test_grains_cut_off_at_the_edge(rng):
+    """A window of a larger map, and a tessellation that ignores the edge as in earlier data."""
+    for _ in range(20):
+        window = ms.periodic_voronoi(rng, 40, 128)[None, :64, :64]
+        assert not checks.is_periodic(window) and not checks.is_periodic(window.swapaxes(1, 2))
+        one_way = ms.periodic_voronoi(rng, 20, 128)[None, :64]
+        assert not checks.is_periodic(one_way)
+
+
+@pytest.mark.parametrize("outline", [ms.circular_inclusion, ms.square_inclusion])
+def test_inclusions_are_periodic(outline):
+    assert checks.is_periodic(outline(64)[None])
+
+
+def test_cut_grains_are_named_by_axis(data, rng):
+    cut = np.stack([ms.periodic_voronoi(rng, 20, 32)[:16, ::2] for _ in range(len(data))])
+    changed = dataclasses.replace(data, grain_id=cut % 10)
+    found = {c.question: c for c in checks.verify(changed)}["grains across the edge"]
+    assert not found.passed and found.found == "cut off along x1"
+
+
+def test_mean_stress_that_was_not_kept_is_not_missing(data):
+    assert failures(dataclasses.replace(data, P_mean=np.full_like(data.P_mean, np.nan))) == {
+        "pixels"
+    }
+
+
+@pytest.mark.parametrize("turn", [lambda x: 2 - x, lambda x: np.minimum(x, x[-1] + 1 - x)])
+def test_other_loads_are_named_without_a_crash(data, turn):
+    changed = dataclasses.replace(data, F11=turn(data.F11))
+    assert {"loading rate", "final stretch F11"} <= failures(changed)

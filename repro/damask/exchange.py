@@ -212,6 +212,6 @@ def as_data_set(result: dadf5.Result) -> DataSet:
             "eps_rel_div": setup.eps_rel_div,
             "n": setup.of_phases("n")[0],
             "dilatation": bool(setup.of_phases("dilatation").any()),
-            "hardening_left": setup.of_phases("hardening_left").min().round(4),
+            "hardening_left": setup.of_phases("hardening_left").min().round(2),
         },
     )
