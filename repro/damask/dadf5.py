@@ -316,9 +316,11 @@ def _check_values(result) -> None:
         "F is NaN or infinite": lambda: np.isfinite(result.F).all((-2, -1)),
         "P is NaN or infinite": lambda: np.isfinite(result.P).all((-2, -1)),
         "F turns the material inside out": lambda: np.linalg.det(result.F) > 0,
+        "the stress is out of all bounds": lambda: np.isfinite(result.sigma_vm.astype(np.float32)),
     }
     for what, check in checks.items():
-        bad = np.argwhere(~check())
+        with np.errstate(over="ignore", invalid="ignore"):
+            bad = np.argwhere(~check())
         if len(bad):
             increment, x1, x2 = bad[0]
             grain = list(result.setup.phases)[result.grain_id[x1, x2]]
