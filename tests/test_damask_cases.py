@@ -1,6 +1,8 @@
 """Results of DAMASK as people have them: each ends in the right field or in one line."""
 
+import os
 import shutil
+from pathlib import Path
 
 import damask_files as files
 import h5py
@@ -63,6 +65,11 @@ def unquoted_powers(file):
     files.write_text(file, "material.yaml", text)
 
 
+def byte_order_mark(file):
+    text = files.read_text(file, "load.yaml").replace("\n", "\r\n")
+    files.write_text(file, "load.yaml", "\ufeff" + text)
+
+
 def merge_keys(file):
     text = files.read_text(file, "load.yaml").replace(
         "  discretization:\n", "  discretization: &d\n"
@@ -96,6 +103,7 @@ def space_padded_labels(file):
         [numerics_with_phase],
         [unquoted_powers],
         [merge_keys],
+        [byte_order_mark],
         [space_padded_labels],
     ],
     ids=lambda changes: "+".join(getattr(one, "__name__", "") for one in changes),
@@ -155,6 +163,15 @@ def poison(name, increment, value):
     return edit
 
 
+def kill_at_the_start(file):
+    for name in files.increments(file)[1:]:
+        del file[name]
+
+
+def drop_initial_state(file):
+    del file["increment_0"]
+
+
 def stop_time(file):
     file["increment_3"].attrs["t/s"] = 2.0
 
@@ -177,6 +194,8 @@ def stop_time(file):
         ([poison("F", 2, np.inf)], "increment_2, grain g1: F is NaN or infinite"),
         ([poison("F", 3, -1.0)], "increment_3, grain g1: F turns the material inside out"),
         ([files.write_every_second, poison("P", 4, np.nan)], "increment_4, grain g1: P"),
+        ([kill_at_the_start], "incomplete: 0 of 4 increments"),
+        ([drop_initial_state], "lacks increment_0, the initial state"),
         ([stop_time], "the times of its increments do not grow"),
     ],
 )
@@ -252,6 +271,24 @@ def test_mixed_set_ups_are_named(tmp_path, copy, name, old, new, text):
         exchange.import_damask([tmp_path])
     data, left_out = exchange.import_damask([tmp_path], skip=True)
     assert len(data) == 2 and list(left_out) == [str(other)]
+
+
+def test_one_microstructure_under_two_set_ups_is_no_copy(tmp_path, copy):
+    other = copy_of(PAPER, tmp_path / "other.hdf5")
+    edit_setup(other, "material.yaml", "n: 20.0", "n: 10.0")
+    with pytest.raises(exchange.MismatchError, match="other.hdf5: n = 10, unlike .*: n = 20"):
+        exchange.import_damask([tmp_path])
+
+
+def test_names_that_are_not_utf8_are_read_and_shown(tmp_path, copy):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/Gr\xf6\xdfe")
+    Path(folder).mkdir()
+    shutil.move(copy, folder)
+    data, _ = exchange.import_damask([folder])
+    assert data.attributes["sources"] == f"{tmp_path}/Gr\ufffd\ufffde/copy.hdf5"
+    dataset.write(tmp_path / "out.h5", data)
+    text, _ = diagnosis.report_files([folder])
+    assert f"{tmp_path}/Gr\ufffd\ufffde/copy.hdf5" in text
 
 
 # --- Judged by its own set-up -------------------------------------------------------------

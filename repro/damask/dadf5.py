@@ -107,18 +107,24 @@ def find(paths: Iterable) -> list[Path]:
     found = []
     for path in map(Path, paths):
         if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file or folder")
-        # By stem, so that a copy called "name(1)" comes after the original.
-        files = sorted(_below(path), key=lambda f: (f.parent, f.stem)) if path.is_dir() else [path]
+            raise FileNotFoundError(f"{shown(path)}: no such file or folder")
+        files = _results_below(path) if path.is_dir() else [path]
         if not files:
-            raise FileNotFoundError(f"{path}: no DADF5 results (*.hdf5) in this folder")
+            raise FileNotFoundError(f"{shown(path)}: no DADF5 results (*.hdf5) in this folder")
         found += files
     if not found:
         raise FileNotFoundError("no DADF5 files named")
     return found
 
 
-def _below(folder) -> Iterator[Path]:
+def _results_below(folder) -> list[Path]:
+    found = [f for f in files_below(folder) if f.suffix == ".hdf5" and not is_restart(f)]
+    # By stem, so that a copy called "name(1)" comes after the original.
+    return sorted(found, key=lambda f: (f.parent, f.stem))
+
+
+def files_below(folder) -> Iterator[Path]:
+    """All files in and below a folder, also behind links to folders, each folder once."""
     visited = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         here = os.path.realpath(root)
@@ -126,8 +132,12 @@ def _below(folder) -> Iterator[Path]:
             folders.clear()
             continue
         visited.add(here)
-        paths = (Path(root, n) for n in names if n.endswith(".hdf5") and not n.startswith("."))
-        yield from (path for path in paths if not is_restart(path))
+        yield from (Path(root, name) for name in names if not name.startswith("."))
+
+
+def shown(path) -> str:
+    """A path as text that can be printed and stored, also if its name is not UTF-8."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def is_restart(path: Path) -> bool:
@@ -154,8 +164,10 @@ def read(path) -> Result:
         setup = _setup(file["setup"], {text(label) for label in np.unique(labels)})
         kind, names = _written(file)
         increments = np.array([_number(name) for name in names])
-        if increments[0] != 0 or len(names) < 2:
-            raise DADF5Error("holds no increment besides the initial state, or not that")
+        if increments[0] != 0:
+            raise DADF5Error("lacks increment_0, the initial state")
+        if len(names) == 1:
+            raise DADF5Error(f"incomplete: 0 of {setup.increments} increments")
         places = _places(file, kind)
         F, P = (
             np.stack([_on_grid(_gather(file[i][kind], places, name), N) for i in names])
@@ -181,19 +193,19 @@ def _opened(path):
     """An open DADF5 file; all that goes wrong with it is an error that names it."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{shown(path)}: no such file")
     try:
         file = h5py.File(path)
     except OSError as error:
-        raise DADF5Error(f"{path}: not a readable HDF5 file ({_one_line(error)})") from None
+        raise DADF5Error(f"{shown(path)}: not a readable HDF5 file ({_one_line(error)})") from None
     try:
         with file:
             _check_version(file)
             yield file
     except (DADF5Error, SetupError) as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(f"{shown(path)}: {error}") from None
     except Exception as error:  # a damaged file may raise anything
-        raise DADF5Error(f"{path}: not as DAMASK writes it ({_one_line(error)})") from None
+        raise DADF5Error(f"{shown(path)}: not as DAMASK writes it ({_one_line(error)})") from None
 
 
 def _one_line(error):
@@ -224,7 +236,10 @@ def text(raw: bytes) -> str:
 def _input_files(group) -> dict[str, str]:
     """Content of the input files in a group of set-ups, by name."""
     files = {name: data for name, data in group.items() if isinstance(data, h5py.Dataset)}
-    return {name: text(bytes(np.ravel(data[()])[0])) for name, data in files.items()}
+    return {
+        name if isinstance(name, str) else text(name): text(bytes(np.ravel(data[()])[0]))
+        for name, data in files.items()
+    }
 
 
 def _setup(group, used) -> Setup:

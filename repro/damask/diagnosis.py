@@ -70,22 +70,23 @@ def report_files(paths: Iterable) -> tuple[str, bool]:
     """
     groups, lines, first = {}, [], {}
     for path in dadf5.find(paths):
+        name = dadf5.shown(path)
         try:
             result = dadf5.read(path)
-            key = exchange.microstructure_key(exchange.as_data_set(result))
-            if first.setdefault(key, path) != path:
-                lines.append(f"FAIL {path}: the same microstructure as {first[key]}")
-                continue
             failed = tuple(c.question for c in diagnose(result, solve=False) if not c.passed)
-            groups.setdefault(failed, []).append(path)
+            key = failed, exchange.microstructure_key(exchange.as_data_set(result))
+            if first.setdefault(key, name) != name:
+                lines.append(f"FAIL {name}: the same microstructure as {first[key]}")
+            else:
+                groups.setdefault(failed, []).append(path)
         except (OSError, ValueError) as error:
-            lines.append(f"FAIL {path}: {str(error).removeprefix(f'{path}: ')}")
+            lines.append(f"FAIL {name}: {str(error).removeprefix(f'{name}: ')}")
     all_passed = not lines
     for files in groups.values():
         found = diagnose(dadf5.read(files[0]))
         all_passed &= all(check.passed for check in found)
         more = f" (and {len(files) - 1} more with the same departures)" if files[1:] else ""
-        lines += [f"{files[0]}{more}", checks.report(found)]
+        lines += [f"{dadf5.shown(files[0])}{more}", checks.report(found)]
     return "\n".join(lines), all_passed
 
 

@@ -135,7 +135,7 @@ _KINDS = {
 def _simulations(folder) -> dict[int, dict[str, list[Path]]]:
     """Files of each seed by kind."""
     found = {}
-    for path in sorted(Path(folder).rglob("*seed*")):
+    for path in sorted(dadf5.files_below(folder)):
         for kind, pattern in _KINDS.items():
             if match := pattern.fullmatch(path.name):
                 files = found.setdefault(int(match[1]), {kind: [] for kind in _KINDS})

@@ -99,21 +99,16 @@ def import_damask(paths, skip: bool = False) -> tuple[DataSet, dict[str, str]]:
     """
     parts, problems = {}, {}
     for path in tqdm(dadf5.find(paths), desc="reading", unit="file", disable=None):
+        name = dadf5.shown(path)
         try:
-            parts[str(path)] = data_set(dadf5.read(path))
+            parts[name] = data_set(dadf5.read(path))
         except (OSError, ValueError) as error:
-            problems[str(path)] = str(error).removeprefix(f"{path}: ")
+            problems[name] = str(error).removeprefix(f"{name}: ")
     return join(parts, problems, skip)
 
 
 def join(parts: dict[str, DataSet], problems: dict[str, str], skip: bool):
     """One data set of named parts of one set-up; see `import_damask`."""
-    copies, first = {}, {}
-    for name, part in parts.items():
-        original = first.setdefault(microstructure_key(part), name)
-        if original != name:
-            copies[name] = f"the same microstructure as {original}"
-    parts = {name: part for name, part in parts.items() if name not in copies}
     setups = {name: _setup(part) for name, part in parts.items()}
     keys = {name: tuple(key for key, _ in setup) for name, setup in setups.items()}
     if setups:
@@ -124,8 +119,14 @@ def join(parts: dict[str, DataSet], problems: dict[str, str], skip: bool):
             here, there = zip(*((a[1], b[1]) for a, b in pairs if a[0] != b[0]), strict=True)
             problems[name] = f"{', '.join(here)}, unlike {example}: {', '.join(there)}"
             del parts[name]
+    copies, first = {}, {}
+    for name, part in parts.items():
+        original = first.setdefault(microstructure_key(part), name)
+        if original != name:
+            copies[name] = f"the same microstructure as {original}"
     if problems and not (skip and parts):
         raise MismatchError(problems)
+    parts = {name: part for name, part in parts.items() if name not in copies}
     joined = dataset.concatenate(list(parts.values()))
     attributes = {**joined.attributes, "sources": "\n".join(parts)}
     return replace(joined, attributes=attributes), problems | copies
