@@ -165,16 +165,18 @@ TREE = st.lists(st.tuples(PLACE, st.sampled_from(CHANGES)), min_size=1, max_size
 
 
 def change_tree(file, changes) -> None:
-    """Drop or retype objects and attributes; values are kept as far as their type can."""
+    """Drop or retype objects and attributes, each once: values are kept as far as types can."""
+    done = set()
     for place, change in changes:
         names, attributes = [], []
         file.visititems(lambda name, item: names.append(name))  # noqa: B023
         for name in ["/", *names]:
             attributes += [(name, key) for key in file[name].attrs]
         things = [*names, *attributes]
-        if not things:
+        thing = things[int(place * len(things))] if things else None
+        if thing is None or thing in done:
             return
-        thing = things[int(place * len(things))]
+        done.add(thing)
         if isinstance(thing, tuple):
             change_attribute(file[thing[0]].attrs, thing[1], change)
         else:
@@ -202,7 +204,7 @@ def changed(value, change):
     if change in ("text", "group"):
         return np.array([b"text"])
     if value.dtype.kind not in "iuf":  # text, or the mapping of DADF5
-        value = value.astype("S") if value.dtype.kind in "UO" else value
+        value = np.char.encode(value.astype("U"), "utf-8") if value.dtype.kind in "UO" else value
         return value[:-1] if value.ndim else value
     types = {"float32": np.float32, "int": np.int64, "complex": np.complex128}
     if change in types:
