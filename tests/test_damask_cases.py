@@ -326,7 +326,9 @@ def test_law_and_rate_travel_with_the_data(tmp_path):
 def test_law_that_we_do_not_solve_is_said(copy):
     edit_setup(copy, "material.yaml", "n: 20.0", "n: 10.0")
     own = check(copy, OWN)
-    assert own.found == "not known: our solver has the stress exponent 20 alone"
+    assert (
+        own.found == "not known: our solver has the paper's stress exponent and no saturation alone"
+    )
 
 
 def test_ratio_of_increments_and_steps_are_solved_times():

@@ -9,6 +9,7 @@ from repro import paper, reference, verify_data
 from repro.damask import dadf5, deviations, diagnosis
 from repro.data import dataset
 from repro.data import microstructure as ms
+from repro.data.load import Load
 
 
 def findings(path, **options):
@@ -104,8 +105,8 @@ def test_reference_rate_is_priced_as_a_rate(tmp_path):
     assert not found["stress against our solver with the settings of the file"].passed
     result = dadf5.read(copy)
     cell = ms.Microstructure(result.grain_id, result.setup.properties)
-    F11 = np.linspace(1, 1.004, 5)
-    slow, wanted = (deviations.simulate(cell, F11, rate).sigma_vm for rate in (1e-4, 1e-3))
+    loads = (Load.stretch(increments=4, rate=rate) for rate in (1e-4, 1e-3))
+    slow, wanted = (deviations.simulate(cell, load).sigma_vm for load in loads)
     assert f"alone it moves sigma_vM by {deviations.effect(slow, wanted)[0]:.3g} MPa" in (
         found["reference rate dot_gamma_0"].effect
     )
@@ -143,8 +144,7 @@ def test_M_is_a_change_of_rate(cell):
     Time enters the law only by way of dot_gamma_0, so the same factor on the rate undoes it, which
     checks the other route: xi0 and h0 scaled.
     """
-    F11 = np.linspace(1, 1.004, 6)
-    scaled = deviations.simulate(cell, F11, M=1.0).sigma_vm
+    scaled = deviations.simulate(cell, Load.stretch(increments=5), M=1.0).sigma_vm
     slow = reference.simulate(cell, increments=5, rate=paper.RATE / 1.5**10).sigma_vm
     np.testing.assert_allclose(scaled, slow, atol=0.01)
     assert np.abs(scaled - reference.simulate(cell, increments=5).sigma_vm).mean() > 10
@@ -154,7 +154,7 @@ def test_dilatation_is_elastic():
     """DAMASK's own solution with dilatation is what we solve in its place."""
     result = dadf5.read(results(DILATATION))
     grains = ms.Microstructure(result.grain_id, result.setup.properties)
-    ours = deviations.simulate(grains, np.linspace(1, 1.004, 5), dilatation=True)
+    ours = deviations.simulate(grains, Load.stretch(increments=4), dilatation=True)
     np.testing.assert_allclose(result.sigma_vm, ours.sigma_vm, atol=0.05)
 
 

@@ -354,6 +354,15 @@ def test_unknown_normalization_is_refused(solved, tmp_path):
         import_pairs(root)
 
 
+@pytest.mark.parametrize(
+    ("F11", "time", "message"),
+    [(1.004, 0.0, "time must be positive"), (1.0, 4.0, "F11_max must be a positive stretch")],
+)
+def test_impossible_load_of_pairs_is_refused(tmp_path, F11, time, message):
+    with pytest.raises(ValueError, match=message):
+        earlier_replication.import_pairs(tmp_path, F11, time)
+
+
 def test_load_of_pairs_is_asked_for(solved, tmp_path):
     root = write_pairs(tmp_path, solved)
     with pytest.raises(earlier_replication.ReplicationError, match="give --F11 and --time"):

@@ -4,4 +4,14 @@ In these modules a `Microstructure` and the reference model are ours and a `Setu
 h5py and PyYAML are needed; the `damask` package is not.
 """
 
-__all__ = ["dadf5", "deviations", "diagnosis", "exchange", "export", "run", "setup", "trajectories"]
+__all__ = [
+    "dadf5",
+    "deviations",
+    "diagnosis",
+    "earlier_replication",
+    "exchange",
+    "export",
+    "run",
+    "setup",
+    "trajectories",
+]

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from repro import paper, reference
-from repro.damask.setup import UNSATURATED, rescaled
+from repro.damask.setup import rescaled
 from repro.data.dataset import DataSet
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
 from repro.tools.files import write_csv
@@ -18,13 +19,11 @@ from repro.tools.provenance import code_commit, hardware
 
 # Out of reach of any stress: (|S|/xi)^20 vanishes, which leaves elasticity.
 UNREACHABLE_XI0 = 1e7  # MPa
-F11 = np.linspace(1, paper.F11_TRAINING, paper.INCREMENTS + 1)
 
 
 def simulate(
     microstructure: Microstructure,
-    F11: np.ndarray = F11,
-    rate: float = paper.RATE,
+    load: Load | None = None,
     dilatation: bool = False,
     tol: float = reference.TOLERANCE,
     **law,
@@ -35,10 +34,8 @@ def simulate(
     ----------
     microstructure : Microstructure
         With xi0 and h0 as DAMASK's input names them.
-    F11 : ndarray, shape (T+1,)
-        Mean stretch of the increments to solve, which must grow from 1 in equal steps.
-    rate : float
-        dF11/dt, 1/s.
+    load : Load, optional
+        By default the paper's.
     dilatation : bool
         True is solved as elastic: in DAMASK pressure then counts in hardening, which lifts xi of a
         grain that hardens at all out of reach of the deviator. Not exact; the tests hold it
@@ -46,27 +43,22 @@ def simulate(
     tol : float
         As for `repro.reference.simulate`.
     **law
-        M, h and dot_gamma_0 as for `repro.damask.setup.rescaled`; exact.
+        M, h and dot_gamma_0 of `repro.damask.setup.rescaled`, also by grain; exact.
 
     Raises
     ------
-    ValueError
-        If F11 is of another form, or as `repro.reference.simulate`.
-    ConvergenceError
+    ValueError, ConvergenceError
         As `repro.reference.simulate`.
     """
-    increments = len(F11) - 1
-    if not np.allclose(F11, np.linspace(1, F11[-1], increments + 1), rtol=0, atol=1e-7):
-        raise ValueError("our solver takes F11 that grows from 1 in equal increments")
     properties = rescaled(microstructure.properties, **law)
     if dilatation:
         properties[:, 2] = UNREACHABLE_XI0
     cell = Microstructure(microstructure.grain_id, properties)
-    return reference.simulate(cell, F11_max=F11[-1], increments=increments, rate=rate, tol=tol)
+    return reference.simulate(cell, load, tol=tol)
 
 
 def solve_again(data: DataSet, indices, tol: float = reference.TOLERANCE) -> np.ndarray:
-    """Solve microstructures of a data set as its attributes say that they were solved.
+    """Solve imported microstructures as the data set says that they were solved.
 
     Returns
     -------
@@ -76,33 +68,17 @@ def solve_again(data: DataSet, indices, tol: float = reference.TOLERANCE) -> np.
     Raises
     ------
     ValueError
-        If they were solved by a law or under a load that our solver does not take.
+        If they were solved with a flow rule that our solver does not have.
     ConvergenceError
         As `repro.reference.simulate`.
     """
-    about = data.attributes
-    if np.any(about.get("n", paper.STRESS_EXPONENT) != paper.STRESS_EXPONENT):
-        raise ValueError(f"our solver has the stress exponent {paper.STRESS_EXPONENT} alone")
-    if about.get("hardening_left", 1) < UNSATURATED:
-        raise ValueError("our solver has no saturation of hardening")
-    time, F11 = solved_load(data)
-    steps = np.diff(F11) / np.diff(time)
-    if not np.allclose(steps, steps[0]):
-        raise ValueError("our solver takes a constant rate")
-    settings = {"rate": steps[0], "dilatation": about.get("dilatation", False), "tol": tol}
-    runs = [simulate(data.microstructure(i), F11, **settings) for i in indices]
-    return np.stack([run.sigma_vm[written(data)] for run in runs])
-
-
-def solved_load(data: DataSet) -> tuple[np.ndarray, np.ndarray]:
-    """Time/s and F11 of the increments that were solved; a data set may keep fewer."""
-    about = data.attributes
-    return about.get("solved_time", data.time), about.get("solved_F11", data.F11)
-
-
-def written(data: DataSet) -> np.ndarray:
-    """Which of the increments that were solved the data set keeps, (T+1,)."""
-    return abs(solved_load(data)[0][:, None] - data.time).argmin(0)
+    dilatation = data.attributes.get("dilatation", False)
+    plastic = replace(data, attributes={**data.attributes, "dilatation": False})
+    if plastic.law is None:
+        raise ValueError("our solver has the paper's stress exponent and no saturation alone")
+    cells = [data.microstructure(i) for i in indices]
+    runs = [simulate(cell, data.solved_load, dilatation, tol, **plastic.law) for cell in cells]
+    return np.stack([run.sigma_vm[data.kept] for run in runs])
 
 
 def effect(sigma_vm, wanted) -> tuple[float, float]:
@@ -127,7 +103,7 @@ class Deviation:
 
 
 # Those of an earlier, public replication of the paper with DAMASK, and a default of DAMASK's.
-_RATE, _M, _DILATATION = {"rate": 2e-2}, {"M": 1.0}, {"dilatation": True}
+_RATE, _M, _DILATATION = {"load": Load.stretch(rate=2e-2)}, {"M": 1.0}, {"dilatation": True}
 DEVIATIONS = (
     Deviation("t: 0.2 for F11 = 1.004 (2e-2 1/s)", "t: 4 (1e-3 1/s)", _RATE),
     Deviation("M: 1", "M: sqrt(3/2)", _M),

@@ -12,9 +12,11 @@ import numpy as np
 from repro import paper, reference
 from repro.damask import dadf5, deviations, exchange
 from repro.damask.dadf5 import Result
-from repro.damask.setup import DEFAULT_EPS_REL_DIV, PAPER_H, PAPER_M, UNSATURATED
+from repro.damask.setup import DEFAULT_EPS_REL_DIV
 from repro.data import checks
 from repro.data.checks import Check
+from repro.data.dataset import LINEAR
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 
 AGREEMENT = 0.5  # MPa; DAMASK's default tolerance alone makes a tenth of it
@@ -113,9 +115,9 @@ def _M(result):
     return Check(
         "M",
         _numbers(M),
-        f"sqrt(3/2) = {PAPER_M:.6g}",
-        np.allclose(M, PAPER_M, rtol=1e-5),
-        f"xi0 and h0 act as {_numbers(M / PAPER_M)} times what they are said to be",
+        f"sqrt(3/2) = {paper.DAMASK_M:.6g}",
+        np.allclose(M, paper.DAMASK_M, rtol=1e-5),
+        f"xi0 and h0 act as {_numbers(M / paper.DAMASK_M)} times what they are said to be",
     )
 
 
@@ -124,8 +126,8 @@ def _h(result):
     return Check(
         "h",
         _numbers(h),
-        f"{PAPER_H:g}",
-        np.allclose(h, PAPER_H),
+        f"{paper.DAMASK_H:g}",
+        np.allclose(h, paper.DAMASK_H),
         f"h0 acts as {_numbers(h)} times what it is said to be",
     )
 
@@ -170,7 +172,7 @@ def _saturation(result):
         "saturation of hardening",
         f"a = {_numbers(a)}, xi_inf = {_numbers(xi_inf)} Pa: {left.min():.2%} of h0 at the start",
         "none, 100 %",
-        left.min() > UNSATURATED,
+        left.min() > LINEAR,
         "hardening is weaker than h0 says",
     )
 
@@ -200,18 +202,24 @@ def _with_effects(result, data, found) -> list[Check]:
         return [*found, Check(found=str(error), **wanted)]
 
 
-def _solve(result, data, **settings) -> np.ndarray:
+def _solve(result, data, load=None, **settings) -> np.ndarray:
     """sigma_vM by our own solver of the grains and increments of a simulation, (T+1, N, N)."""
     cell = Microstructure(result.grain_id, result.setup.properties)
-    _, F11 = deviations.solved_load(data)
-    return deviations.simulate(cell, F11, **settings).sigma_vm[deviations.written(data)]
+    load = load or _at_rate(data.solved_load)
+    return deviations.simulate(cell, load, **settings).sigma_vm[data.kept]
+
+
+def _at_rate(load) -> Load:
+    """The same stretches at the paper's rate; pauses stay as long as they are."""
+    dt, dF11 = np.diff(load.time), abs(np.diff(load.F11))
+    return Load(np.cumsum([0, *np.where(dF11 > 0, dF11 / paper.RATE, dt)]), load.F11)
 
 
 def _priced(result, data, found) -> Iterator[Check]:
     """The checks, each departing setting with what it alone does to the stress."""
     of_phases = result.setup.of_phases
     settings = {
-        "loading rate": {"rate": (data.F11[-1] - 1) / data.time[-1]},
+        "loading rate": {"load": data.solved_load},
         "reference rate dot_gamma_0": {"dot_gamma_0": of_phases("dot_gamma_0")},
         "M": {"M": of_phases("M")},
         "h": {"h": of_phases("h")},

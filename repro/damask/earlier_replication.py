@@ -209,7 +209,7 @@ def import_pairs(
     ----------
     folder : path-like
     F11 : float
-        Mean stretch at the end of a trajectory, which has equal increments; above 1.
+        Mean stretch at the end of a trajectory, which has equal increments.
     time : float
         s, of a trajectory.
     skip : bool
@@ -229,12 +229,15 @@ def import_pairs(
     FileNotFoundError
         If the folder is not of this layout.
     ReplicationError
-        If the load or normalization.json is of another form, or no orientation fits.
+        If normalization.json is of another form, or no orientation fits.
+    ValueError
+        If F11 and time are no load.
     MismatchError
         If samples are missing, unreadable or do not join and `skip` is false, or none is left.
     """
-    if not (1 < F11 < np.inf and 0 < time < np.inf):
-        raise ReplicationError(f"a stretch to F11 > 1 in a time > 0 is needed, got {F11}, {time} s")
+    if not time > 0:
+        raise ReplicationError(f"time must be positive, got {time}")
+    whole = Load.stretch(F11, 1, abs(F11 - 1) / time)
     offset, factor = _normalization(Path(folder, "metadata", "normalization.json"))
     samples, problems = _samples(Path(folder))
     trajectories, loose = _joined(samples)
@@ -244,9 +247,8 @@ def import_pairs(
     maps, sigma_vm = (np.stack(fields) for fields in zip(*map(_fields, trajectories), strict=True))
     maps = maps * factor[:4] + offset[:4]
     sigma_vm = sigma_vm * factor[4] + offset[4]
-    ramp = np.linspace(0, 1, sigma_vm.shape[1])
-    rate = (F11 - 1) / time
-    turned = _orientation(maps, sigma_vm[:, 1], 1 + ramp[1] * (F11 - 1), rate)
+    load = whole.refined(sigma_vm.shape[1] - 1)
+    turned = _orientation(maps, sigma_vm[:, 1], Load(load.time[:2], load.F11[:2]))
     if "properties" in turned:
         maps = maps.swapaxes(1, 2)
     if "stress" in turned:
@@ -259,8 +261,8 @@ def import_pairs(
     data = DataSet(
         grain_id=np.stack([cell.grain_id for cell in cells]).astype(np.uint8),
         properties=np.stack([dataset.pad_properties(cell.properties, grains) for cell in cells]),
-        time=time * ramp,
-        F11=1 + (F11 - 1) * ramp,
+        time=load.time,
+        F11=load.F11,
         sigma_vm=sigma_vm.astype(np.float32),
         P_mean=np.full((*sigma_vm.shape[:2], 3, 3), np.nan),
         seed=np.arange(len(cells))[:, None],
@@ -379,7 +381,7 @@ def _microstructure(maps) -> Microstructure:
     return Microstructure(grain_id.reshape(maps.shape[:2]), properties)
 
 
-def _orientation(maps, first, F11, rate, cells: int = 4) -> tuple[str, ...]:
+def _orientation(maps, first, load: Load, cells: int = 4) -> tuple[str, ...]:
     """Which maps to transpose to have axes (x1, x2): those that correlate best with our solution.
 
     Parameters
@@ -388,16 +390,15 @@ def _orientation(maps, first, F11, rate, cells: int = 4) -> tuple[str, ...]:
     first : ndarray, shape (M, N, N)
         Stress of the first increment. It is elastic nearly everywhere, so that departing rates or
         flow rules do not blur the answer.
-    F11, rate : float
-        Stretch of that increment, and its rate.
+    load : Load
+        That increment.
     cells : int
         Microstructures to look at.
     """
-    load = {"F11_max": F11, "increments": 1, "rate": rate}
     scores = {}
     for turn_maps in ((), ("properties",)):
         turned = maps[:cells].swapaxes(1, 2) if turn_maps else maps[:cells]
-        ours = [reference.simulate(_microstructure(one), **load).sigma_vm[1] for one in turned]
+        ours = [reference.simulate(_microstructure(one), load).sigma_vm[1] for one in turned]
         for turn_stress in ((), ("stress",)):
             theirs = first[:cells].swapaxes(1, 2) if turn_stress else first[:cells]
             fits = [

@@ -190,14 +190,15 @@ def as_data_set(result: dadf5.Result) -> DataSet:
     Raises
     ------
     ValueError
-        If properties are not physical, or there are too many grains.
+        If properties are not physical, the load does not begin at F11 = 1, or there are too many
+        grains.
     """
     setup, F11 = result.setup, result.F_mean[:, 0, 0]
     cell = Microstructure(result.grain_id, setup.paper_properties)
     if len(cell.properties) > MAX_GRAINS:
         raise DataSetError(f"{len(cell.properties)} grains, at most {MAX_GRAINS} are supported")
     solved_time, solved_F11 = result.solved_load
-    return DataSet(
+    data = DataSet(
         grain_id=cell.grain_id[None].astype(np.uint8),
         properties=cell.properties[None],
         time=result.time,
@@ -216,3 +217,5 @@ def as_data_set(result: dadf5.Result) -> DataSet:
             "hardening_left": setup.of_phases("hardening_left").min().round(2),
         },
     )
+    _ = data.load  # raises if it is none
+    return data

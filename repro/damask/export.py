@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 
 from repro import paper
-from repro.damask.setup import PAPER_M
 from repro.data.microstructure import Microstructure
 from repro.tools.files import write_text
 
@@ -87,7 +86,7 @@ def _phase(E, nu, xi0, h0) -> dict:
             "plastic": {
                 "type": "isotropic",
                 "output": ["xi"],
-                "M": float(PAPER_M),
+                "M": paper.DAMASK_M,
                 "dilatation": False,
                 "dot_gamma_0": paper.GAMMA_DOT_0,
                 "n": float(paper.STRESS_EXPONENT),

@@ -18,13 +18,11 @@ import yaml
 
 from repro import paper
 
-PAPER_M, PAPER_H = np.sqrt(1.5), 1.0
 # Defaults of DAMASK 3.0.2 for what an input file may leave out.
 DEFAULT_H = 3.0  # phase_mechanical_plastic_isotropic.f90
 DEFAULT_EPS_REL_DIV = 5e-4  # grid_mech_spectral_basic.f90
 # Where numerics.yaml has the tolerance of div P; the second before DAMASK 3.0.
 _TOLERANCES = (("solver", "grid", "mechanical", "eps_rel_div(P)"), ("grid", "eps_div_rtol"))
-UNSATURATED = 0.99  # share of h_0 at the start from which hardening counts as linear
 MAX_INCREMENTS = 100_000  # of a load step
 ISOTROPY = 1e-4  # relative deviation of a stiffness, which input files give with a few digits
 
@@ -115,7 +113,11 @@ class Setup:
 
 
 def rescaled(
-    properties, M=PAPER_M, h=PAPER_H, dot_gamma_0=paper.GAMMA_DOT_0, n=paper.STRESS_EXPONENT
+    properties,
+    M=paper.DAMASK_M,
+    h=paper.DAMASK_H,
+    dot_gamma_0=paper.GAMMA_DOT_0,
+    n=paper.STRESS_EXPONENT,
 ) -> np.ndarray:
     """Properties (G, 4) with which the paper's law is DAMASK's with these parameters, exactly.
 
@@ -123,9 +125,11 @@ def rescaled(
     xi, and with it into the hardening; h multiplies the hardening. Parameters are numbers or (G,).
     """
     scaled = np.array(properties, dtype=float)
-    strength = np.divide(M, PAPER_M) * np.divide(paper.GAMMA_DOT_0, dot_gamma_0) ** np.divide(1, n)
+    strength = np.divide(M, paper.DAMASK_M) * np.divide(
+        paper.GAMMA_DOT_0, dot_gamma_0
+    ) ** np.divide(1, n)
     scaled[:, 2] *= strength
-    scaled[:, 3] *= strength * np.divide(h, PAPER_H)
+    scaled[:, 3] *= strength * np.divide(h, paper.DAMASK_H)
     return scaled
 
 

@@ -142,7 +142,7 @@ def _split(data):
 
 
 def _load(data):
-    rates = np.diff(data.F11) / np.diff(data.time)
+    rates = data.load.rates
     low, high = rates.min(), rates.max()
     found = f"{np.median(rates):.3g}" if np.isclose(low, high) else f"{low:.3g} to {high:.3g}"
     factor = (abs(rates).max() / paper.RATE) ** (1 / paper.STRESS_EXPONENT)
