@@ -14,6 +14,7 @@ from damask_files import DILATATION, PAPER, copy_of, edit_setup, edit_yaml, resu
 from repro import damask_import, verify_data
 from repro.damask import dadf5, deviations, diagnosis, exchange, setup
 from repro.data import checks, dataset
+from repro.evaluation import assessment
 
 
 @pytest.fixture
@@ -321,6 +322,21 @@ def test_law_and_rate_travel_with_the_data(tmp_path):
     (again,) = deviations.solve_again(read, [0])
     assert deviations.effect(again, read.sigma_vm[0])[0] < 0.1
     assert read.attributes["dilatation"] and read.attributes["n"] == 20
+
+
+def test_label_noise_is_that_of_the_data_own_set_up(copy):
+    """Of every second increment 0.003 MPa, not the 3 MPa of solving with those that are written."""
+    data, _ = exchange.import_damask([change(copy, files.write_every_second)])
+    rows = assessment.label_noise(dataset.concatenate([data] * 3), stride=1)
+    (mae,) = [
+        row["value"]
+        for row in rows
+        if (row["metric"], row["region"]) == ("MAE", "all")
+        and np.isnan([row["increment"], row["distance_px"]]).all()
+    ]
+    assert mae < 0.01
+    elastic, _ = exchange.import_damask([results(DILATATION)])
+    assert assessment.label_noise(dataset.concatenate([elastic] * 3), stride=1) == []
 
 
 def test_law_that_we_do_not_solve_is_said(copy):

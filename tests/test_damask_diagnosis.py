@@ -53,7 +53,7 @@ DEPARTURES = {
         "material.yaml",
         "dot_gamma_0: 0.001",
         "dot_gamma_0: 1e-2",
-        "0.01 1/s",
+        "0.01",
     ),
     "h": ("material.yaml", "        h: 1.0\n", "", "3"),
     "saturation of hardening": (
