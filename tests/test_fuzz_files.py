@@ -8,6 +8,7 @@ REPRO_FUZZ_EXAMPLES says how many files are tried in all, 400 by default:
 import faulthandler
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -234,8 +235,11 @@ def test_tree_of_dadf5(folder, simulation, stress, changes):
 
 @pytest.fixture(scope="module")
 def data_path(folder, data) -> Path:
+    """With the attributes of imported data."""
     path = folder / "data.h5"
-    dataset.write(path, data)
+    solved = {"solved_time": data.time, "solved_F11": data.F11}
+    law = {"n": 20.0, "dilatation": False, "hardening_left": 1.0}
+    dataset.write(path, replace(data, attributes=data.attributes | solved | law))
     return path
 
 

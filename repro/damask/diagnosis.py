@@ -38,7 +38,8 @@ def diagnose(result: Result, solve: bool = True) -> list[Check]:
         If the result cannot be a data set.
     """
     data = exchange.as_data_set(result)
-    found = [*checks.verify(data), *_written(result), *_law(result), _tolerance(result)]
+    asked = [check for check in checks.verify(data) if check.question != checks.FLOW_RULE]
+    found = [*asked, *_written(result), *_law(result), _tolerance(result)]
     return _with_effects(result, data, found) if solve else found
 
 

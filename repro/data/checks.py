@@ -8,6 +8,7 @@ from repro import paper
 from repro.data import dataset
 from repro.data.dataset import DataSet
 
+FLOW_RULE = "flow rule"
 TAIL_FACTOR = 5  # by which the share of pixels with a high stress may differ
 
 
@@ -33,6 +34,7 @@ def verify(data: DataSet) -> list[Check]:
         _split,
         _load,
         _stretch,
+        _flow_rule,
         _plastic,
         _high_stress,
     )
@@ -166,6 +168,21 @@ def _stretch(data):
         f"{paper.F11_TRAINING:g}",
         bool(np.isclose(data.F11[-1], paper.F11_TRAINING, rtol=0, atol=1e-6)),
     )
+
+
+def _flow_rule(data):
+    """As far as attributes say by which flow rule the data came about."""
+    papers = {
+        "n": paper.STRESS_EXPONENT,
+        "M": paper.DAMASK_M,
+        "h": paper.DAMASK_H,
+        "dilatation": 0,
+        "hardening_left": 1,
+    }
+    found = {name: data.attributes.get(name, value) for name, value in papers.items()}
+    other = [f"{n} = {v:g}" for n, v in found.items() if not np.isclose(v, papers[n], rtol=1e-3)]
+    effect = "other stresses of the same grains"
+    return Check(FLOW_RULE, ", ".join(other) or "the paper's", "the paper's", not other, effect)
 
 
 def _plastic(data):

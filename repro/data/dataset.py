@@ -34,6 +34,7 @@ from repro.tools.files import atomic_path
 
 SCHEMA_VERSION = 1
 SPLIT_SEED = 0
+CHUNK = 1000  # microstructures, of the small arrays
 LINEAR = 0.99  # share of h0 that has to be left for hardening to count as linear
 _SHAPES = {  # letters are sizes that must agree between arrays
     "grain_id": "MNN",
@@ -162,7 +163,8 @@ def write(path, data: DataSet, overwrite: bool = False) -> None:
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
         for name in _SHAPES:
             array = getattr(data, name)
-            chunks = (1, *array.shape[1:]) if name == "sigma_vm" else array.shape
+            together = 1 if name == "sigma_vm" else min(len(array), CHUNK)
+            chunks = (together, *array.shape[1:])
             file.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
         file.attrs.update(data.attributes, schema_version=SCHEMA_VERSION)
 
@@ -214,6 +216,7 @@ def _check_values(data) -> None:
         raise DataSetError("holds no microstructure, pixel or increment")
     # Each raises if it is none.
     _ = data.load, data.solved_load, data.law
+    _ = [float(data.attributes.get(name, 0)) for name in ("n", "dilatation", "hardening_left")]
     for i in range(len(data)):
         try:
             data.microstructure(i)
