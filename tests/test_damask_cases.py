@@ -249,6 +249,9 @@ def test_copies_are_dropped_with_a_word(tmp_path, copy, monkeypatch):
         str(tmp_path / name): "the same microstructure as copy.hdf5"
         for name in ("copy.hdf5", "copy(1).hdf5")
     }
+    (tmp_path / "copy(1).hdf5").rename(tmp_path / "elsewhere")
+    assert exchange.import_damask([copy, tmp_path])[1] == {f"{copy} again": "named before"}
+    (tmp_path / "elsewhere").rename(tmp_path / "copy(1).hdf5")
     text, passed = diagnosis.report_files([tmp_path])
     again, first = tmp_path / "copy(1).hdf5", tmp_path / "copy.hdf5"
     assert f"FAIL {again}: the same microstructure as {first}" in text and not passed

@@ -61,7 +61,7 @@ def report_files(paths: Iterable) -> tuple[str, bool]:
         If a path does not exist or a folder has no results.
     """
     groups, lines, first = {}, [], {}
-    for path in dadf5.find(paths):
+    for path in dict.fromkeys(dadf5.find(paths)):
         name = dadf5.shown(path)
         try:
             result = dadf5.read(path)

@@ -98,13 +98,16 @@ def import_damask(paths, skip: bool = False) -> tuple[DataSet, dict[str, str]]:
         If a file cannot be used and `skip` is false, or none can.
     """
     parts, problems = {}, {}
-    for path in tqdm(dadf5.find(paths), desc="reading", unit="file", disable=None):
+    named = Counter(dadf5.find(paths))
+    for path in tqdm(named, desc="reading", unit="file", disable=None):
         name = dadf5.shown(path)
         try:
             parts[name] = data_set(dadf5.read(path))
         except (OSError, ValueError) as error:
             problems[name] = str(error).removeprefix(f"{name}: ")
-    return join(parts, problems, skip)
+    data, left_out = join(parts, problems, skip)
+    again = {f"{dadf5.shown(path)} again": "named before" for path in named if named[path] > 1}
+    return data, left_out | again
 
 
 def join(parts: dict[str, DataSet], problems: dict[str, str], skip: bool):
