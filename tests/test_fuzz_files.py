@@ -6,6 +6,7 @@ REPRO_FUZZ_EXAMPLES says how many files are tried in all, 400 by default:
 """
 
 import faulthandler
+import functools
 import io
 import os
 from dataclasses import replace
@@ -25,7 +26,7 @@ from repro.damask.setup import SetupError
 from repro.data import checks, dataset
 from repro.data.dataset import DataSetError
 
-HANG = 120  # s after which a test counts as hanging
+HANG = 120  # s for one file, which takes a tenth of a second
 TESTS = 6  # that share the examples
 trial = settings(
     max_examples=max(1, int(os.environ.get("REPRO_FUZZ_EXAMPLES", "400")) // TESTS),
@@ -36,11 +37,18 @@ trial = settings(
 )
 
 
-@pytest.fixture(autouse=True)
-def no_hang():
-    faulthandler.dump_traceback_later(HANG * max(1, trial.max_examples // 500), exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
+def no_hang(test):
+    """End the run if one file takes too long: HDF5 cannot be interrupted otherwise."""
+
+    @functools.wraps(test)
+    def watched(**arguments):
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        try:
+            test(**arguments)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    return watched
 
 
 # --- Damage to bytes ----------------------------------------------------------------------
@@ -122,6 +130,7 @@ def read_plainly(path) -> np.ndarray:
 
 @trial
 @given(damage=DAMAGE)
+@no_hang
 def test_bytes_of_dadf5(folder, simulation, stress, damage):
     path = folder / "damaged.hdf5"
     path.write_bytes(damaged(simulation.read_bytes(), damage))
@@ -140,6 +149,7 @@ TEXT_DAMAGE = st.tuples(st.sampled_from(["material.yaml", "load.yaml", "tight.ya
 
 @trial
 @given(damage=TEXT_DAMAGE)
+@no_hang
 def test_input_files_in_dadf5(folder, simulation, stress, damage):
     path = folder / "damaged.hdf5"
     path.write_bytes(simulation.read_bytes())
@@ -220,6 +230,7 @@ def changed(value, change):
 
 @trial
 @given(changes=TREE)
+@no_hang
 def test_tree_of_dadf5(folder, simulation, stress, changes):
     path = folder / "damaged.hdf5"
     path.write_bytes(simulation.read_bytes())
@@ -251,6 +262,7 @@ def same(one, other, rtol=0.0) -> bool:
 
 @trial
 @given(damage=DAMAGE)
+@no_hang
 def test_bytes_of_data_set(folder, data_path, data, damage):
     path = folder / "damaged.h5"
     path.write_bytes(damaged(data_path.read_bytes(), damage))
@@ -263,6 +275,7 @@ def test_bytes_of_data_set(folder, data_path, data, damage):
 
 @trial
 @given(changes=TREE)
+@no_hang
 def test_tree_of_data_set(folder, data_path, data, changes):
     path = folder / "damaged.h5"
     path.write_bytes(data_path.read_bytes())
@@ -297,6 +310,7 @@ ARRAYS = (
 
 @trial
 @given(content=st.sampled_from(ARRAYS), damage=DAMAGE)
+@no_hang
 def test_bytes_of_npy(folder, content, damage):
     path = folder / "damaged.npy"
     path.write_bytes(damaged(content, damage))
