@@ -98,7 +98,7 @@ def is_periodic(grain_id: np.ndarray) -> bool:
 def _share_of_different(row, other) -> float:
     """Share of different entries, if each entry of a row met each of the other."""
     counts = [np.bincount(r, minlength=max(row.max(), other.max()) + 1) for r in (row, other)]
-    return 1 - counts[0] @ counts[1] / len(row) ** 2
+    return float(1 - counts[0] @ counts[1] / len(row) ** 2)
 
 
 def _properties(data):
