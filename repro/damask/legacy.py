@@ -273,7 +273,7 @@ def _normalization(path) -> tuple[np.ndarray, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; ready pairs need it")
     try:
-        ranges = json.loads(path.read_text())
+        ranges = json.loads(path.read_text(encoding="utf-8"))
         limits = np.array([[ranges[n]["min"], ranges[n]["max"]] for n in paper.PROPERTY_NAMES])
         low, high = limits.astype(float).T / SI
         if ranges["sigma_vM"]["scale"] != "MPa/1000":
