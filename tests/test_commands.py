@@ -88,7 +88,7 @@ def test_evaluate_and_make_tables(trained):
     assert len(pd.read_csv(table)) == len(first)
     run = command("make_tables", "--directory", base)
     assert run.returncode == 0, run.stderr
-    wanted = f"| validation | {paper.MAE_VALIDATION} | paper_unet | 4 s |"
+    wanted = f"| 10 grains, validation | {paper.MAE_VALIDATION} | paper_unet | 4 s |"
     assert wanted in (base / "RESULTS.md").read_text()
     assert command("make_tables", "--directory", base, "--check").returncode == 0
 
@@ -184,7 +184,8 @@ def test_every_option_of_the_builder_is_part_of_the_identity_of_a_run(data_file,
     config = run_directory.read_config(tmp_path)
     assert dict(list(config.items())[:13]) == {
         "network": "paper_unet", "bounds": "min-max", "skips": "pooled", "convolutions": 1,
-        "levels": 4, "filters": 2, "separable": True, "circular": False, "bias": False, "glorot_bias": False,
+        "levels": 4, "filters": 2, "separable": True, "circular": False, "bias": False,
+        "glorot_bias": False,
         "relu_first": False, "sigmoid": False, "stride": 20,
     }  # fmt: skip
     with pytest.raises(SnapshotError, match="sigmoid = False, not True"):
