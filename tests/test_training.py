@@ -173,7 +173,7 @@ def test_progress_goes_on_where_the_run_does(data, tmp_path, capsys):
 def test_patience_stops_after_epochs_without_gain(data, tmp_path, monkeypatch):
     errors = iter([3.0, 2.0, 2.5, 2.0, 1.0])
     monkeypatch.setattr(TrainingEngine, "_validate", lambda *_: next(errors))
-    state = run(data, tmp_path, epochs=50, patience=2)
+    state = run(data, tmp_path, epochs=50, patience=2, statistics_samples=0)
     assert [row["mae_validation"] for row in state.history] == [3, 2, 2.5, 2]
     assert state.epochs_without_gain == 2
 

@@ -143,7 +143,7 @@ def _version(path) -> str:
             damaged = file.testzip()
             if damaged:
                 raise ModelFileError(f"{path}: {damaged} in it is damaged: copy it again")
-            return str(json.loads(file.read(_METADATA))["keras_version"])
+            return " ".join(str(json.loads(file.read(_METADATA))["keras_version"]).split())
     except ModelFileError:
         raise
     except KeyError as error:
