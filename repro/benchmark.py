@@ -73,7 +73,7 @@ def training(
     """
     rows = trainer.run(generation.Job("paper").solve(range(20)), networks, batches, repeats)
     page = benchmark_pages.write("benchmark_training", rows, out)
-    print(f"{page.read_text()}\n{page} written")
+    print(f"{page.read_text(encoding='utf-8')}\n{page} written")
 
 
 if __name__ == "__main__":

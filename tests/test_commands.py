@@ -1,7 +1,9 @@
 """The commands as a user types them; `make run`'s path in miniature."""
 
+import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,20 +12,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro import paper, train_advanced, train_baseline, train_paper
+from repro import models, paper, train_advanced, train_baseline, train_paper
 from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.tools import cli
-from repro.training import snapshot
+from repro.training import run_directory, snapshot
 from repro.training.recipes import RECIPES
+from repro.training.snapshot import SnapshotError
 from repro.training.trainer import TrainingConfig
 
 
-def command(module, *arguments):
+def command(module, *arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", f"repro.{module}", *map(str, arguments)],
         capture_output=True,
         text=True,
+        **options,
     )
 
 
@@ -39,7 +43,7 @@ def trained(tmp_path_factory):
     base = tmp_path_factory.mktemp("quick")
     miniature = {"count": 3, "epochs": 1, "stride": 20}
     code = (
-        "from repro import experiment as e, train_paper;"
+        "from repro import train_paper; from repro.experiments import chain as e;"
         f"e.PRESETS['quick'].update({miniature});"
         "train_paper.main(e.RunOptions('quick'))"
     )
@@ -84,7 +88,7 @@ def test_evaluate_and_make_tables(trained):
     assert len(pd.read_csv(table)) == len(first)
     run = command("make_tables", "--directory", base)
     assert run.returncode == 0, run.stderr
-    wanted = f"| validation | {paper.MAE_VALIDATION} | paper_unet | 4 s |"
+    wanted = f"| 10 grains, validation | {paper.MAE_VALIDATION} | paper_unet | 4 s |"
     assert wanted in (base / "RESULTS.md").read_text()
     assert command("make_tables", "--directory", base, "--check").returncode == 0
 
@@ -148,7 +152,7 @@ def test_ctrl_c_ends_in_one_word(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("command", "network", "config"),
     [
-        (train_paper, "paper_unet", TrainingConfig(batch_size=8, learning_rate=1e-3)),
+        (train_paper, "paper_unet", TrainingConfig(batch_size=16, learning_rate=1e-3)),
         (train_baseline, "baseline_unet", TrainingConfig(learning_rate=1e-4, patience=10)),
         (train_advanced, "res_unet", RECIPES["res_unet"]),
     ],
@@ -162,7 +166,7 @@ def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, con
 
     monkeypatch.setattr(chain.generation, "generate", lambda path, count: seen.update(count=count))
     monkeypatch.setattr(chain.dataset, "read", lambda path: data)
-    monkeypatch.setattr(chain.training, "train", train)
+    monkeypatch.setattr(chain.trainer, "train", train)
     monkeypatch.setattr(Path, "exists", lambda path: False)
     command.main()
     assert seen["model"].name == network
@@ -171,11 +175,93 @@ def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, con
     assert seen["out"] == Path("runs", network)
 
 
-def test_variants_of_the_papers_network_are_named(monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        train_paper, "train_and_evaluate", lambda *_, **variant: seen.append(variant)
+def test_every_option_of_the_builder_is_part_of_the_identity_of_a_run(data_file, tmp_path):
+    train_paper.main(
+        chain.RunOptions(data=data_file, out=tmp_path, epochs=1, stride=20),
+        network=network_options("paper_unet", filters=2, bias=False, normalization="min-max"),
     )
-    train_paper.main()
-    train_paper.main(separable=False, bias=True, relu_first=True)
-    assert seen == [{}, {"separable": False, "bias": True, "relu_first": True}]
+    # Names and values that runs under way are recognized by.
+    config = run_directory.read_config(tmp_path)
+    assert dict(list(config.items())[:13]) == {
+        "network": "paper_unet", "bounds": "min-max", "skips": "pooled", "convolutions": 1,
+        "levels": 4, "filters": 2, "separable": True, "circular": False, "bias": False,
+        "glorot_bias": False,
+        "relu_first": False, "sigmoid": False, "stride": 20,
+    }  # fmt: skip
+    with pytest.raises(SnapshotError, match="sigmoid = False, not True"):
+        train_paper.main(
+            chain.RunOptions(data=data_file, out=tmp_path, epochs=1, stride=20),
+            network=network_options(
+                "paper_unet", filters=2, bias=False, sigmoid=True, normalization="min-max"
+            ),
+        )
+
+
+def network_options(name, **options):
+    return (
+        inspect.signature(chain.training_command(name)).parameters["network"].annotation(**options)
+    )
+
+
+NEW_NETWORK = '''
+from repro.models.backend import keras
+from repro.models.layers import normalize, physical_inputs, to_stress
+from repro.models.registry import register
+
+
+@register("three convolutions", learning_rate=2e-3)
+def three(channels: int = 4):
+    """Nothing else.
+
+    Parameters
+    ----------
+    channels : int
+        Channels between input and output.
+    """
+    inputs = x = physical_inputs()
+    x = normalize(x)
+    for _ in range(2):
+        x = keras.layers.Conv2D(channels, 3, padding="same", activation="relu")(x)
+    return keras.Model(inputs, to_stress(keras.layers.Conv2D(1, 1)(x)), name="three")
+'''
+
+
+def test_a_network_in_one_new_file_is_trained_by_its_name(data_file, tmp_path):
+    package = tmp_path / "repro"
+    shutil.copytree(
+        Path(models.__file__).parents[1], package, ignore=shutil.ignore_patterns("shipped", "*.pyc")
+    )
+    (package / "models" / "three.py").write_text(NEW_NETWORK)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    out = tmp_path / "run"
+    run = command(
+        "train", "three", "--data", data_file, "--out", out, "--epochs", 1, "--stride", 10,
+        "--channels", 3, env=environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    config = run_directory.read_config(out)
+    assert (config["network"], config["channels"], config["learning_rate"]) == ("three", 3, 2e-3)
+    assert "three" in (out / "RESULTS.md").read_text(encoding="utf-8")
+    help_text = command("train", "three", "--help", env=environment, cwd=tmp_path).stdout
+    assert "Channels between input and output." in help_text
+
+
+def test_commands_are_listed_with_what_they_do():
+    run = subprocess.run([sys.executable, "-m", "repro"], capture_output=True, text=True)
+    assert run.returncode == 0
+    listed = re.findall(r"^python -m repro\.(\w+) +\w+", run.stdout, re.M)
+    root = Path(models.__file__).parents[1]
+    commands = {path.stem for path in root.glob("*.py")} - {"__init__", "__main__", "paper"}
+    assert set(listed) == commands | {"models"}
+
+
+@pytest.mark.parametrize("name", models.NETWORKS)
+def test_help_is_in_words_of_a_user(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["command", "--help"])
+    with pytest.raises(SystemExit):
+        cli.run(chain.training_command(name))
+    text = capsys.readouterr().out
+    # Where the output is no terminal there is no frame.
+    groups = re.findall(r"^\W*(\w+) options\W*$", text, re.M)
+    assert groups == ["run", "training", "network"]
+    assert not re.search(r"^[│ ]*(--\S+ .*  )?Of ", text, re.M)

@@ -122,8 +122,12 @@ def test_overview_counts_what_can_be_counted_by_hand():
 def test_variants_of_the_paper_unet():
     standard = models.paper_unet(filters=4, separable=False)
     assert not any(isinstance(la, keras.layers.SeparableConv2D) for la in standard.layers)
-    with_bias = models.paper_unet(filters=4, bias=True, relu_first=True)
-    assert with_bias.count_params() > models.paper_unet(filters=4).count_params()
+    with_bias = models.paper_unet(filters=4, glorot_bias=True, relu_first=True)
+    assert with_bias.count_params() > models.paper_unet(filters=4, bias=False).count_params()
+    ends = models.paper_unet(filters=4, skips="convolved", sigmoid=True).layers[-3:]
+    assert [type(la).__name__ for la in ends] == ["Conv2D", "Activation", "Rescaling"]
+    with pytest.raises(ValueError, match="skips must be pooled or convolved, got both"):
+        models.paper_unet(skips="both")
     for layer in with_bias.layers:
         if isinstance(layer, keras.layers.SeparableConv2D):
             assert layer.use_bias
@@ -141,15 +145,19 @@ def test_variants_of_the_paper_unet():
 def test_paper_unet_is_the_papers():
     model = models.paper_unet()
     separable = [la for la in model.layers if type(la) is keras.layers.SeparableConv2D]
-    assert [la.filters for la in separable] == [
-        32, 32, 64, 64, 128, 128, 256, 256, 128, 128, 64, 64, 32, 32,
-    ]  # fmt: skip
+    assert [la.filters for la in separable] == [32, 64, 128, 256, 128, 64, 32, 1]
     for layer in separable:
         assert layer.kernel_size == (paper.KERNEL, paper.KERNEL)
         assert isinstance(layer.depthwise_initializer, keras.initializers.GlorotUniform)
         assert isinstance(layer.pointwise_initializer, keras.initializers.GlorotUniform)
+        assert isinstance(layer.bias_initializer, keras.initializers.Zeros)
     kinds = [type(la).__name__ for la in model.layers]
-    assert kinds.count("BatchNormalization") == kinds.count("ReLU") == len(separable)
+    # All but the last convolution are normalized and rectified.
+    assert kinds.count("BatchNormalization") == kinds.count("ReLU") == len(separable) - 1
+    # The oldest skip is the normalized input itself.
+    joined = [la.input for la in model.layers if type(la) is keras.layers.Concatenate]
+    assert [skip.shape[-1] for _, skip in joined] == [128, 64, 32, 5]
+    assert joined[-1][1] is model.get_layer("normalize").output
     assert kinds.count("MaxPooling2D") == kinds.count("UpSampling2D") == paper.LEVELS
     assert all(la.interpolation == "bilinear" for la in model.layers if "UpSampling" in la.name)
 

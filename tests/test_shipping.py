@@ -9,7 +9,7 @@ import pytest
 from repro import models
 from repro.experiments import shipping
 from repro.models.backend import keras
-from repro.training import snapshot
+from repro.training import run_directory, snapshot
 
 SHIPPED = sorted(path.parent for path in models.SHIPPED.glob(f"*/{shipping.GOLDEN}"))
 
@@ -19,7 +19,7 @@ def run(tmp_path):
     """The files of a run; only the network in it is real."""
     directory = tmp_path / "a_run"
     directory.mkdir()
-    for file in shipping.FILES + shipping.TO_GO_ON:
+    for file in run_directory.RESULT + run_directory.RESUMABLE:
         (directory / file).write_text("{}")
     keras.utils.set_random_seed(0)
     for name in ("best", "last"):
@@ -61,7 +61,7 @@ def test_models_in_results_give_the_same_on_jax():
     if not SHIPPED:
         pytest.skip("no model is shipped")
     code = (
-        "import sys; from repro import shipping;"
+        "import sys; from repro.experiments import shipping;"
         "print(max(shipping.golden_error(path) for path in sys.argv[1:]))"
     )
     run = subprocess.run(

@@ -95,7 +95,7 @@ def _is_complete(path, directory) -> bool:
 def _inputs(directory) -> dict[str, str]:
     names = (export.GRID, export.MATERIAL, export.LOAD, export.NUMERICS)
     paths = [directory / name for name in names]
-    return {path.name: path.read_text() for path in paths if path.exists()}
+    return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
 
 def _simulate(command, directory) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from repro.data.dataset import DataSet
+from repro.data.dataset import DataSet, DataSetError
 
 # Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
 SAMPLE_COLUMNS = 5
@@ -138,12 +138,32 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     Raises
     ------
     ValueError
-        If `stride` does not divide the number of increments.
+        If `stride` does not divide the number of increments, or if a stress or a property is not
+        finite (DataSetError).
     """
     check_stride(stride, len(data.time) - 1)
-    return Pairs(
-        data.property_maps(microstructures), data.sigma_vm[np.asarray(microstructures)], stride
-    )
+    microstructures = np.asarray(microstructures)
+    pairs = Pairs(data.property_maps(microstructures), data.sigma_vm[microstructures], stride)
+    _check_finite(pairs, microstructures)
+    return pairs
+
+
+def _check_finite(pairs: Pairs, microstructures) -> None:
+    """Raise DataSetError for a property or stress that is NaN or infinite: nothing learns from it.
+
+    The message names the first by its number in the data set.
+    """
+    for name, finite in (
+        ("stress", np.isfinite(pairs.sigma_vm).all(axis=(2, 3))),
+        ("material property", np.isfinite(pairs.properties).all(axis=(1, 2, 3))[:, None]),
+    ):
+        if not finite.all():
+            row, increment = np.argwhere(~finite)[0]
+            where = f" at increment {increment}" if name == "stress" else ""
+            raise DataSetError(
+                f"microstructure {microstructures[row]} has a {name}{where} that is NaN or infinite"
+                f" ({(~finite).any(axis=1).sum()} microstructures have): repair or remove them"
+            )
 
 
 def check_stride(stride: int, increments: int) -> None:

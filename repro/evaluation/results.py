@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.tools.files import write_csv
+from repro.tools.files import read_csv, write_csv
 
 # What is measured at once; rows of a new measurement replace all rows of the old one.
 SUBJECT = ["model", "suite", "split", "mode", "stride"]
@@ -47,7 +47,7 @@ def read_rows(path) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; python -m repro.evaluate writes it")
-    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str))
+    table = read_csv(path, dtype=dict.fromkeys(TEXT, str))
     if "increment" not in table and {*SUBJECT, "F11"} <= {*table}:
         table["increment"] = _increments(table)
     missing = [column for column in KEYS + VALUES + PROVENANCE if column not in table]

@@ -1,8 +1,11 @@
 """One experiment from end to end: data, verification, training, evaluation, table and pictures."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from repro import models, paper
 from repro.data import checks, dataset
@@ -14,7 +17,14 @@ from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
 from repro.report import figures, gallery, pictures, tables
 from repro.training import trainer
-from repro.training.trainer import TrainingConfig
+from repro.training.recipes import RECIPES
+from repro.training.trainer import TrainingConfig, check_time_limit
+
+# Demonstration size: shows that everything works, not what accuracy it gives.
+PRESETS = {
+    "paper": {"count": paper.MICROSTRUCTURES, "epochs": paper.EPOCHS, "stride": 1},
+    "quick": {"count": 60, "epochs": 40, "stride": 5},
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,11 @@ class RunOptions:
         Minutes; stop cleanly before an epoch that would end later.
     tensorboard : bool
         Log to OUT/tensorboard too.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive.
     """
 
     preset: Literal["paper", "quick"] = "paper"
@@ -47,16 +62,68 @@ class RunOptions:
     time_limit: float | None = None
     tensorboard: bool = False
 
+    def __post_init__(self):
+        check_time_limit(self.time_limit)
+        for name in ("epochs", "stride"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
-# Demonstration size: shows that everything works, not what accuracy it gives.
-PRESETS = {
-    "paper": {"count": paper.MICROSTRUCTURES, "epochs": paper.EPOCHS, "stride": 1},
-    "quick": {"count": 60, "epochs": 40, "stride": 5},
-}
+
+def training_command(name: str) -> Callable[..., None]:
+    """The command that trains a registered network: its options are those of the builder.
+
+    Parameters
+    ----------
+    name : str
+        Key of `models.NETWORKS`.
+
+    Returns
+    -------
+    callable
+        `main(run, training, network)` for `repro.tools.cli.run`.
+    """
+    options = _network_options(name)
+    default = options()
+
+    def main(
+        run: RunOptions = RunOptions(),
+        training: TrainingConfig = RECIPES[name],
+        network: options = default,
+    ) -> None:
+        train_and_evaluate(name, training, run, **asdict(network))
+
+    main.__doc__ = f"""Train {models.NETWORKS[name].title}, and evaluate it.
+
+    With no option it is trained at full scale, on 1000 microstructures for up to 500 epochs. Start
+    the same command again to go on with a run.
+
+    Args:
+        run: What to train on, how long, and where to put it.
+        training: How to train.
+        network: How the network is built.
+    """
+    return main
+
+
+def _network_options(name) -> type:
+    """A dataclass of the options of a network's builder, explained by its docstring."""
+    network = models.NETWORKS[name]
+    options = [(p.name, p.annotation, p.default) for p in network.options()]
+    if network.takes_bounds:
+        text = 'What the channels are normalized by (the paper: "normalized to 1").'
+        kind = Annotated[Literal[*NORMALIZATIONS], tyro.conf.arg(help=text)]
+        options.append(("normalization", kind, "table 3"))
+    return make_dataclass(
+        "NetworkOptions", options, frozen=True, namespace={"__doc__": network.build.__doc__}
+    )
 
 
 def train_and_evaluate(
-    network: str, config: TrainingConfig, options: RunOptions, bounds: str = "table 3", **variant
+    network: str,
+    config: TrainingConfig,
+    options: RunOptions,
+    normalization: str = "table 3",
+    **variant,
 ) -> None:
     """Generate or read the data, verify it, train a network on it, evaluate the best weights.
 
@@ -67,36 +134,32 @@ def train_and_evaluate(
     config : TrainingConfig
         Its `epochs` are those of `options`, or of the preset.
     options : RunOptions
-    bounds : str
+    normalization : str
         Key of `models.normalization.NORMALIZATIONS`.
     **variant
-        Arguments of the network that differ from its defaults.
+        Arguments of the network's builder.
     """
     preset = PRESETS[options.preset]
-    stride = preset["stride"] if options.stride is None else options.stride
-    epochs = preset["epochs"] if options.epochs is None else options.epochs
-    config = replace(config, epochs=epochs)
+    stride = options.stride or preset["stride"]
+    config = replace(config, epochs=options.epochs or preset["epochs"])
     out = options.out or Path("runs", options.preset.removeprefix("paper"), network)
     if out.is_file():
         raise NotADirectoryError(f"{out} is a file: choose another --out")
-    path = options.data or Path("data", f"{options.preset}.h5")
-    if options.data is None and not path.exists():
-        check_stride(stride, paper.INCREMENTS)
-        generation.generate(path, count=preset["count"])
-    data = dataset.read(path)
+    data = _data(options, preset["count"], stride)
     print(checks.report(checks.verify(data)))
     split = dataset.split(data)
     pairs = [make_pairs(data, part, stride) for part in (split.training, split.validation)]
     keras.utils.set_random_seed(config.seed)
     identity = {
-        "network": network, "bounds": bounds, **variant, "stride": stride,
+        "network": network, "bounds": normalization, **variant, "stride": stride,
         "split_hash": split.hash,
         # Not the hash of the stresses: other machines and solvers round them otherwise.
         "mean_stress": f"{data.sigma_vm.mean(dtype=float):.0f} MPa",
     }  # fmt: skip
-    if bounds != "table 3":
-        variant["bounds"] = NORMALIZATIONS[bounds](pairs[0])
+    if normalization != "table 3":
+        variant["bounds"] = NORMALIZATIONS[normalization](pairs[0])
     model = models.NETWORKS[network](**variant)
+    models.check_grid(model, data.grain_id.shape[-1])
     print(f"training {network} ({model.count_params()} parameters), results in {out}")
     state = trainer.train(
         model, *pairs, config, out, identity, options.time_limit, tensorboard=options.tensorboard
@@ -107,6 +170,15 @@ def train_and_evaluate(
     if not trainer.finished(state, config):
         print(f"stopped after epoch {state.epoch}: the same command goes on from there")
     _report(network, data, split.validation[0], state, out, stride)
+
+
+def _data(options: RunOptions, count: int, stride: int) -> dataset.DataSet:
+    """The data set to train on, generated first if none was named."""
+    path = options.data or Path("data", f"{options.preset}.h5")
+    if options.data is None and not path.exists():
+        check_stride(stride, paper.INCREMENTS)
+        generation.generate(path, count=count)
+    return dataset.read(path)
 
 
 def _report(network, data, example, state, out, stride):

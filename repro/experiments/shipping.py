@@ -7,17 +7,18 @@ import numpy as np
 
 from repro import models
 from repro.evaluation.modes import network_predictor
+from repro.models.files import make_portable
 from repro.reference import generation
 from repro.tools.files import atomic_path
-from repro.training.snapshot import NAME as SNAPSHOT
+from repro.training.run_directory import RESULT, RESUMABLE
 
 GOLDEN = "golden.npz"
-FILES = ("best.keras", "config.json", "environment.json", "history.csv")
-TO_GO_ON = ("last.keras", SNAPSHOT)
 
 
 def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     """Copy a run to `models.SHIPPED`/`name` and compute its golden output.
+
+    The networks are rewritten for every Keras that is allowed. A shipped model can itself be `run`.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     FileNotFoundError
         If the run lacks one of its files.
     """
-    run, files = Path(run), FILES if best_only else FILES + TO_GO_ON
+    run, files = Path(run), RESULT if best_only else RESULT + RESUMABLE
     missing = [file for file in files if not (run / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
@@ -48,6 +49,8 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     for file in files:
         with atomic_path(target / file) as temporary:
             shutil.copyfile(run / file, temporary)
+            if temporary.suffix == ".keras":
+                make_portable(temporary)
     x = golden_input()
     y = network_predictor(models.load(target))(x)
     with atomic_path(target / GOLDEN) as temporary:

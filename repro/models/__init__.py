@@ -1,28 +1,37 @@
-"""The networks: each maps (n, N, N, 5) in physical units to (n, N, N, 1) = sigma_vM(t + dt)/MPa."""
+"""The networks: each maps (n, N, N, 5) in physical units to (n, N, N, 1) = sigma_vM(t + dt)/MPa.
 
+Every file of this folder that registers a network (`repro.models.registry`) makes it known by name.
+"""
+
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import numpy as np
 
-from repro import paper
-from repro.models.backend import keras
+from repro.models import files
+from repro.models.backend import as_networks_need_it, keras
 from repro.models.baseline_unet import baseline_unet
 from repro.models.paper_unet import paper_unet
+from repro.models.registry import NETWORKS, register
 from repro.models.res_unet import res_unet
 
 __all__ = [
+    "BEST",
     "NETWORKS",
     "SHIPPED",
     "baseline_unet",
+    "check_grid",
     "load",
     "model_path",
     "paper_unet",
     "predict",
+    "register",
     "res_unet",
 ]
 
-NETWORKS = {"paper_unet": paper_unet, "baseline_unet": baseline_unet, "res_unet": res_unet}
 SHIPPED = Path(__file__).with_name("shipped")
+BEST = "best.keras"  # what a directory stands for
 
 
 def load(path_or_name) -> keras.Model:
@@ -39,22 +48,10 @@ def load(path_or_name) -> keras.Model:
     ------
     FileNotFoundError
         If there is no such file, run or shipped model.
-    ValueError
-        If the file is not a Keras model of this signature.
+    ModelFileError
+        A ValueError: if the file cannot be loaded or is no network of this signature.
     """
-    path = model_path(path_or_name)
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0].split(". ")[0]
-        raise ValueError(f"{path}: not a Keras model that can be loaded ({reason})") from None
-    channels = len(paper.CHANNELS)
-    if model.input_shape[-1] != channels or model.output_shape[-1] != 1:
-        raise ValueError(
-            f"{path}: maps {model.input_shape} to {model.output_shape}, "
-            f"not {channels} channels to 1"
-        )
-    return model
+    return files.read(model_path(path_or_name))
 
 
 def predict(model: keras.Model, x: np.ndarray, batch_size: int) -> np.ndarray:
@@ -64,19 +61,43 @@ def predict(model: keras.Model, x: np.ndarray, batch_size: int) -> np.ndarray:
     waits for the tuner of the pipeline: two to four times as long for a rollout.
     """
     batches = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
-    return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
+    with as_networks_need_it():
+        return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
 
 
 def model_path(path_or_name) -> Path:
     """The `.keras` file that `load` would read."""
     candidates = [Path(path_or_name), SHIPPED / str(path_or_name)]
     for path in candidates:
-        if path.is_dir() and (path / "best.keras").is_file():
-            return path / "best.keras"
+        if path.is_dir() and (path / BEST).is_file():
+            return path / BEST
         if path.is_file():
             return path
-    shipped = sorted(p.name for p in SHIPPED.glob("*") if (p / "best.keras").is_file())
+    shipped = sorted(p.name for p in SHIPPED.glob("*") if (p / BEST).is_file())
     raise FileNotFoundError(
         f"no model {path_or_name}: give a .keras file, a run directory"
         + (f", or one of {', '.join(shipped)}" if shipped else "")
     )
+
+
+def check_grid(model: keras.Model, n: int) -> None:
+    """Raise ValueError if a network does not map cells of n x n pixels to as many."""
+    if _suits(model, n):
+        return
+    multiple = next((2**k for k in range(1, 12) if _suits(model, 2**k)), None)
+    raise ValueError(
+        f"{model.name} does not suit cells of {n} x {n} pixels: "
+        f"their edge must be a multiple of {multiple}, 2 to the number of its poolings"
+    )
+
+
+def _suits(model, n) -> bool:
+    try:
+        return model.compute_output_shape((1, n, n, 5)) == (1, n, n, 1)
+    except ValueError:  # fields of different sizes meet
+        return False
+
+
+for _module in iter_modules(__path__):
+    if _module.name != "__main__":
+        import_module(f"{__name__}.{_module.name}")

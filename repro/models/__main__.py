@@ -1,4 +1,4 @@
-"""List the networks: `python -m repro.models`."""
+"""List the networks with their size."""
 
 from repro.models.summary import overview
 from repro.tools import cli

@@ -1,6 +1,7 @@
-"""Keras, without what TensorFlow writes to stderr before its log level counts."""
+"""Keras as the networks need it, whatever a user's keras.json says."""
 
 import os
+import sys
 from contextlib import contextmanager
 
 
@@ -17,16 +18,59 @@ def _silent_stderr():
         os.close(nowhere)
 
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-with _silent_stderr():
-    import keras
-    from keras import layers, ops
+def _import_backend():
+    """Import Keras and what it computes with; end in one line where that is not there."""
+    # A command imports this before it could report an error itself.
+    try:
+        with _silent_stderr():
+            import keras
 
-    if keras.backend.backend() == "tensorflow":
+            return keras
+    except (ImportError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        print(
+            f"error: Keras cannot be imported with the backend {_backend_wanted()} ({reason}): "
+            "set KERAS_BACKEND to tensorflow or jax, or install it",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from error
+
+
+def _backend_wanted() -> str:
+    return os.environ.get("KERAS_BACKEND") or "of keras.json"
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+keras = _import_backend()
+from keras import layers, ops  # noqa: E402
+
+ON_TENSORFLOW_CPU = False
+if keras.backend.backend() == "tensorflow":
+    with _silent_stderr():
         import tensorflow as tf
 
         ON_TENSORFLOW_CPU = not tf.config.list_physical_devices("GPU")
-    else:
-        ON_TENSORFLOW_CPU = False
 
-__all__ = ["ON_TENSORFLOW_CPU", "keras", "layers", "ops"]
+
+@contextmanager
+def as_networks_need_it():
+    """Float32 and channels last within the block, whatever Keras is configured to.
+
+    In half precision the stress is some MPa off, and the physical inputs have five channels last.
+    """
+    config = keras.config
+    before = config.floatx(), config.image_data_format(), config.dtype_policy()
+    _configure("float32", "channels_last", "float32")
+    try:
+        yield
+    finally:
+        _configure(*before)
+
+
+def _configure(floatx, data_format, policy):
+    keras.config.set_floatx(floatx)
+    keras.config.set_image_data_format(data_format)
+    keras.config.set_dtype_policy(policy)
+
+
+__all__ = ["ON_TENSORFLOW_CPU", "as_networks_need_it", "keras", "layers", "ops"]

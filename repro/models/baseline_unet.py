@@ -3,10 +3,12 @@
 from repro import paper
 from repro.models.backend import keras
 from repro.models.paper_unet import paper_unet
+from repro.models.registry import register
 
 LEVELS = 3  # poolings
 
 
+@register("a plain 3x3 U-Net, what one tries first", learning_rate=1e-4, patience=10)
 def baseline_unet(filters: int = paper.FILTERS, levels: int = LEVELS) -> keras.Model:
     """U-Net of standard 3x3 convolutions, 32-64-128-256 channels, zero padding.
 

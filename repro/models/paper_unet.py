@@ -13,20 +13,23 @@ from repro.models.layers import (
     u_shape_of_pooled_skips,
 )
 from repro.models.normalization import TABLE_3_BOUNDS
+from repro.models.registry import register
 
 
+@register("the paper's U-Net of separable 9x9 convolutions")
 def paper_unet(
     skips: Literal["pooled", "convolved"] = "pooled",
     convolutions: int = 1,
     levels: int = paper.LEVELS,
     filters: int = paper.FILTERS,
-    kernel: int = paper.KERNEL,
     separable: bool = True,
     circular: bool = False,
     bias: bool = True,
     glorot_bias: bool = False,
     relu_first: bool = False,
     sigmoid: bool = False,
+    *,
+    kernel: int = paper.KERNEL,
     bounds=TABLE_3_BOUNDS,
 ) -> keras.Model:
     """U-Net of separable 9x9 convolutions, zero padding, Glorot initialization.
@@ -45,8 +48,6 @@ def paper_unet(
         Number of poolings; N must be a multiple of 2^levels.
     filters : int
         Channels at the finest level; they double with every level.
-    kernel : int
-        Edge of the kernels.
     separable : bool
         False for standard convolutions, a variant of ours.
     circular : bool
@@ -61,6 +62,8 @@ def paper_unet(
         ReLU before batch normalization instead of after it.
     sigmoid : bool
         Whether the normalized stress is the sigmoid of the last convolution.
+    kernel : int
+        Edge of the kernels.
     bounds : array_like, shape (2, 5)
         Values of the channels that are normalized to 0 and 1.
 

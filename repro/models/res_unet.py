@@ -10,12 +10,24 @@ from repro.models.layers import (
     to_stress,
     u_shape,
 )
+from repro.models.registry import register
 
 FILTERS = 48
 LEVELS = 3  # poolings
 INCREMENT_SCALE = 100.0  # MPa, a usual stress increment
 
 
+@register(
+    "a residual U-Net that keeps what is exact about the problem",
+    weight_decay=1e-4,
+    clip_norm=1.0,
+    warmup_epochs=5,
+    cosine=True,
+    patience=50,
+    ema=0.999,
+    augment=True,
+    own_output=0.25,
+)
 def res_unet(
     filters: int = FILTERS,
     levels: int = LEVELS,

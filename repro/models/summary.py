@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from repro import paper
-from repro.models import NETWORKS
 from repro.models.backend import keras, layers
+from repro.models.registry import NETWORKS
 
 
 def overview(networks=NETWORKS) -> pd.DataFrame:

@@ -1,8 +1,14 @@
 """What the commands share: a wrong input ends in one clear line, not in a traceback."""
 
+import io
+import os
+import re
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from functools import partial, wraps
 
+import jax
 import tyro
 
 # Options of a dataclass are typed without its name.
@@ -16,17 +22,77 @@ def run(main: Callable[..., int | None] | dict[str, Callable[..., int | None]]) 
 
     Exit status: what `main` returns (None is 0), 2 after a one-line error, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        _replace_what_cannot_be_printed(stream)
     try:
-        spec = sys.modules["__main__"].__spec__
-        prog = f"python -m {spec.name}" if spec else None
-        if isinstance(main, dict):
-            status = tyro.extras.subcommand_cli_from_dict(main, prog=prog, config=CONFIG)
-        else:
-            status = tyro.cli(main, prog=prog, config=CONFIG)
+        command = _parsed(main)
+        _check_devices()
+        status = command()
     except (OSError, ValueError, ArithmeticError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        status = 2
+        status = _fail(str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
     sys.exit(status)
+
+
+def _check_devices() -> None:
+    """JAX itself fails with an assertion, or late, where it is told to use what is not there."""
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if platforms:
+        try:
+            jax.devices()
+        except (RuntimeError, AssertionError):
+            raise ValueError(
+                f"JAX_PLATFORMS={platforms}, but JAX finds no such device: unset it, or install "
+                "JAX for it"
+            ) from None
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _replace_what_cannot_be_printed(stream) -> None:
+    """A terminal that is not UTF-8 gets question marks instead of Greek, not an error."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+
+
+def _parsed(main) -> Callable[[], int | None]:
+    """The command with the options that were typed, ready to be called."""
+    spec = sys.modules["__main__"].__spec__
+    prog = f"python -m {spec.name}" if spec else None
+    output = io.StringIO()
+    try:
+        with redirect_stderr(output):
+            if isinstance(main, dict):
+                commands = {name: _deferred(command) for name, command in main.items()}
+                return tyro.extras.subcommand_cli_from_dict(commands, prog=prog, config=CONFIG)
+            return tyro.cli(_deferred(main), prog=prog, config=CONFIG)
+    except SystemExit as stop:
+        if not stop.code:  # --help
+            raise
+        raise ValueError(
+            f"{_first_section(output.getvalue())} (--help lists the options)"
+        ) from None
+
+
+def _deferred(command):
+    """A function of the same options that calls nothing yet: parsing and running are apart."""
+
+    @wraps(command)
+    def ready(*arguments, **options):
+        return partial(command, *arguments, **options)
+
+    return ready
+
+
+def _first_section(box: str) -> str:
+    """What is wrong, out of the box that tyro draws: below its title, above its next rule."""
+    # Where the output is not UTF-8 a rule follows the title, and there is no frame.
+    lines = [line.strip(" │╰╯") for line in box.splitlines()][1 if "╭" in box else 2 :]
+    rule = next((i for i, line in enumerate(lines) if line and set(line) <= set("─-")), None)
+    said = " ".join(lines[:rule])
+    return re.sub(r"^Error parsing (?!-)\w+: ", "", said)  # a group of options, not one of them

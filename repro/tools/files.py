@@ -1,8 +1,15 @@
-"""Files that a kill at any moment leaves whole: temporary name, fsync, rename."""
+"""Files that a kill at any moment leaves whole, and text whose encoding does not depend on where.
+
+A file is written under a temporary name, synchronized with the disk and renamed.
+"""
 
 import os
-from contextlib import contextmanager
+import re
+import shutil
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pandas as pd
 
 
 @contextmanager
@@ -13,19 +20,32 @@ def atomic_path(path):
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
-        _fsync(temporary)
+        _synchronize(temporary)
         temporary.replace(path)
-        _fsync(path.parent)
+        _synchronize(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _fsync(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _synchronize(path):
+    # Shared folders and Windows refuse this for a directory, some file systems for a file: then
+    # the file is as safe as they make it.
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def second_name(path, other) -> None:
+    """Give a file a second name, replacing what has it: at any moment each name is a whole file."""
+    other = Path(other)
+    with atomic_path(other) as temporary:
+        try:
+            os.link(path, temporary)
+        except OSError:  # FAT, SMB and many cloud drives have no hard links
+            shutil.copyfile(path, temporary)
 
 
 def write_text(path, text: str) -> None:
@@ -36,7 +56,49 @@ def write_text(path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_csv(path, table, digits: int | None = None) -> None:
+def read_text(path) -> str:
+    """Content of a text file in UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file in UTF-8") from None
+
+
+def write_csv(path, table: pd.DataFrame, digits: int | None = None) -> None:
     """Write a DataFrame without its index; `digits` are significant ones, by default all."""
     float_format = None if digits is None else f"%.{digits}g"
     write_text(path, table.to_csv(index=False, float_format=float_format, lineterminator="\n"))
+
+
+def read_csv(path, **options) -> pd.DataFrame:
+    """Read a table, also as a spreadsheet saves it: semicolons, decimal commas, UTF-16.
+
+    Parameters
+    ----------
+    path : path-like
+    **options
+        Of `pandas.read_csv`.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read; the message names the file.
+    """
+    start = Path(path).read_bytes()[:4096]
+    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = start.decode(encoding, errors="ignore")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    if separator != ",":
+        comma = re.search(r"\d,\d", text)
+        options |= {"sep": separator, "decimal": "," if comma else "."}
+    try:
+        return pd.read_csv(path, encoding=encoding, **options)
+    except (ValueError, OverflowError) as error:  # pandas' and codecs' errors are ValueErrors
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{path}: not a table that can be read ({reason})") from None

@@ -45,7 +45,7 @@ def hardware() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(li.split(":")[1].strip() for li in lines if li.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""What lies in the directory of a training run, beside the snapshot: written and read here."""
+"""What lies in the directory of a training run: written and read here, the snapshot apart."""
 
 import hashlib
 import json
@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from repro.models import BEST
 from repro.models.backend import keras
+from repro.models.files import save
 from repro.tools import provenance
-from repro.tools.files import atomic_path, write_csv, write_text
+from repro.tools.files import read_csv, read_text, write_csv, write_text
+from repro.training import snapshot
 from repro.training.snapshot import TrainingState
 
-CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
+CONFIG, ENVIRONMENT, HISTORY, LAST = "config.json", "environment.json", "history.csv", "last.keras"
+# What a trained network is used and judged by, and what training goes on from beside that.
+RESULT = (BEST, CONFIG, ENVIRONMENT, HISTORY)
+RESUMABLE = (LAST, snapshot.NAME)
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,14 @@ def run_of(path) -> Run:
     path = Path(path)
     if not (path.parent / CONFIG).is_file():
         return Run(path.stem)
-    config = json.loads((path.parent / CONFIG).read_text())
-    history = pd.read_csv(path.parent / HISTORY)
+    config, history = read_config(path.parent), read_history(path.parent)
     name = path.resolve().parent.name + ("" if path.stem == "best" else f" ({path.stem})")
     network, stride, seed, split_hash = (
         config.get(key) for key in ("network", "stride", "seed", "split_hash")
     )
+    for key, value in (("stride", stride), ("seed", seed)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise ValueError(f"{path.parent / CONFIG}: {key} is {value!r}")
     # Without the seeds, and without when the run would end.
     apart = ("network", "stride", "seed", "shuffle_seed", "epochs", "patience")
     others = {key: value for key, value in config.items() if key not in apart}
@@ -47,11 +55,54 @@ def run_of(path) -> Run:
     return Run(name, network, configuration, stride, seed, len(history), split_hash)
 
 
+def read_config(directory) -> dict:
+    """What a run is: network, options, training, data.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is not one that `start` wrote.
+    """
+    return _read_json(Path(directory, CONFIG), dict)
+
+
+def read_environment(directory) -> list[dict]:
+    """Where a run was trained: commit, hardware, backend and versions, one entry per machine."""
+    return _read_json(Path(directory, ENVIRONMENT), list)
+
+
+def read_history(directory) -> pd.DataFrame:
+    """The learning curve of a run, one row per epoch.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such table, or it lacks the errors or holds something else in their place.
+    """
+    path = Path(directory, HISTORY)
+    history = read_csv(path)
+    for column in ("epoch", "mae_training", "mae_validation"):
+        if column not in history:
+            raise ValueError(f"{path}: not a learning curve, lacks the column {column}")
+        if not pd.api.types.is_numeric_dtype(history[column]):
+            raise ValueError(f"{path}: the column {column} holds something that is no number")
+    return history
+
+
+def _read_json(path, kind):
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    if not isinstance(content, kind):
+        raise ValueError(f"{path}: not what a training run writes")
+    return content
+
+
 def start(out, config: dict, epoch: int) -> None:
     """Write what a run is, and add where it goes on from `epoch`: it may see several machines."""
     _write_json(out / CONFIG, config)
-    path = out / ENVIRONMENT
-    records = json.loads(path.read_text()) if path.exists() else []
+    records = read_environment(out) if (out / ENVIRONMENT).exists() else []
     now = {
         "from_epoch": epoch,
         "commit": provenance.code_commit(),
@@ -60,7 +111,7 @@ def start(out, config: dict, epoch: int) -> None:
         "versions": provenance.versions(),
     }
     if not records or records[-1] != now:
-        _write_json(path, [*records, now])
+        _write_json(out / ENVIRONMENT, [*records, now])
 
 
 def _write_json(path, content):
@@ -68,13 +119,12 @@ def _write_json(path, content):
 
 
 def write_history(out, state: TrainingState) -> None:
-    """Write the learning curve, one row an epoch."""
+    """Write the learning curve, one row per epoch."""
     write_csv(out / HISTORY, pd.DataFrame(state.history))
 
 
 def export(out, network: keras.Model, best: list, last: list) -> None:
     """Write best.keras and last.keras, for inference: without optimizer."""
-    for name, weights in (("best", best), ("last", last)):
+    for name, weights in ((BEST, best), (LAST, last)):
         network.set_weights(weights)
-        with atomic_path(out / f"{name}.keras") as temporary:
-            network.save(temporary)
+        save(network, out / name)

@@ -1,14 +1,12 @@
 """The state of a training run in one file, whole at any moment."""
 
 import json
-import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from repro.tools.files import atomic_path
+from repro.tools.files import atomic_path, second_name
 
 NAME, PREVIOUS = "snapshot.npz", "snapshot.previous.npz"
 _GROUPS = ("weights", "optimizer", "best_weights")
@@ -50,15 +48,11 @@ def save(directory, state: TrainingState, identity: dict) -> None:
     arrays = {
         f"{group}_{i}": array for group in _GROUPS for i, array in enumerate(getattr(state, group))
     }
-    meta = json.dumps({"identity": identity, "history": state.history})
+    meta = json.dumps({"identity": identity, "history": state.history, "arrays": len(arrays)})
     with atomic_path(path) as temporary:
         np.savez(temporary, meta=np.array(meta), **arrays)
         if path.exists():
-            # A second name, not a move: at any moment one is whole under its own.
-            link = path.with_name(".previous.link")
-            link.unlink(missing_ok=True)
-            os.link(path, link)
-            link.replace(path.with_name(PREVIOUS))
+            second_name(path, path.with_name(PREVIOUS))
 
 
 def load(directory, identity: dict) -> TrainingState | None:
@@ -72,21 +66,33 @@ def load(directory, identity: dict) -> TrainingState | None:
     paths = [path for name in (NAME, PREVIOUS) if (path := Path(directory, name)).exists()]
     for path in paths:
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            meta = json.loads(str(arrays.pop("meta")))
-        except (zipfile.BadZipFile, KeyError, OSError, EOFError, ValueError) as error:
+            found, state = _read(path)
+        except Exception as error:  # a damaged archive raises whatever it comes upon
             print(f"{path} is damaged ({error}): trying the one before it")
             continue
-        _check_identity(path.parent, meta["identity"], identity)
-        groups = [
-            [arrays[f"{group}_{i}"] for i in range(len(arrays)) if f"{group}_{i}" in arrays]
-            for group in _GROUPS
-        ]
-        return TrainingState(*groups, meta["history"])
+        _check_identity(path.parent, found, identity)
+        return state
     if paths:
         raise SnapshotError(f"{directory}: every snapshot is damaged: remove it to start anew")
     return None
+
+
+def _read(path) -> tuple[dict, TrainingState]:
+    """Identity and state in a whole snapshot; any exception if it is not whole."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    meta = json.loads(str(arrays.pop("meta")))
+    groups = [
+        [arrays[f"{group}_{i}"] for i in range(len(arrays)) if f"{group}_{i}" in arrays]
+        for group in _GROUPS
+    ]
+    if not meta.get("arrays", len(arrays)) == len(arrays) == sum(map(len, groups)):
+        raise ValueError("an array is missing")
+    state = TrainingState(*groups, meta["history"])
+    errors = np.array([row["mae_validation"] for row in state.history], float)
+    if not (len(errors) and np.isfinite(errors).all()):
+        raise ValueError("its history holds no errors")
+    return dict(meta["identity"]), state
 
 
 def _check_identity(directory, found: dict, wanted: dict) -> None:

@@ -6,6 +6,7 @@ and ends where it would have ended.
 """
 
 import signal
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from repro import models, paper
 from repro.data.dataset import array_hash
 from repro.data.pairs import Pairs
 from repro.models.acceleration import accelerated
-from repro.models.backend import ON_TENSORFLOW_CPU, keras
+from repro.models.backend import ON_TENSORFLOW_CPU, as_networks_need_it, keras
 from repro.training import feed, run_directory, snapshot, statistics
 from repro.training.snapshot import TrainingState
 
@@ -34,15 +35,15 @@ class TrainingConfig:
     epochs : int
         Passes over the training pairs.
     batch_size : int
-        Pairs a step (not stated in the paper).
+        Pairs per step (not stated in the paper).
     learning_rate : float
-        Of Adam, at its highest.
+        Learning rate of Adam, at its highest.
     seed : int
-        Of the initial weights.
+        Seed of the initial weights.
     shuffle_seed : int
-        Of the order of the samples and of their symmetries.
+        Seed of the order of the samples and of their symmetries.
     weight_decay : float
-        Decoupled, as in AdamW.
+        Decoupled weight decay, as in AdamW.
     clip_norm : float, optional
         Largest norm of the whole gradient.
     warmup_epochs : int
@@ -101,6 +102,7 @@ class Interruption(BaseException):
     """SIGTERM or SIGINT arrived."""
 
 
+@as_networks_need_it()
 def train(
     network: keras.Model,
     training: Pairs,
@@ -147,14 +149,12 @@ def train(
     ValueError
         If `time_limit` is not positive.
     """
-    if time_limit is not None and not time_limit > 0:
-        raise ValueError(f"time_limit must be positive, got {time_limit}")
+    check_time_limit(time_limit)
     deadline = np.inf if time_limit is None else time.monotonic() + 60 * time_limit
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    identity = {
-        **(identity or {}), **config.identity(), "architecture": architecture_hash(network)
-    }  # fmt: skip
+    about_config, architecture = config.identity(), {"architecture": architecture_hash(network)}
+    identity = {**(identity or {}), **about_config, **architecture}
     engine = TrainingEngine(network, training, validation, config)
     state = snapshot.load(out, identity)
     if state is None:
@@ -179,6 +179,12 @@ def train(
             pass  # the epoch in flight is lost, the snapshot holds the others
     run_directory.export(out, network, state.best_weights, engine.for_inference(state.weights))
     return state
+
+
+def check_time_limit(time_limit: float | None) -> None:
+    """Raise ValueError if a time limit in minutes is not positive."""
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"time_limit must be positive, got {time_limit}")
 
 
 def finished(state: TrainingState, config: TrainingConfig) -> bool:
@@ -425,6 +431,9 @@ def _time_left(state, deadline) -> bool:
 @contextmanager
 def _signals_raise():
     """Turn SIGTERM and SIGINT into `Interruption` for the time of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
 
     def interrupt(signum, frame):
         raise Interruption

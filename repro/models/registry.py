@@ -1,0 +1,69 @@
+"""Which networks there are. A network's own file registers it: how it is built and trained."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from repro.models.backend import as_networks_need_it, keras
+
+NETWORKS: dict[str, "Network"] = {}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that commands and studies know by the name of its builder.
+
+    Calling it builds it.
+
+    Parameters
+    ----------
+    build : callable
+        Returns a model (n, N, N, 5) in physical units -> (n, N, N, 1) in MPa. Its parameters are
+        the options of `python -m repro.train NAME`, explained by its docstring, but for those that
+        are keyword-only.
+    title : str
+        What it is, in a line.
+    recipe : dict
+        How it is trained: fields of `repro.training.trainer.TrainingConfig` that are not the
+        paper's.
+    """
+
+    build: Callable[..., keras.Model]
+    title: str
+    recipe: dict = field(default_factory=dict)
+
+    def __call__(self, *arguments, **options) -> keras.Model:
+        """Build the network."""
+        return self.build(*arguments, **options)
+
+    def options(self) -> list[inspect.Parameter]:
+        """Parameters of the builder that a command offers."""
+        parameters = inspect.signature(self.build).parameters.values()
+        return [p for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+
+    @property
+    def takes_bounds(self) -> bool:
+        """Whether the values that are normalized to 0 and 1 can be chosen."""
+        return "bounds" in inspect.signature(self.build).parameters
+
+
+def register(title: str, **recipe) -> Callable:
+    """Decorate the builder of a network, so that it can be trained by name.
+
+    Parameters
+    ----------
+    title, **recipe
+        As for `Network`.
+    """
+
+    def decorate(build):
+        @functools.wraps(build)
+        def build_in_float32(*arguments, **options):
+            with as_networks_need_it():
+                return build(*arguments, **options)
+
+        NETWORKS[build.__name__] = Network(build_in_float32, title, recipe)
+        return build_in_float32
+
+    return decorate
