@@ -29,9 +29,11 @@ from repro.training.recipes import RECIPES
 from repro.training.trainer import TrainingConfig
 
 PAPER, PICTURES = "float32", "8-bit pictures"
+GENERATOR = "the generator's, M = 1 and h = 3"  # that the paper's first author published
 DATA: dict[str, Callable[[int], DataSet]] = {
     PAPER: lambda count: generation.Job("paper").solve(range(count)),
     PICTURES: lambda count: as_pictures(generation.Job("paper").solve(range(count))),
+    GENERATOR: lambda count: generation.Job("paper", M=1.0, h=3.0).solve(range(count)),
 }
 
 
@@ -119,6 +121,8 @@ OPEN_CHOICES = [
     Variant("end", "linear"),
     Variant("end", "sigmoid", options={"sigmoid": True}),
     *(Variant("fields", name, data=name) for name in (PAPER, PICTURES)),
+    Variant("flow law of the data", "the text's"),
+    Variant("flow law of the data", GENERATOR, data=GENERATOR),
     *(Variant("time step", f"{stride} increments", stride=stride) for stride in (1, 2, 5)),
 ]
 

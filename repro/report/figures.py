@@ -65,10 +65,17 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
     figure = Figure(figsize=(TWO_COLUMNS, 9.4), layout="constrained")
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.1, 5.4, 1.9])
     _property_panels(top, property_maps)
-    columns = min(columns, len(F11))
-    shown = np.arange(1, columns + 1) * len(F11) // columns - 1  # the last one included
-    _field_panels(middle, F11[shown], sigma_rm[shown], sigma_network[shown])
+    middle.suptitle(r"(b) von Mises stress $\sigma_\mathrm{vM}$", x=0.01, ha="left")
+    _field_panels(middle, F11, sigma_rm, sigma_network, columns)
     _mean_panels(bottom, F11, sigma_rm, sigma_network)
+    return figure
+
+
+@styled
+def fields_figure(F11, sigma_rm, sigma_network, columns: int = 4) -> Figure:
+    """Part (b) of `prediction_figure` alone: both fields and their difference."""
+    figure = Figure(figsize=(TWO_COLUMNS, 5.2), layout="constrained")
+    _field_panels(figure, F11, sigma_rm, sigma_network, columns)
     return figure
 
 
@@ -81,8 +88,10 @@ def _property_panels(figure, property_maps):
         figure.colorbar(image, ax=axes, location="bottom", label=labels[i], shrink=0.9)
 
 
-def _field_panels(figure, F11, sigma_rm, sigma_network):
-    figure.suptitle(r"(b) von Mises stress $\sigma_\mathrm{vM}$", x=0.01, ha="left")
+def _field_panels(figure, F11, sigma_rm, sigma_network, columns):
+    columns = min(columns, len(F11))
+    shown = np.arange(1, columns + 1) * len(F11) // columns - 1  # the last one included
+    F11, sigma_rm, sigma_network = F11[shown], sigma_rm[shown], sigma_network[shown]
     error = np.abs(sigma_network - sigma_rm)
     high, extend = _stress_scale(sigma_rm, sigma_network)
     rows = (
