@@ -42,7 +42,7 @@ class RunOptions:
     epochs : int, optional
         Passes over the training pairs. Default: the preset's.
     stride : int
-        Increments of 0.2 s from input to output; the paper leaves it open.
+        Increments from input to output, of 0.2 s in the paper's data; it leaves Δt open.
     time_limit : float, optional
         Minutes; stop cleanly before an epoch that would end later.
     tensorboard : bool
