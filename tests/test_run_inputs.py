@@ -254,7 +254,7 @@ def test_a_table_that_a_spreadsheet_saved_is_read(options, tmp_path):
     [
         (b"", "not a table that can be read"),
         (b"\x80\x81\x82,a\n1,2\n", "not a table that can be read"),
-        (b"epoch,mae_training\n1,2\n", "lacks the column mae_validation"),
+        (b"mae_training,mae_validation\n1,2\n", "lacks the column epoch"),
         (b"epoch,mae_training,mae_validation\n1,two,3\n", "mae_training holds something"),
     ],
 )

@@ -77,13 +77,13 @@ def read_history(directory) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such table, or it lacks the errors or holds something else in their place.
+        If there is no such table, or it has no epochs or holds something that is no number.
     """
     path = Path(directory, HISTORY)
     history = read_csv(path)
-    for column in ("epoch", "mae_training", "mae_validation"):
-        if column not in history:
-            raise ValueError(f"{path}: not a learning curve, lacks the column {column}")
+    if "epoch" not in history:
+        raise ValueError(f"{path}: not a learning curve, lacks the column epoch")
+    for column in history:
         if not pd.api.types.is_numeric_dtype(history[column]):
             raise ValueError(f"{path}: the column {column} holds something that is no number")
     return history
