@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from repro.tools.files import write_csv, write_text
+from repro.tools.csv_files import write_csv
+from repro.tools.files import write_text
 
 
 def test_a_text_is_utf_8_with_plain_line_ends_in_a_new_folder(tmp_path):

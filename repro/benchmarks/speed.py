@@ -28,7 +28,7 @@ from repro.data.microstructure import Microstructure
 from repro.evaluation import metrics
 from repro.reference import generation
 from repro.tools import provenance
-from repro.tools.files import write_csv
+from repro.tools.csv_files import write_csv
 from repro.training.run_directory import run_of
 
 TOLERANCES = (1e-5, 1e-6, 1e-7, 1e-8)  # of the reference model

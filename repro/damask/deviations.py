@@ -14,7 +14,7 @@ from repro.data.dataset import DataSet
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
-from repro.tools.files import write_csv
+from repro.tools.csv_files import write_csv
 from repro.tools.provenance import code_commit, hardware
 
 # Out of reach of any stress: (|S|/xi)^20 vanishes, which leaves elasticity.

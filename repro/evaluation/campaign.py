@@ -12,7 +12,7 @@ from repro.evaluation import results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.reference import generation
 from repro.tools import provenance
-from repro.tools.files import write_csv
+from repro.tools.csv_files import write_csv
 
 HISTOGRAM_BINS = 60
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.tools.files import read_csv, write_csv
+from repro.tools.csv_files import read_csv, write_csv
 
 # What is measured at once; rows of a new measurement replace all rows of the old one.
 SUBJECT = ["model", "suite", "split", "mode", "stride"]

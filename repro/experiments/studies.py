@@ -23,7 +23,7 @@ from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
 from repro.tools import provenance
-from repro.tools.files import write_csv
+from repro.tools.csv_files import write_csv
 from repro.training import trainer
 from repro.training.recipes import RECIPES
 from repro.training.trainer import TrainingConfig

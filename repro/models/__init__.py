@@ -9,6 +9,7 @@ from pkgutil import iter_modules
 
 import numpy as np
 
+from repro import paper
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras
 from repro.models.baseline_unet import baseline_unet
@@ -93,7 +94,7 @@ def check_grid(model: keras.Model, n: int) -> None:
 
 def _suits(model, n) -> bool:
     try:
-        return model.compute_output_shape((1, n, n, 5)) == (1, n, n, 1)
+        return model.compute_output_shape((1, n, n, len(paper.CHANNELS))) == (1, n, n, 1)
     except ValueError:  # fields of different sizes meet
         return False
 

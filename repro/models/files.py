@@ -5,6 +5,7 @@ import json
 import zipfile
 from pathlib import Path
 
+from repro import paper
 from repro.models.backend import as_networks_need_it, keras
 from repro.tools.files import atomic_path
 
@@ -106,7 +107,7 @@ def read(path) -> keras.Model:
     ------
     ModelFileError
         If the file is damaged, is no `.keras` file, cannot be loaded by this Keras, or does not
-        map five channels to one.
+        map the input channels to one.
     """
     path = Path(path)
     saved_by = _version(path)
@@ -120,11 +121,14 @@ def read(path) -> keras.Model:
             f"{path}: not a network that Keras {keras.__version__} can load; it was saved by Keras "
             f"{saved_by} ({reason[:300]})"
         ) from None
+    channels = len(paper.CHANNELS)
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if not all(isinstance(shape, tuple) and len(shape) == 4 for shape in shapes) or (
         shapes[0][-1], shapes[1][-1]
-    ) != (5, 1):  # fmt: skip
-        raise ModelFileError(f"{path}: maps {shapes[0]} to {shapes[1]}, not 5 channels to 1")
+    ) != (channels, 1):  # fmt: skip
+        raise ModelFileError(
+            f"{path}: maps {shapes[0]} to {shapes[1]}, not {channels} channels to 1"
+        )
     return model
 
 

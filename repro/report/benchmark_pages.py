@@ -14,7 +14,8 @@ from repro.reference import TOLERANCE
 from repro.report.figures import ONE_COLUMN, styled
 from repro.report.pictures import save_figure
 from repro.report.templates import render
-from repro.tools.files import write_csv, write_text
+from repro.tools.csv_files import write_csv
+from repro.tools.files import write_text
 
 PAIRS = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION) * paper.INCREMENTS  # per epoch
 # Measurements of the trainer: one of a network with a backend on some hardware replaces the last.

@@ -10,6 +10,8 @@ from repro.evaluation.results import select
 from repro.report.tables import STUDIED, networks
 from repro.report.templates import fill, render
 
+RECENT = 20  # epochs
+
 
 class NotMeasuredError(ValueError):
     """There is no such number in the results."""
@@ -38,7 +40,7 @@ class Numbers:
 
     def names(self) -> dict[str, Callable]:
         """Name -> method, for a template."""
-        public = ("mae", "epochs", "seconds", "error", "check", "effect", "deviation", "history")
+        public = ("mae", "epochs", "seconds", "error", "check", "effect", "deviation", "recent")
         return {name: getattr(self, name) for name in public}
 
     def mae(self, model: str, on: str, mode: str = "one-step", stride: int | None = None) -> float:
@@ -89,11 +91,12 @@ class Numbers:
         mean, last = row["mean_difference_MPa"], row["at_last_increment_MPa"]
         return f"{mean:.3g} MPa, {last:.3g} at the end of the load (n = {row['n']})"
 
-    def history(self, model: str) -> pd.DataFrame:
-        """Learning curve of a shipped model, one row per epoch."""
-        if model not in self._histories:
-            raise NotMeasuredError(f"no model {model} is shipped")
-        return self._histories[model]
+    def recent(self, model: str, column: str, statistic: str = "median") -> float:
+        """Statistic of a column of a learning curve over the last `RECENT` epochs."""
+        history = self._histories.get(model)
+        if history is None or column not in history:
+            raise NotMeasuredError(f"there is no learning curve of {model} with {column}")
+        return float(history[column].iloc[-RECENT:].agg(statistic))
 
 
 def summary(results: pd.DataFrame, checks: list[Check]) -> str:

@@ -11,7 +11,8 @@ from repro.models import BEST
 from repro.models.backend import keras
 from repro.models.files import save
 from repro.tools import provenance
-from repro.tools.files import read_csv, read_text, write_csv, write_text
+from repro.tools.csv_files import read_csv, write_csv
+from repro.tools.files import read_text, write_text
 from repro.training import snapshot
 from repro.training.snapshot import TrainingState
 
