@@ -144,10 +144,10 @@ SUITES = {
     "square75": _inclusion("square of edge 0.75", 20, ms.square_inclusion, edge=0.75),
 }
 
-# The paper's MAE of each (suite, part of it), MPa.
-PAPER_MAE = {
-    (name, part): mae for name, suite in SUITES.items() for part, mae in suite.paper_mae.items()
-}
+
+def paper_mae(suite: str, part: str = "all") -> float | None:
+    """The MAE that the paper reports of a part of a suite, MPa; None if it reports none."""
+    return SUITES[suite].paper_mae.get(part) if suite in SUITES else None
 
 
 def lines(section: str) -> dict[str, tuple[str, str]]:

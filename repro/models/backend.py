@@ -20,7 +20,6 @@ def _silent_stderr():
 
 def _import_backend():
     """Import Keras and what it computes with; end in one line where that is not there."""
-    # A command imports this before it could report an error itself.
     try:
         with _silent_stderr():
             import keras
@@ -28,11 +27,15 @@ def _import_backend():
             return keras
     except (ImportError, ValueError) as error:
         reason = " ".join(str(error).split())
-        print(
-            f"error: Keras cannot be imported with the backend {_backend_wanted()} ({reason}): "
-            "set KERAS_BACKEND to tensorflow or jax, or install it",
-            file=sys.stderr,
+        message = (
+            f"Keras cannot be imported with the backend {_backend_wanted()} ({reason}): "
+            "set KERAS_BACKEND to tensorflow or jax, or install it"
         )
+        main = getattr(sys.modules["__main__"], "__spec__", None)
+        if main is None or not main.name.startswith("repro."):
+            raise ImportError(message) from error
+        # A command imports this before it could report an error itself.
+        print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from error
 
 
@@ -50,6 +53,8 @@ if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         ON_TENSORFLOW_CPU = not tf.config.list_physical_devices("GPU")
+    # Each of several networks in one process is traced on its own, which is no fault.
+    tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
 
 
 @contextmanager

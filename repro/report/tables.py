@@ -3,7 +3,7 @@
 import pandas as pd
 
 from repro import paper
-from repro.data.suites import PAPER_MAE, SECTIONS, SUITES, lines
+from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
 from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
 from repro.evaluation.results import select
@@ -30,14 +30,14 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
     whole = select(results)
     wide = whole.pivot(index=[*about, "n"], columns="metric", values="value").reset_index()
     trained = set(networks(whole)["model"])
-    paper_mae = [
-        PAPER_MAE.get((row.suite, row.split)) if row.model in trained else None
+    reported = [
+        paper_mae(row.suite, row.split) if row.model in trained else None
         for row in wide.itertuples()
     ]
     shown = {name: f"{name} / {metric.unit}" for name, metric in METRICS.items() if metric.whole}
     measures = wide.reindex(columns=list(shown)).rename(columns=shown)
     return pd.concat([wide[about], measures, wide["n"]], axis=1).assign(
-        **{"paper MAE / MPa": paper_mae}
+        **{"paper MAE / MPa": reported}
     )
 
 
@@ -166,7 +166,7 @@ def against_paper(results: pd.DataFrame, section: str) -> pd.DataFrame:
             rows.append(
                 {
                     "": label,
-                    "paper": PAPER_MAE.get((suite, split)),
+                    "paper": paper_mae(suite, split),
                     "model": ", ".join(group["model"].unique()),
                     "Δt": time_step(stride),
                     "epochs": int(epochs),
