@@ -41,11 +41,11 @@ def last_error(run):
 def trained(tmp_path_factory):
     """A quick run that generates its data, on cells of 64 pixels."""
     base = tmp_path_factory.mktemp("quick")
-    miniature = {"count": 3, "epochs": 1, "stride": 20}
+    miniature = {"count": 3, "epochs": 1}
     code = (
         "from repro import train_paper; from repro.experiments import chain as e;"
         f"e.PRESETS['quick'].update({miniature});"
-        "train_paper.main(e.RunOptions('quick'))"
+        "train_paper.main(e.RunOptions('quick', stride=20))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=base, capture_output=True, text=True,
