@@ -48,9 +48,12 @@ def trained(tmp_path_factory):
         "train_paper.main(e.RunOptions('quick', stride=20))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=base, capture_output=True, text=True,
+        [sys.executable, "-c", code],
+        cwd=base,
+        capture_output=True,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
+    )
     assert run.returncode == 0, run.stderr
     return base, run.stdout
 
@@ -183,11 +186,20 @@ def test_every_option_of_the_builder_is_part_of_the_identity_of_a_run(data_file,
     # Names and values that runs under way are recognized by.
     config = run_directory.read_config(tmp_path)
     assert dict(list(config.items())[:13]) == {
-        "network": "paper_unet", "bounds": "min-max", "skips": "pooled", "convolutions": 1,
-        "levels": 4, "filters": 2, "separable": True, "circular": False, "bias": False,
+        "network": "paper_unet",
+        "bounds": "min-max",
+        "skips": "pooled",
+        "convolutions": 1,
+        "levels": 4,
+        "filters": 2,
+        "separable": True,
+        "circular": False,
+        "bias": False,
         "glorot_bias": False,
-        "relu_first": False, "sigmoid": False, "stride": 20,
-    }  # fmt: skip
+        "relu_first": False,
+        "sigmoid": False,
+        "stride": 20,
+    }
     with pytest.raises(SnapshotError, match="sigmoid = False, not True"):
         train_paper.main(
             chain.RunOptions(data=data_file, out=tmp_path, epochs=1, stride=20),
@@ -235,9 +247,21 @@ def test_a_network_in_one_new_file_is_trained_by_its_name(data_file, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     out = tmp_path / "run"
     run = command(
-        "train", "three", "--data", data_file, "--out", out, "--epochs", 1, "--stride", 10,
-        "--channels", 3, env=environment, cwd=tmp_path,
-    )  # fmt: skip
+        "train",
+        "three",
+        "--data",
+        data_file,
+        "--out",
+        out,
+        "--epochs",
+        1,
+        "--stride",
+        10,
+        "--channels",
+        3,
+        env=environment,
+        cwd=tmp_path,
+    )
     assert run.returncode == 0, run.stderr
     config = run_directory.read_config(out)
     assert (config["network"], config["channels"], config["learning_rate"]) == ("three", 3, 2e-3)

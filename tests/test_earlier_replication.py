@@ -318,11 +318,15 @@ def test_samples_that_do_not_join_are_listed(solved, tmp_path):
     with pytest.raises(exchange.MismatchError, match=r"sample_00001\.npy missing") as error:
         import_pairs(root)
     assert list(error.value.problems) == [
-        "train/sample_00001.npy", "val/sample_00009.npy",  # damaged
-        "train/sample_00000.npy", "val/sample_00008.npy",  # trajectories cut short
-        "train/sample_00002.npy", "train/sample_00003.npy",  # and what is left of them
-        "val/sample_00010.npy", "val/sample_00011.npy",
-    ]  # fmt: skip
+        "train/sample_00001.npy",
+        "val/sample_00009.npy",  # damaged
+        "train/sample_00000.npy",
+        "val/sample_00008.npy",  # trajectories cut short
+        "train/sample_00002.npy",
+        "train/sample_00003.npy",  # and what is left of them
+        "val/sample_00010.npy",
+        "val/sample_00011.npy",
+    ]
 
 
 def test_cut_trajectories_can_be_left_out(solved, tmp_path):

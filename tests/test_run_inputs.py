@@ -322,9 +322,11 @@ def test_a_wrong_start_is_one_line_before_data_are_read(arguments, environment, 
         pytest.skip("JAX may have a GPU here")
     run = subprocess.run(
         [sys.executable, "-m", "repro.train_paper", *arguments],
-        cwd=tmp_path, capture_output=True, text=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), **environment},
-    )  # fmt: skip
+    )
     assert run.returncode == 2
     (line,) = run.stderr.strip().splitlines()
     assert line.startswith("error: ")

@@ -24,8 +24,11 @@ def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monk
         trainer, "train", lambda *args, **kw: trained.append(args[4]) or train(*args, **kw)
     )
     # The first two are the same settings under different names: one run.
-    variants = [Variant("batch size", "8", stride=10), Variant("time step", "10", stride=10),
-                Variant("time step", "20", stride=20)]  # fmt: skip
+    variants = [
+        Variant("batch size", "8", stride=10),
+        Variant("time step", "10", stride=10),
+        Variant("time step", "20", stride=20),
+    ]
     studies.run(variants[:2], SCALE, out, tmp_path, progress=False)
     table = studies.run(variants, replace(SCALE, seeds=2), out, tmp_path, progress=False)
     assert len(list(tmp_path.glob("*/snapshot.npz"))) == 4

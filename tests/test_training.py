@@ -99,14 +99,24 @@ def test_interrupted_run_ends_as_the_uninterrupted_one(data, tmp_path, options, 
     for epoch in range(1, 4):
         state = run(data, tmp_path / "parts", **options)
         assert state.epoch == epoch
+        assert state.interrupted
     assert_same_state(state, whole)
 
 
 def test_killed_command_ends_as_the_uninterrupted_one(data_file, tmp_path):
     command = [
-        sys.executable, "-m", "repro.train_paper", "--data", data_file, "--epochs", "5",
-        "--stride", "5", "--filters", "8",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "repro.train_paper",
+        "--data",
+        data_file,
+        "--epochs",
+        "5",
+        "--stride",
+        "5",
+        "--filters",
+        "8",
+    ]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     subprocess.run([*command, "--out", whole], check=True, capture_output=True)
     delays = random.Random()
@@ -234,9 +244,22 @@ def test_runs_without_tensorflow(data_file, tmp_path):
     }
     out = tmp_path / "run"
     command = [
-        sys.executable, "-m", "repro.train_paper", "--data", data_file, "--out", out,
-        "--epochs", "2", "--stride", "10", "--filters", "2", "--levels", "1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "repro.train_paper",
+        "--data",
+        data_file,
+        "--out",
+        out,
+        "--epochs",
+        "2",
+        "--stride",
+        "10",
+        "--filters",
+        "2",
+        "--levels",
+        "1",
+    ]
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert len(pd.read_csv(out / "history.csv")) == 2

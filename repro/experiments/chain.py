@@ -151,11 +151,14 @@ def train_and_evaluate(
     pairs = [make_pairs(data, part, stride) for part in (split.training, split.validation)]
     keras.utils.set_random_seed(config.seed)
     identity = {
-        "network": network, "bounds": normalization, **variant, "stride": stride,
+        "network": network,
+        "bounds": normalization,
+        **variant,
+        "stride": stride,
         "split_hash": split.hash,
         # Not the hash of the stresses: other machines and solvers round them otherwise.
         "mean_stress": f"{data.sigma_vm.mean(dtype=float):.0f} MPa",
-    }  # fmt: skip
+    }
     if normalization != "table 3":
         variant["bounds"] = NORMALIZATIONS[normalization](pairs[0])
     model = models.NETWORKS[network](**variant)
@@ -169,6 +172,8 @@ def train_and_evaluate(
         return
     if not trainer.finished(state, config):
         print(f"stopped after epoch {state.epoch}: the same command goes on from there")
+    if state.interrupted:  # whoever sends a signal wants an end, not an evaluation
+        return
     _report(network, data, split.validation[0], state, out, stride)
 
 

@@ -227,10 +227,14 @@ def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress
         options["bounds"] = NORMALIZATIONS[variant.bounds](pairs)
     keras.utils.set_random_seed(seed)
     state = trainer.train(
-        models.NETWORKS[variant.network](**options), pairs, validation, config, out,
+        models.NETWORKS[variant.network](**options),
+        pairs,
+        validation,
+        config,
+        out,
         {"network": variant.network, "stride": variant.stride, "split_hash": split.hash},
         progress=progress,
-    )  # fmt: skip
+    )
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {out}: the same command goes on from there")
     # The last weights: what a training that selects nothing reports.
@@ -241,12 +245,21 @@ def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress
     }
     still = metrics.mae(naive.persistence(validation), validation.after)
     return {
-        "varied": variant.varied, "setting": variant.setting, "network": variant.network,
-        "stride": variant.stride, "training MAE / MPa": state.history[-1]["mae_training"],
-        **errors, "persistence MAE / MPa": still,
-        "microstructures": scale.microstructures, "filters": options["filters"],
-        "samples": scale.samples, "epochs": state.epoch, "n": len(split.validation), "seed": seed,
-        "run": out.name, "split_hash": split.hash,
+        "varied": variant.varied,
+        "setting": variant.setting,
+        "network": variant.network,
+        "stride": variant.stride,
+        "training MAE / MPa": state.history[-1]["mae_training"],
+        **errors,
+        "persistence MAE / MPa": still,
+        "microstructures": scale.microstructures,
+        "filters": options["filters"],
+        "samples": scale.samples,
+        "epochs": state.epoch,
+        "n": len(split.validation),
+        "seed": seed,
+        "run": out.name,
+        "split_hash": split.hash,
         "wall_s": round(sum(row["seconds"] for row in state.history), 1),
         **provenance.stamp(),
-    }  # fmt: skip
+    }

@@ -124,8 +124,9 @@ def read(path) -> keras.Model:
     channels = len(paper.CHANNELS)
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if not all(isinstance(shape, tuple) and len(shape) == 4 for shape in shapes) or (
-        shapes[0][-1], shapes[1][-1]
-    ) != (channels, 1):  # fmt: skip
+        shapes[0][-1],
+        shapes[1][-1],
+    ) != (channels, 1):
         raise ModelFileError(
             f"{path}: maps {shapes[0]} to {shapes[1]}, not {channels} channels to 1"
         )

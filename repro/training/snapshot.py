@@ -23,7 +23,8 @@ class TrainingState:
     weights: list[np.ndarray]
     optimizer: list[np.ndarray]
     best_weights: list[np.ndarray]
-    history: list[dict]  # one row an epoch
+    history: list[dict]  # one row per epoch
+    interrupted: bool = False  # by a signal, in this process
 
     @property
     def epoch(self) -> int:

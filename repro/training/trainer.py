@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -176,7 +176,8 @@ def train(
                 snapshot.save(out, state, identity)
                 run_directory.write_history(out, state)
         except Interruption:
-            pass  # the epoch in flight is lost, the snapshot holds the others
+            # The epoch in flight is lost, the snapshot holds the others.
+            state = replace(state, interrupted=True)
     run_directory.export(out, network, state.best_weights, engine.for_inference(state.weights))
     return state
 
@@ -277,9 +278,12 @@ class TrainingEngine:
         """Take a step a batch of samples; return the logs."""
         return self.model.fit(
             **self._batches(pairs, samples),
-            initial_epoch=epoch, epochs=epoch + 1,
-            shuffle=False, verbose=0, callbacks=list(callbacks),
-        ).history  # fmt: skip
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=list(callbacks),
+        ).history
 
     def _predict(self, x):
         return models.predict(self.network, x, 4 * self.config.batch_size)
@@ -401,9 +405,13 @@ class _Progress:
         self.epochs, self.best = epochs, np.inf
         # Time left by the mean rate of this start: it holds the validations as well.
         self.bar = tqdm(
-            total=epochs * steps, initial=done * steps, unit="step", mininterval=1, smoothing=0,
+            total=epochs * steps,
+            initial=done * steps,
+            unit="step",
+            mininterval=1,
+            smoothing=0,
             disable=not enabled,
-        )  # fmt: skip
+        )
         self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._on_batch)
 
     def __enter__(self):
