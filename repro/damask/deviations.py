@@ -14,7 +14,7 @@ from repro.data.dataset import DataSet
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
-from repro.tools.csv_files import write_csv
+from repro.tools.csv_files import read_csv, write_csv
 from repro.tools.provenance import code_commit, hardware
 
 # Out of reach of any stress: (|S|/xi)^20 vanishes, which leaves elasticity.
@@ -144,6 +144,6 @@ def write_effects(path, rows: list[dict]) -> None:
     path = Path(path)
     table = pd.DataFrame(rows)
     if path.exists():
-        old = pd.read_csv(path)
+        old = read_csv(path)
         table = pd.concat([old[~old["data"].isin(table["data"])], table])
     write_csv(path, table)

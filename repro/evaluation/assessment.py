@@ -52,12 +52,14 @@ def assess(
     Raises
     ------
     FileNotFoundError, ValueError
-        If the model cannot be loaded or the stride does not fit the data.
+        If the model cannot be loaded, or the stride or the grid does not fit it.
     """
     path = models.model_path(model_path)
     run = run_of(path)
     stride = stride or run.stride or 1
-    predict = modes.network_predictor(models.load(path))
+    model = models.load(path)
+    models.check_grid(model, data.grain_id.shape[-1])
+    predict = modes.network_predictor(model)
     parts, split_hash = parts_of(data)
     source = data if "training" in parts else training
     # The mean over other data says something only where that was under the same load.

@@ -12,7 +12,7 @@ from repro.evaluation import results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.reference import generation
 from repro.tools import provenance
-from repro.tools.csv_files import write_csv
+from repro.tools.csv_files import read_csv, write_csv
 
 HISTOGRAM_BINS = 60
 
@@ -83,7 +83,7 @@ def read_checks(path) -> list[checks.Check]:
     """The checks that `write_checks` wrote; none if there is no such file."""
     if not Path(path).is_file():
         return []
-    table = pd.read_csv(path, dtype={"found": str, "wanted": str}, keep_default_na=False)
+    table = read_csv(path, dtype={"found": str, "wanted": str}, keep_default_na=False)
     fields = table[["question", "found", "wanted", "passed"]]
     return [checks.Check(*row) for row in fields.itertuples(index=False)]
 

@@ -23,7 +23,7 @@ from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
 from repro.tools import provenance
-from repro.tools.csv_files import write_csv
+from repro.tools.csv_files import read_csv, write_csv
 from repro.training import trainer
 from repro.training.recipes import RECIPES
 from repro.training.trainer import TrainingConfig
@@ -170,7 +170,7 @@ def run(
     """
     out = Path(out)
     text = dict.fromkeys(("varied", "setting", "run"), str)
-    known = pd.read_csv(out, dtype=text).to_dict("records") if out.is_file() else []
+    known = read_csv(out, dtype=text).to_dict("records") if out.is_file() else []
     known = {(row["varied"], row["setting"], row["run"]): row for row in known}
     trained = {row["run"]: row for row in known.values()}
     # All variants with one seed before the next: a study that is cut short compares them all.

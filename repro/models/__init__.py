@@ -55,7 +55,7 @@ def load(path_or_name) -> keras.Model:
     return files.read(model_path(path_or_name))
 
 
-def predict(model: keras.Model, x: np.ndarray, batch_size: int) -> np.ndarray:
+def predict(model: keras.Model, x: np.ndarray, batch_size: int = 32) -> np.ndarray:
     """Output of a network (n, N, N, 1), `batch_size` of the inputs (n, N, N, 5) at a time.
 
     `keras.Model.predict` puts a tf.data pipeline around every call under TensorFlow, and its end

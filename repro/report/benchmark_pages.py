@@ -14,7 +14,7 @@ from repro.reference import TOLERANCE
 from repro.report.figures import ONE_COLUMN, styled
 from repro.report.pictures import save_figure
 from repro.report.templates import render
-from repro.tools.csv_files import write_csv
+from repro.tools.csv_files import read_csv, write_csv
 from repro.tools.files import write_text
 
 PAIRS = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION) * paper.INCREMENTS  # per epoch
@@ -39,7 +39,7 @@ def write(name: str, rows: pd.DataFrame, out: Path) -> Path:
         The page.
     """
     if name == "benchmark_training" and (out / f"{name}.csv").is_file():
-        rows = replaced(pd.read_csv(out / f"{name}.csv"), rows, _TRAINED)
+        rows = replaced(read_csv(out / f"{name}.csv"), rows, _TRAINED)
     write_csv(out / f"{name}.csv", rows)
     for picture, draw in drawings(name, rows).items():
         save_figure(out / f"{picture}.png", draw())

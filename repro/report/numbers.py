@@ -9,6 +9,7 @@ from repro.data.checks import Check
 from repro.evaluation.results import select
 from repro.report.tables import STUDIED, networks
 from repro.report.templates import fill, render
+from repro.tools.csv_files import read_csv
 
 RECENT = 20  # epochs
 
@@ -132,7 +133,7 @@ def fill_table(path, names: dict) -> pd.DataFrame:
         except NotMeasuredError:
             return "not measured"
 
-    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").map(filled)
+    return read_csv(path, dtype=str, keep_default_na=False).map(filled)
 
 
 def _rows(table, about: dict) -> pd.DataFrame:

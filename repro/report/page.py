@@ -19,6 +19,7 @@ from repro.reference import generation
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
 from repro.report.numbers import Numbers, fill_table
 from repro.report.templates import render
+from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
 from repro.training.run_directory import run_of
 
@@ -67,7 +68,7 @@ class Sources:
 
     def histories(self) -> dict[str, pd.DataFrame]:
         """Learning curves of the shipped models."""
-        return {name: pd.read_csv(path / "history.csv") for name, path in self.models.items()}
+        return {name: read_csv(path / "history.csv") for name, path in self.models.items()}
 
 
 def headline(directories: dict[str, Path]) -> str | None:
@@ -83,7 +84,7 @@ def read_sources(directory) -> Sources:
 
     def first_of(*names):
         found = [directory / name for name in names if (directory / name).is_file()]
-        return pd.read_csv(found[0]) if found else None
+        return read_csv(found[0]) if found else None
 
     shipped = sorted(path.parent for path in models.SHIPPED.glob("*/best.keras"))
     return Sources(
@@ -96,7 +97,7 @@ def read_sources(directory) -> Sources:
         first_of("deviations.csv"),
         read_checks(directory / "data_checks.csv"),
         {
-            name: pd.read_csv(directory / f"{name}.csv")
+            name: read_csv(directory / f"{name}.csv")
             for name in benchmark_pages.PAGES
             if (directory / f"{name}.csv").is_file()
         },
@@ -298,7 +299,7 @@ def _model_card(directory: Path, results: pd.DataFrame) -> str:
         step=tables.time_step(config["stride"]),
         settings=pd.DataFrame(config.items(), columns=["setting", "value"]),
         machines=json.loads((directory / "environment.json").read_text(encoding="utf-8")),
-        history=pd.read_csv(directory / "history.csv"),
+        history=read_csv(directory / "history.csv"),
         errors=tables.errors(own)[columns] if len(select(own)) else None,
         regions=tables.by_region(own),
     )
