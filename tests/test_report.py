@@ -198,6 +198,13 @@ def test_architecture_is_the_networks_own():
     assert skips == [convolutions[3].name, convolutions[1].name]
 
 
+def test_architecture_shows_the_input_as_the_oldest_skip():
+    drawn = architecture.layer_boxes(models.paper_unet(filters=4, levels=2, kernel=3), 64)
+    assert (drawn[0].kind, drawn[0].channels) == ("InputLayer", 5)
+    *_, last = (box for box in drawn if box.kind == "Concatenate")
+    assert drawn[0].name in last.sources
+
+
 def test_fields_are_drawn_with_x1_to_the_right():
     field = np.zeros((8, 8))
     field[7, 0] = 1.0  # at the end of x1

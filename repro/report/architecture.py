@@ -12,6 +12,7 @@ from repro.report.figures import TWO_COLUMNS
 
 # What is drawn: kind of the layer -> colour and how it is called in the legend.
 _DRAWN = {
+    "InputLayer": ("#444444", "input"),
     "SeparableConv2D": ("#3b528b", "separable convolution {0}x{0}"),
     "Conv2D": ("#21918c", "convolution"),
     "MaxPooling2D": ("#d95f02", "max pooling"),
@@ -34,14 +35,15 @@ def architecture_figure(model: keras.Model, size: int = paper.GRID) -> Figure:
     with mpl.rc_context({"font.size": 7, "figure.dpi": 200}):
         figure = Figure(figsize=(TWO_COLUMNS, 2.6), layout="constrained")
         axes = figure.subplots()
-        labelled = None  # a number for each run of equal convolutions
+        labelled = None  # a number for the input and for each run of equal convolutions
         for name, kind, pixels, channels, sources in layers:
             colour = _DRAWN[kind][0]
             x, height = position[name], pixels / size
             axes.add_patch(Rectangle((x, -height / 2), 1.2, height, color=colour, lw=0))
-            if "Conv" in kind and (pixels, channels) != labelled:
+            if ("Conv" in kind or not sources) and (pixels, channels) != labelled:
                 labelled = (pixels, channels)
-                axes.text(x, height / 2 + 0.02, f"{channels} × {pixels}²", va="bottom")
+                above = 0.02 if sources else 0.12  # that of the input would touch the next
+                axes.text(x, height / 2 + above, f"{channels} × {pixels}²", va="bottom")
             for source in sources:
                 if position[name] - position[source] > _GAP:
                     _skip(axes, position[source] + 0.6, x + 0.6, -height / 2)
@@ -71,16 +73,14 @@ def layer_boxes(model: keras.Model, size: int) -> list[Box]:
     origin = {}  # tensor -> last drawn layer before it
     drawn = []
     for layer in fixed.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        sources = [origin.get(id(tensor)) for tensor in _inputs(layer)]
         kind = type(layer).__name__
+        sources = [] if kind == "InputLayer" else [origin[id(x)] for x in _inputs(layer)]
         if kind in _DRAWN:
             _, pixels, _, count = layer.output.shape
-            drawn.append(Box(layer.name, kind, pixels, count, [s for s in sources if s]))
+            drawn.append(Box(layer.name, kind, pixels, count, sources))
             origin[id(layer.output)] = layer.name
         else:
-            origin[id(layer.output)] = source = next((s for s in sources if s), None)
+            origin[id(layer.output)] = source = sources[0]
             if kind == "Cropping2D":  # takes off what an upsampling was padded with
                 i = next(i for i, box in enumerate(drawn) if box.name == source)
                 drawn[i] = drawn[i]._replace(pixels=layer.output.shape[1])
