@@ -278,7 +278,8 @@ def test_statistics_are_measured_with_fixed_weights(data):
     network = models.paper_unet(filters=2, levels=1, kernel=3)
     x = np.random.default_rng(0).uniform(0, 300, (8, 16, 16, 5)).astype(np.float32)
     before = [np.array(weight) for weight in network.trainable_weights]
-    statistics.measure(network, [x])
+    measuring = statistics.Statistics(network)
+    measuring.measure([x])
     for weight, wanted in zip(network.trainable_weights, before, strict=True):
         np.testing.assert_array_equal(weight, wanted)
     # With the statistics of the very batch that is asked for, inference is what training sees.
@@ -288,7 +289,7 @@ def test_statistics_are_measured_with_fixed_weights(data):
     # Over several batches: the mean of the means, and the variance within and between them.
     first = statistics.normalizations(network)[0]
     inputs = keras.Model(network.input, first.input)(x)
-    statistics.measure(network, [x[:4], x[4:]])
+    measuring.measure([x[:4], x[4:]])
     np.testing.assert_allclose(first.moving_mean, np.mean(inputs, (0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(first.moving_variance, np.var(inputs, (0, 1, 2)), rtol=1e-4)
     assert first.momentum == 0.99

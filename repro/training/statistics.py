@@ -6,6 +6,7 @@ on a thousand samples or more with the weights fixed. Training itself never uses
 """
 
 from collections.abc import Iterable
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -17,32 +18,61 @@ def normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization
     return [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
 
 
-def measure(network: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Set the statistics of a network to those of all samples of some batches.
+class Statistics:
+    """Measures the statistics of a network, as often as asked.
 
     Parameters
     ----------
     network : keras.Model
-        Its trained weights stay as they are.
-    batches : iterable of ndarray, (n, N, N, C)
-        Inputs, in batches of the size it was trained with: every batch is normalized by its own
-        statistics on the way to deeper layers, as in training.
     """
-    layers = normalizations(network)
-    momenta = [layer.momentum for layer in layers]
-    means, variances = [], []
-    try:
-        for layer in layers:
-            layer.momentum = 0.0  # what it remembers is the last batch alone
-        for x in batches:
-            network(x, training=True)
-            means.append([keras.ops.convert_to_numpy(x.moving_mean) for x in layers])
-            variances.append([keras.ops.convert_to_numpy(x.moving_variance) for x in layers])
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
-    of_layers = zip(layers, zip(*means, strict=True), zip(*variances, strict=True), strict=True)
-    for layer, mean, variance in of_layers:
-        layer.moving_mean.assign(np.mean(mean, axis=0))
-        # Within the batches, and between them.
-        layer.moving_variance.assign(np.mean(variance, axis=0) + np.var(mean, axis=0))
+
+    def __init__(self, network: keras.Model):
+        self._layers = normalizations(network)
+        self._forward = _compiled(lambda x: network(x, training=True))
+
+    def measure(self, batches: Iterable[np.ndarray]) -> None:
+        """Set the statistics to those of all samples of some batches; weights stay as they are.
+
+        Parameters
+        ----------
+        batches : iterable of ndarray, (n, N, N, C)
+            Inputs, in batches of the size that the network was trained with: every batch is
+            normalized by its own statistics on the way to deeper layers, as in training.
+        """
+        means, variances = [], []
+        with self._remembering_nothing():
+            for x in batches:
+                self._forward(x)
+                means.append([_array(layer.moving_mean) for layer in self._layers])
+                variances.append([_array(layer.moving_variance) for layer in self._layers])
+        of_layers = zip(*means, strict=True), zip(*variances, strict=True)
+        for layer, mean, variance in zip(self._layers, *of_layers, strict=True):
+            layer.moving_mean.assign(np.mean(mean, axis=0))
+            # Within the batches, and between them.
+            layer.moving_variance.assign(np.mean(variance, axis=0) + np.var(mean, axis=0))
+
+    @contextmanager
+    def _remembering_nothing(self):
+        """Let the moving statistics be those of the last batch alone."""
+        momenta = [layer.momentum for layer in self._layers]
+        try:
+            for layer in self._layers:
+                layer.momentum = 0.0
+            yield
+        finally:
+            for layer, momentum in zip(self._layers, momenta, strict=True):
+                layer.momentum = momentum
+
+
+def _compiled(function):
+    """A graph under TensorFlow, where single operations are slow."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    # XLA is ruinous for depthwise convolution on a CPU.
+    return tf.function(function, reduce_retracing=True, jit_compile=False)
+
+
+def _array(variable) -> np.ndarray:
+    return keras.ops.convert_to_numpy(variable)

@@ -226,6 +226,7 @@ class TrainingEngine:
             jit_compile=False if ON_TENSORFLOW_CPU else "auto",
         )
         self.model.optimizer.build(self.model.trainable_variables)
+        self.statistics = statistics.Statistics(self.network)
 
     def _resident(self):
         return feed.Resident(self.network, _joined(self.training, self.validation))
@@ -298,7 +299,7 @@ class TrainingEngine:
         samples = self.training.epoch(self.config.shuffle_seed, 0)
         samples = samples[: self.config.statistics_samples]
         batches = self.training.batches(samples, self.config.batch_size)
-        statistics.measure(self.network, (x for x, _ in batches))
+        self.statistics.measure(x for x, _ in batches)
         measured = _copies(self.network.weights)
         self.network.set_weights(weights)
         return measured
