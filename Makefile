@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: run test lint clean
+.PHONY: run test clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m repro.train_paper --preset quick
