@@ -13,6 +13,7 @@ FULL = Scale(microstructures=paper.MICROSTRUCTURES, filters=paper.FILTERS, sampl
 
 
 def open_choices(
+    choices: tuple[str, ...] = (),
     scale: Scale = FULL,
     out: Path = Path("results/open_choices.csv"),
     runs: Path = RUNS,
@@ -23,11 +24,16 @@ def open_choices(
     to go on.
 
     Args:
+        choices: Which of them, such as "batch size". Default: all.
         scale: How large.
         out: Table (CSV) to write.
         runs: Where the runs are kept.
     """
-    print(tables.markdown(tables.open_choices(studies.run(studies.OPEN_CHOICES, scale, out, runs))))
+    print(
+        tables.markdown(
+            tables.open_choices(studies.run(studies.OPEN_CHOICES, scale, out, runs, choices))
+        )
+    )
 
 
 def ablation(

@@ -35,6 +35,10 @@ def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monk
     assert len(trained) == 4  # what was known was not trained again, whatever its name
     assert table["seed"].tolist() == [0, 0, 0, 1, 1, 1]
     assert table["epochs"].tolist() == [16 // 10, 16 // 10, 16 // 5] * 2
+    one = studies.run(variants, SCALE, tmp_path / "one.csv", tmp_path, ["batch size"], False)
+    assert one["varied"].tolist() == ["batch size"]
+    with pytest.raises(ValueError, match="nothing varies colour: choose from batch size, time"):
+        studies.run(variants, SCALE, out, tmp_path, ["colour"], progress=False)
     errors = table["rollout MAE / MPa"]
     assert errors[0] == errors[1]
     assert errors.nunique() == 4

@@ -6,7 +6,7 @@ figures compare variants with each other, not with the paper.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -98,8 +98,8 @@ SKIPS, BATCH, NORMALIZED, BIAS = "skips and convolutions", "batch size", "normal
 # table. The first of each is the default.
 OPEN_CHOICES = [
     Variant(SKIPS, "pooled, one per level"),
-    Variant(SKIPS, "pooled, two per level", options={"convolutions": 2}),
     Variant(SKIPS, "convolved, one per level", options={"skips": "convolved"}),
+    Variant(SKIPS, "pooled, two per level", options={"convolutions": 2}),
     Variant(SKIPS, "convolved, two per level", options={"skips": "convolved", "convolutions": 2}),
     Variant("levels", "4 poolings"),
     Variant("levels", "3 poolings", options={"levels": 3}),
@@ -150,7 +150,12 @@ ABLATION = [
 
 
 def run(
-    variants: list[Variant], scale: Scale, out, directory, progress: bool = True
+    variants: list[Variant],
+    scale: Scale,
+    out,
+    directory,
+    choices: Collection[str] = (),
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Train and evaluate every variant; go on where a killed study was.
 
@@ -159,15 +164,26 @@ def run(
     variants : list of Variant
     scale : Scale
     out : path-like
-        CSV, one row a variant and seed; rewritten after each. Rows that are there are kept.
+        CSV, one row per variant and seed; rewritten after each. Rows that are there are kept.
     directory : path-like
         Where the runs are kept.
+    choices : collection of str
+        What to vary now, as in `Variant.varied`; by default everything.
+
+    Raises
+    ------
+    ValueError
+        If nothing of that name is varied.
 
     Returns
     -------
     DataFrame
         One-step and rollout MAE on the validation part, MPa, beside those of persistence.
     """
+    names = {variant.varied for variant in variants}
+    for choice in choices:
+        if choice not in names:
+            raise ValueError(f"nothing varies {choice}: choose from {', '.join(sorted(names))}")
     out = Path(out)
     text = dict.fromkeys(("varied", "setting", "run"), str)
     known = read_csv(out, dtype=text).to_dict("records") if out.is_file() else []
@@ -181,7 +197,7 @@ def run(
     }
     solve = cache(lambda name: DATA[name](scale.microstructures))
     for key, (variant, seed) in wanted.items():
-        if key not in known:
+        if key not in known and (not choices or variant.varied in choices):
             *names, run = key
             if run not in trained:
                 data = solve(variant.data)
@@ -189,7 +205,7 @@ def run(
             known[key] = trained[run] | dict(zip(("varied", "setting"), names, strict=True))
             rows = [known[key] for key in wanted if key in known]
             write_csv(out, pd.DataFrame(rows), digits=6)
-    return pd.DataFrame([known[key] for key in wanted])
+    return pd.DataFrame([known[key] for key in wanted if key in known])
 
 
 def _settings(variant, scale, seed) -> dict:
