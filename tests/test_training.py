@@ -277,7 +277,7 @@ def test_statistics_are_measured_with_fixed_weights(data):
     keras.utils.set_random_seed(0)
     network = models.paper_unet(filters=2, levels=1, kernel=3)
     x = np.random.default_rng(0).uniform(0, 300, (8, 16, 16, 5)).astype(np.float32)
-    before = [np.array(weight) for weight in network.trainable_weights]
+    before = [keras.ops.convert_to_numpy(weight) for weight in network.trainable_weights]
     measuring = statistics.Statistics(network)
     measuring.measure([x])
     for weight, wanted in zip(network.trainable_weights, before, strict=True):
