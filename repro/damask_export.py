@@ -29,7 +29,7 @@ def main(
         indices: Microstructures of the data set. Default: all.
         tolerance: Relative tolerance eps_rel_div(P). Default: DAMASK's own, 5e-4.
         run: Run DAMASK_grid, which must be on the PATH.
-        workers: Simulations at a time. Default: one a core.
+        workers: Simulations at a time. Default: one per core.
     """
     directories = exchange.export_damask(dataset.read(data), out, indices, tolerance)
     print(f"{len(directories)} simulations written to {out}")

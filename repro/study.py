@@ -43,7 +43,7 @@ def ablation(
 ) -> None:
     """Train the advanced network, narrower, without each of its ingredients.
 
-    Takes about half an hour a seed on two cores; start it again to go on.
+    Takes about half an hour per seed on two cores; start it again to go on.
 
     Args:
         scale: How small.

@@ -65,7 +65,7 @@ class MismatchError(ValueError):
 
 
 def listed(problems: dict[str, str]) -> list[str]:
-    """One line a problem."""
+    """One line per problem."""
     return [f"{name}: {reason}" for name, reason in problems.items()]
 
 

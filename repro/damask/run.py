@@ -39,7 +39,7 @@ def run(directories: Sequence[Path], workers: int | None = None) -> dict[str, st
     directories : sequence of Path
         Each written by `repro.damask.export.write_inputs`; the results are put beside the inputs.
     workers : int, optional
-        Simulations at a time, one thread each; by default one a core.
+        Simulations at a time, one thread each; by default one per core.
 
     Returns
     -------

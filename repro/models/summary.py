@@ -9,7 +9,7 @@ from repro.models.registry import NETWORKS
 
 
 def overview(networks=NETWORKS) -> pd.DataFrame:
-    """One row a network, with its default options, on a cell of the paper's size."""
+    """One row per network, with its default options, on a cell of the paper's size."""
     rows = []
     for name, build in networks.items():
         model = build()

@@ -25,7 +25,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def errors(results: pd.DataFrame) -> pd.DataFrame:
-    """One row a model, suite, split, mode and stride: its errors, and the paper's MAE."""
+    """One row per model, suite, split, mode and stride: its errors, and the paper's MAE."""
     about = ["model", "suite", "split", "mode", "stride"]
     whole = select(results)
     wide = whole.pivot(index=[*about, "n"], columns="metric", values="value").reset_index()
@@ -142,7 +142,7 @@ def _beside_solver(measured, models):
 
 
 def against_paper(results: pd.DataFrame, section: str) -> pd.DataFrame:
-    """The paper's MAE beside ours, one row a line of the paper's table and a network.
+    """The paper's MAE beside ours, one row per line of the paper's table and a network.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def over_seeds(values: pd.Series) -> str | None:
 
 
 def naive_references(results: pd.DataFrame) -> pd.DataFrame:
-    """What every error has to be compared with: one row a model, mode and time step, validation.
+    """What every error has to be compared with: one row per model, mode and time step, validation.
 
     With the difference between DAMASK and our reference model, on the recorded trajectories.
     """
@@ -240,7 +240,7 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def open_choices(measured: pd.DataFrame) -> pd.DataFrame:
-    """What the paper leaves open, by `repro.experiments.studies`: one row a choice and setting."""
+    """What the paper leaves open: one row per choice and setting that was studied."""
     return pd.DataFrame(
         {"varied": varied, "setting": setting, "Δt": time_step(group["stride"].iloc[0])}
         | {column: over_seeds(group[column]) for column in STUDIED.values()}

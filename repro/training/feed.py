@@ -30,7 +30,7 @@ def tf_dataset(pairs: Pairs, samples: np.ndarray, size: int):
 
 
 class Resident(keras.Model):
-    """Model of samples, with the data set on the device: the host sends a few integers a step.
+    """Model of samples, with the data set on the device: the host sends a few integers per step.
 
     Maps samples (n, 5) to the error of the network, its output minus the true stress, in MPa, so
     that it is trained towards zero. It shares its weights with `network`; the fields are weights

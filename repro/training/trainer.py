@@ -276,7 +276,7 @@ class TrainingEngine:
         )
 
     def fit(self, pairs: Pairs, samples, epoch: int = 0, callbacks=()) -> dict:
-        """Take a step a batch of samples; return the logs."""
+        """Take one step per batch of samples; return the logs."""
         return self.model.fit(
             **self._batches(pairs, samples),
             initial_epoch=epoch,
