@@ -92,7 +92,7 @@ def read_sources(directory) -> Sources:
         read_rows(directory / "results.csv"),
         first_of("speed.csv"),
         first_of("histogram.csv"),
-        first_of("open_choices.csv", "assumptions.csv"),
+        first_of("open_choices.csv"),
         first_of("ablation.csv"),
         first_of("deviations.csv"),
         read_checks(directory / "data_checks.csv"),
