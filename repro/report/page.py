@@ -82,19 +82,18 @@ def read_sources(directory) -> Sources:
     """Read `results.csv` and what lies beside it; only `results.csv` has to be there."""
     directory = Path(directory)
 
-    def first_of(*names):
-        found = [directory / name for name in names if (directory / name).is_file()]
-        return read_csv(found[0]) if found else None
+    def optional(name):
+        return read_csv(directory / name) if (directory / name).is_file() else None
 
     shipped = sorted(path.parent for path in models.SHIPPED.glob("*/best.keras"))
     return Sources(
         directory,
         read_rows(directory / "results.csv"),
-        first_of("speed.csv"),
-        first_of("histogram.csv"),
-        first_of("open_choices.csv"),
-        first_of("ablation.csv"),
-        first_of("deviations.csv"),
+        optional("speed.csv"),
+        optional("histogram.csv"),
+        optional("open_choices.csv"),
+        optional("ablation.csv"),
+        optional("deviations.csv"),
         read_checks(directory / "data_checks.csv"),
         {
             name: read_csv(directory / f"{name}.csv")
