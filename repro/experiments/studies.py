@@ -209,13 +209,16 @@ def run(
 
 
 def _settings(variant, scale, seed) -> dict:
-    """What a run depends on: variants that differ in name alone are one run."""
+    """What a run depends on: variants that differ in name alone are one run.
+
+    What is switched off is not named, so that one more switch renames no run.
+    """
     config = asdict(replace(variant.config, seed=seed, shuffle_seed=seed))
     del config["epochs"]
     return {
         "network": variant.network,
         "options": {"filters": scale.filters, **variant.options},
-        "config": config,
+        "config": {name: value for name, value in config.items() if value},
         "stride": variant.stride,
         "bounds": variant.bounds,
         "data": variant.data,
