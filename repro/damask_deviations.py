@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
 import tyro
 
 from repro.damask import deviations
 from repro.data import dataset
-from repro.tools import cli, provenance
+from repro.tools import cli
+from repro.tools.csv_files import update_csv
 
 
 def main(
@@ -23,8 +25,8 @@ def main(
     """
     source = dataset.read(data)
     cells = [source.microstructure(i) for i in range(len(source))[:count]]
-    rows = deviations.effects(cells, data=data.name, command=provenance.command_line())
-    deviations.write_effects(results, rows)
+    rows = deviations.effects(cells, data=data.name)
+    update_csv(results, pd.DataFrame(rows), ["data"])
     for row in rows:
         print(
             f"{row['setting']}: {row['mean_difference_MPa']} MPa, "

@@ -173,15 +173,3 @@ def test_effects_are_those_measured_with_damask_in_mind(cell):
             pair, abs=0.06
         )
     assert rows["M: 1"]["n"] == 1
-
-
-def test_rows_on_the_same_data_are_replaced(tmp_path):
-    def rows(data, value):
-        return [{"setting": "M: 1", "mean_difference_MPa": value, "data": data}]
-
-    path = tmp_path / "results" / "deviations.csv"
-    deviations.write_effects(path, rows("a", 1.0))
-    deviations.write_effects(path, rows("b", 2.0))
-    deviations.write_effects(path, rows("a", 3.0))
-    lines = path.read_text().splitlines()
-    assert sorted(lines[1:]) == ["M: 1,2.0,b", "M: 1,3.0,a"]

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from repro.tools.csv_files import write_csv
+from repro.tools.csv_files import update_csv, write_csv
 from repro.tools.files import write_text
 
 
@@ -24,3 +24,11 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path):
 def test_a_table_is_written_to_the_digits_that_are_asked_for(tmp_path, digits, wanted):
     write_csv(tmp_path / "t.csv", pd.DataFrame({"x": [1 / 3], "n": [1]}), digits)
     assert (tmp_path / "t.csv").read_bytes() == f"x,n\n{wanted},1\n".encode()
+
+
+def test_rows_on_the_same_subject_are_replaced(tmp_path):
+    path = tmp_path / "new" / "table.csv"
+    for subject, value in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
+        table = update_csv(path, pd.DataFrame({"value": [value], "data": [subject]}), ["data"])
+    assert path.read_text().splitlines() == ["value,data", "3.0,a", "2.0,b"]
+    assert len(table) == 2

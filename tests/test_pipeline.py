@@ -96,14 +96,14 @@ def test_rollout_feeds_back_what_it_predicts(data):
     np.testing.assert_array_equal(seen[2][..., :4], pairs.properties)
 
 
-def test_own_output_replaces_the_inputs_of_a_share_of_the_trajectories(data):
+def test_pushforward_replaces_the_inputs_of_a_share_of_the_trajectories(data):
     pairs = make_pairs(data, range(4), stride=5)
-    mixed = pairs.with_own_output(lambda x: x[..., 4:] + 10, share=0.5, seed=0, epoch=0)
+    mixed = pairs.pushed_forward(lambda x: x[..., 4:] + 10, share=0.5, seed=0, epoch=0)
     own = [cell for cell in range(4) if not np.array_equal(mixed.before[cell], pairs.before[cell])]
     assert len(own) == 2
     np.testing.assert_array_equal(mixed.before[own, :, 0, 0], [[0, 10, 20, 30]] * 2)
     np.testing.assert_array_equal(mixed.after, pairs.after)
-    assert pairs.with_own_output(None, share=0.0, seed=0, epoch=0) is pairs
+    assert pairs.pushed_forward(None, share=0.0, seed=0, epoch=0) is pairs
     x, _ = mixed.gather(mixed.in_order()[4 * own[0] + 2 : 4 * own[0] + 3])
     assert (x[..., 4] == 20).all()
 

@@ -83,7 +83,7 @@ def test_best_model_is_that_of_the_lowest_validation_error(data, tmp_path):
             "cosine": True,
             "warmup_epochs": 1,
             "weight_decay": 1e-2,
-            "own_output": 0.4,
+            "pushforward": 0.4,
         },
     ],
 )

@@ -3,19 +3,15 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from repro import paper, reference
-from repro.damask.setup import rescaled
 from repro.data.dataset import DataSet
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
-from repro.tools.csv_files import read_csv, write_csv
-from repro.tools.provenance import code_commit, hardware
+from repro.tools import provenance
 
 # Out of reach of any stress: (|S|/xi)^20 vanishes, which leaves elasticity.
 UNREACHABLE_XI0 = 1e7  # MPa
@@ -43,14 +39,14 @@ def simulate(
     tol : float
         As for `repro.reference.simulate`.
     **law
-        M, h and dot_gamma_0 of `repro.damask.setup.rescaled`, also by grain; exact.
+        M, h and dot_gamma_0 of `repro.reference.rescaled`, also by grain; exact.
 
     Raises
     ------
     ValueError, ConvergenceError
         As `repro.reference.simulate`.
     """
-    properties = rescaled(microstructure.properties, **law)
+    properties = reference.rescaled(microstructure.properties, **law)
     if dilatation:
         properties[:, 2] = UNREACHABLE_XI0
     cell = Microstructure(microstructure.grain_id, properties)
@@ -134,16 +130,6 @@ def effects(microstructures: Sequence[Microstructure], **about) -> list[dict]:
             "increments": paper.INCREMENTS,
             "F11_last": paper.F11_TRAINING,
         }
-        rows.append({**row, **about, "commit": code_commit(), "hardware": hardware()})
-    wall = round(time.perf_counter() - started, 2)
-    return [{**row, "wall_s": wall} for row in rows]
-
-
-def write_effects(path, rows: list[dict]) -> None:
-    """Write result rows as CSV, in place of the rows on the same data that the file holds."""
-    path = Path(path)
-    table = pd.DataFrame(rows)
-    if path.exists():
-        old = read_csv(path)
-        table = pd.concat([old[~old["data"].isin(table["data"])], table])
-    write_csv(path, table)
+        rows.append(row)
+    about |= {**provenance.stamp(), "wall_s": round(time.perf_counter() - started, 2)}
+    return [row | about for row in rows]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import yaml
 
-from repro import paper
+from repro.reference import rescaled
 
 # Defaults of DAMASK 3.0.2 for what an input file may leave out.
 DEFAULT_H = 3.0  # phase_mechanical_plastic_isotropic.f90
@@ -110,27 +110,6 @@ class Setup:
     def of_phases(self, name: str) -> np.ndarray:
         """Parameter `name` of `Phase` of each phase, (G,)."""
         return np.array([getattr(phase, name) for phase in self.phases.values()])
-
-
-def rescaled(
-    properties,
-    M=paper.DAMASK_M,
-    h=paper.DAMASK_H,
-    dot_gamma_0=paper.GAMMA_DOT_0,
-    n=paper.STRESS_EXPONENT,
-) -> np.ndarray:
-    """Properties (G, 4) with which the paper's law is DAMASK's with these parameters, exactly.
-
-    dot_gamma depends on xi by dot_gamma_0 / (M xi)^n alone, so that each factor can be moved into
-    xi, and with it into the hardening; h multiplies the hardening. Parameters are numbers or (G,).
-    """
-    scaled = np.array(properties, dtype=float)
-    strength = np.divide(M, paper.DAMASK_M) * np.divide(
-        paper.GAMMA_DOT_0, dot_gamma_0
-    ) ** np.divide(1, n)
-    scaled[:, 2] *= strength
-    scaled[:, 3] *= strength * np.divide(h, paper.DAMASK_H)
-    return scaled
 
 
 def parse(texts: dict[str, str], used: Collection[str] | None = None) -> Setup:

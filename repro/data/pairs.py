@@ -92,8 +92,10 @@ class Pairs:
             fields.append(stress[..., 0])
         return np.stack(fields, axis=1)
 
-    def with_own_output(self, predict, share: float, seed: int, epoch: int) -> "Pairs":
-        """Pairs of an epoch in which a share of the trajectories starts from own output.
+    def pushed_forward(self, predict, share: float, seed: int, epoch: int) -> "Pairs":
+        """Pairs of an epoch in which a share of the trajectories is the network's own rollout.
+
+        The pushforward trick of arXiv:2202.03376, over the whole load.
 
         Parameters
         ----------

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro.tools.csv_files import read_csv, write_csv
+from repro.tools.csv_files import read_csv, replaced, write_csv
 
 # What is measured at once; rows of a new measurement replace all rows of the old one.
 SUBJECT = ["model", "suite", "split", "mode", "stride"]
@@ -26,14 +26,6 @@ def write_rows(path, rows: list[dict]) -> None:
     table = table.sort_values(KEYS, kind="stable")
     table = table.astype(dict.fromkeys(("increment", "epochs", "seed"), "Int64"))
     write_csv(path, table, digits=7)
-
-
-def replaced(old: pd.DataFrame, new: pd.DataFrame, subject: list[str]) -> pd.DataFrame:
-    """`new`, then those rows of `old` that are about no `subject` (columns) of it."""
-    measured_again = pd.MultiIndex.from_frame(old[subject]).isin(
-        pd.MultiIndex.from_frame(new[subject])
-    )
-    return pd.concat([new, old[~measured_again]], ignore_index=True)
 
 
 def read_rows(path) -> pd.DataFrame:

@@ -141,7 +141,7 @@ ABLATION = [
     _advanced("elastic stiffness", "no E/(1 + ν)", {"stiffness": False}),
     _advanced("symmetries", "fields as they are", augment=False),
     _advanced("weight averaging", "the last weights", ema=None),
-    _advanced("own output", "true stresses only", own_output=0.0),
+    _advanced("pushforward", "true stresses only", pushforward=0.0),
     _advanced("learning-rate schedule", "constant", warmup_epochs=0, cosine=False),
     # Is it the network or the way it is trained?
     replace(_advanced("network", PAPER_SIZE, {"filters": paper.FILTERS}), network="paper_unet"),

@@ -26,7 +26,7 @@ INCREMENT_SCALE = 100.0  # MPa, a usual stress increment
     patience=50,
     ema=0.999,
     augment=True,
-    own_output=0.25,
+    pushforward=0.25,
 )
 def res_unet(
     filters: int = FILTERS,

@@ -6,6 +6,7 @@ from repro.reference.simulation import (
     ConvergenceError,
     Trajectory,
     batch_size,
+    rescaled,
     simulate,
     simulate_batch,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "Trajectory",
     "batch_size",
     "generate",
+    "rescaled",
     "simulate",
     "simulate_batch",
 ]

@@ -85,8 +85,8 @@ def simulate(
         Parameters of DAMASK's isotropic law, whose flow rule is
         gamma_dot_0 (sqrt(3/2) |Se_dev|/(M xi))^n with xi growing by h h0 per plastic shear. The
         defaults, sqrt(3/2) and 1, are the law in the paper's text. The generator of data that its
-        authors published has M = 1, and h is then DAMASK's default, 3. Solved exactly, as the
-        text's law with xi0 M/sqrt(3/2) and h0 h M/sqrt(3/2).
+        authors published has M = 1, and h is then DAMASK's default, 3. Solved exactly, by
+        `rescaled` properties.
     **stretch
         `F11_max`, `increments` and `rate` of `Load.stretch`, instead of a load.
 
@@ -160,6 +160,27 @@ def _load(load, stretch) -> Load:
     return load
 
 
+def rescaled(
+    properties,
+    M=paper.DAMASK_M,
+    h=paper.DAMASK_H,
+    dot_gamma_0=paper.GAMMA_DOT_0,
+    n=paper.STRESS_EXPONENT,
+) -> np.ndarray:
+    """Properties (G, 4) with which the paper's law is DAMASK's with these parameters, exactly.
+
+    dot_gamma depends on xi by dot_gamma_0 / (M xi)^n alone, so that each factor can be moved into
+    xi, and with it into the hardening; h multiplies the hardening. Parameters are numbers or (G,).
+    """
+    scaled = np.array(properties, dtype=float)
+    strength = np.divide(M, paper.DAMASK_M) * np.divide(
+        paper.GAMMA_DOT_0, dot_gamma_0
+    ) ** np.divide(1, n)
+    scaled[:, 2] *= strength
+    scaled[:, 3] *= strength * np.divide(h, paper.DAMASK_H)
+    return scaled
+
+
 def _property_maps(microstructures, M=paper.DAMASK_M, h=paper.DAMASK_H) -> np.ndarray:
     """Property maps (B, 4, N, N) with which the text's law is DAMASK's with M and h."""
     for name, value, valid, rule in (
@@ -173,9 +194,8 @@ def _property_maps(microstructures, M=paper.DAMASK_M, h=paper.DAMASK_H) -> np.nd
         raise ValueError("a batch needs at least one microstructure")
     if len(sizes) > 1:
         raise ValueError(f"a batch needs microstructures on equal grids, got {sorted(sizes)}")
-    E, nu, xi0, h0 = np.moveaxis([m.property_maps() for m in microstructures], -1, 0)
-    factor = M / paper.DAMASK_M
-    return np.stack([E, nu, factor * xi0, factor * h * h0], axis=1)
+    maps = [rescaled(m.properties, M, h)[m.grain_id] for m in microstructures]
+    return np.moveaxis(maps, -1, 1)
 
 
 class _Steps(NamedTuple):

@@ -9,12 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from repro import paper
-from repro.evaluation.results import replaced
 from repro.reference import TOLERANCE
 from repro.report.figures import ONE_COLUMN, styled
 from repro.report.pictures import save_figure
 from repro.report.templates import render
-from repro.tools.csv_files import read_csv, write_csv
+from repro.tools.csv_files import update_csv, write_csv
 from repro.tools.files import write_text
 
 PAIRS = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION) * paper.INCREMENTS  # per epoch
@@ -38,9 +37,10 @@ def write(name: str, rows: pd.DataFrame, out: Path) -> Path:
     Path
         The page.
     """
-    if name == "benchmark_training" and (out / f"{name}.csv").is_file():
-        rows = replaced(read_csv(out / f"{name}.csv"), rows, _TRAINED)
-    write_csv(out / f"{name}.csv", rows)
+    if name == "benchmark_training":
+        rows = update_csv(out / f"{name}.csv", rows, _TRAINED)
+    else:
+        write_csv(out / f"{name}.csv", rows)
     for picture, draw in drawings(name, rows).items():
         save_figure(out / f"{picture}.png", draw())
     page = out / f"{name.upper()}.md"

@@ -14,6 +14,24 @@ def write_csv(path, table: pd.DataFrame, digits: int | None = None) -> None:
     write_text(path, table.to_csv(index=False, float_format=float_format, lineterminator="\n"))
 
 
+def replaced(old: pd.DataFrame, new: pd.DataFrame, subject: list[str]) -> pd.DataFrame:
+    """`new`, then those rows of `old` that are about no `subject` (columns) of it."""
+    measured_again = pd.MultiIndex.from_frame(old[subject]).isin(
+        pd.MultiIndex.from_frame(new[subject])
+    )
+    return pd.concat([new, old[~measured_again]], ignore_index=True)
+
+
+def update_csv(path, new: pd.DataFrame, subject: list[str]) -> pd.DataFrame:
+    """Write `new` into the table of a file, in place of what it says of each `subject`; return it.
+
+    Where there is no such file, it is written anew.
+    """
+    table = replaced(read_csv(path), new, subject) if Path(path).is_file() else new
+    write_csv(path, table)
+    return table
+
+
 def read_csv(path, **options) -> pd.DataFrame:
     """Read a table, also as a spreadsheet saves it: semicolons, decimal commas, UTF-16.
 

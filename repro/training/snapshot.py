@@ -98,7 +98,8 @@ def _read(path) -> tuple[dict, TrainingState]:
 
 def _check_identity(directory, found: dict, wanted: dict) -> None:
     for key in wanted:
-        if found.get(key) != wanted[key]:
+        # What a run of an older version did not know of, it had switched off.
+        if (found.get(key) or 0) != (wanted[key] or 0):
             raise SnapshotError(
                 f"{directory} holds a run with {key} = {found.get(key)}, not {wanted[key]}: "
                 "choose another --out or remove it"

@@ -57,7 +57,7 @@ class TrainingConfig:
         less in the beginning (`AveragingAdam`).
     augment : bool
         Whether samples come under random exact symmetries (`Pairs.epoch`).
-    own_output : float
+    pushforward : float
         Share of the trajectories whose inputs are the network's own rollout instead of the true
         stress, drawn and computed anew for every epoch: so it learns to correct its own errors.
     statistics_samples : int
@@ -77,7 +77,7 @@ class TrainingConfig:
     patience: int | None = None
     ema: float | None = None
     augment: bool = False
-    own_output: float = 0.0
+    pushforward: float = 0.0
     statistics_samples: int = 1152
 
     def __post_init__(self):
@@ -248,8 +248,8 @@ class TrainingEngine:
         started = time.monotonic()
         seed = self.config.shuffle_seed
         samples = self.training.epoch(seed, state.epoch, self.config.augment)
-        pairs = self.training.with_own_output(
-            self._predict, self.config.own_output, seed, state.epoch
+        pairs = self.training.pushed_forward(
+            self._predict, self.config.pushforward, seed, state.epoch
         )
         logs = self.fit(pairs, samples, state.epoch, callbacks)
         weights = _copies(self.network.weights)
