@@ -30,6 +30,18 @@ def test_load_out_of_range_is_refused_by_name(argument, values):
             simulate(cell(), **{argument: value})
 
 
+@pytest.mark.parametrize(
+    ("dtype", "message"),
+    [
+        (np.float32, "single precision does not reach tol 1e-07"),
+        (np.float16, "dtype must be float64 or float32, got float16"),
+    ],
+)
+def test_a_precision_that_does_not_do_is_refused(dtype, message):
+    with pytest.raises(ValueError, match=message):
+        simulate(cell(), tol=1e-7, dtype=dtype)
+
+
 def test_load_beside_its_own_description_is_refused():
     with pytest.raises(ValueError, match="give either a load or increments, rate, not both"):
         simulate(cell(), Load.stretch(), increments=5, rate=1e-3)

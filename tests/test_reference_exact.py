@@ -5,6 +5,7 @@ import pytest
 from measurements import assert_within_bounds
 
 from repro.benchmarks import verification
+from repro.data import microstructure as ms
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import exact, simulate
@@ -72,6 +73,21 @@ def test_increments_of_unequal_length_and_a_pause():
     wanted = exact.homogeneous(law, load)
     np.testing.assert_allclose(found, wanted, atol=0.1)
     assert wanted[4] < wanted[3] - 10, "nothing relaxes: the test says nothing"
+
+
+@pytest.mark.parametrize("tol", [1e-6, 1e-4])
+def test_single_precision_gives_the_field_of_double_precision(tol):
+    """Also without any heterogeneity, where differences of the iteration are rounding alone."""
+    laminate = np.repeat([[0], [1]], 8, axis=1).repeat(4, axis=0)
+    cells = (
+        ms.polycrystal(ms.generator(1), size=32),
+        Microstructure(np.zeros((8, 8), int), [[200, 0.3, 100, 10]]),
+        Microstructure(laminate, [[200, 0.3, 100, 10], [50, 0.4, 300, 0]]),
+    )
+    for cell in cells:
+        single = simulate(cell, tol=tol, dtype=np.float32)
+        assert single.sigma_vm.dtype == np.float32
+        assert abs(single.sigma_vm - simulate(cell, tol=tol).sigma_vm).mean() < 0.05
 
 
 def test_parameters_of_damask_scale_flow_resistance_and_hardening():

@@ -11,7 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from repro.reference.material import positive
+
 DEPTH = 8  # residual differences that Anderson acceleration remembers
+# Of their Gram matrix, relative: what rounding leaves of it.
+REGULARISATION = {"float64": 1e-12, "float32": 1e-6}
 
 
 class Grid(NamedTuple):
@@ -108,8 +112,9 @@ def accelerate(history: History, x, r):
     used = jnp.arange(DEPTH) < history.count
     projections = jnp.where(used, history.dr @ r, 0)
     # Scaled to unit diagonal, so that the regularisation is relative; unused rows stay unit.
-    norms = jnp.sqrt(jnp.maximum(jnp.diag(history.gram), 1e-300))
+    norms = jnp.sqrt(positive(jnp.diag(history.gram)))
     gram = history.gram / jnp.outer(norms, norms)
-    gram = jnp.where(jnp.outer(used, used), gram, 0) + jnp.diag(jnp.where(used, 1e-12, 1.0))
+    diagonal = jnp.where(used, REGULARISATION[x.dtype.name], 1.0)
+    gram = jnp.where(jnp.outer(used, used), gram, 0) + jnp.diag(diagonal)
     weights = jnp.linalg.solve(gram, projections / norms) / norms
     return x + r - weights @ history.dg

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 from repro import paper
 
 NEWTON_STEPS = 2  # an update
-TINY = 1e-300  # keeps 0/0 at 0
 
 
 class Material(NamedTuple):
@@ -79,6 +78,11 @@ def initial_state(material: Material) -> tuple[State, Flow]:
     return State(((one, zero), (zero, one)), one, material.xi0), Flow(zero, zero, zero)
 
 
+def positive(x):
+    """x >= 0, at least the smallest number of its precision: as a divisor it keeps 0/0 at 0."""
+    return jnp.maximum(x, jnp.finfo(x.dtype).tiny)
+
+
 class _Trial(NamedTuple):
     """Elastic trial of a step: Ce = A^T A with A = F Fp^-1 at its beginning."""
 
@@ -96,7 +100,7 @@ def _trial(F, state: State) -> _Trial:
     C11, C22, C12 = A11 * A11 + A21 * A21, A12 * A12 + A22 * A22, A11 * A12 + A21 * A22
     mean, half = (C11 + C22) / 2, (C11 - C22) / 2
     radius = jnp.sqrt(half * half + C12 * C12)
-    scale = 1 / jnp.maximum(radius, TINY)
+    scale = 1 / positive(radius)
     principal = mean + radius, mean - radius, state.Fp_inv33 * state.Fp_inv33
     return _Trial(((A11, A12), (A21, A22)), principal, half * scale, C12 * scale)
 
@@ -107,7 +111,7 @@ def _deviator(T):
 
 
 def _direction(D):
-    scale = 1 / jnp.maximum(jnp.sqrt(D[0] * D[0] + D[1] * D[1] + D[2] * D[2]), TINY)
+    scale = 1 / positive(jnp.sqrt(D[0] * D[0] + D[1] * D[1] + D[2] * D[2]))
     N1, N2 = D[0] * scale, D[1] * scale
     return N1, N2, -(N1 + N2)
 
