@@ -7,6 +7,7 @@ import pytest
 
 from repro import models, reference
 from repro.benchmarks import speed
+from repro.benchmarks.speed import Setting
 from repro.data.pairs import make_pairs
 from repro.evaluation import modes
 from repro.models import acceleration
@@ -26,11 +27,24 @@ def measured(data, tmp_path_factory):
     return path, pd.DataFrame(rows)
 
 
-def test_tighter_tolerances_are_more_accurate(measured):
+def test_tighter_tolerances_and_more_increments_are_more_accurate(measured):
     solver = measured[1].query("kind == 'solver'")
-    assert len(solver) == len(speed.TOLERANCES)
-    assert (np.diff(solver["mae"]) < 0).all()
-    assert solver["default"].tolist() == [tol == reference.TOLERANCE for tol in speed.TOLERANCES]
+    assert solver["setting"].tolist() == [str(setting) for setting in speed.SETTINGS]
+    assert solver.loc[solver["default"], "setting"].tolist() == ["20 increments, tol 1e-07"]
+    mae = dict(zip(speed.SETTINGS, solver["mae"], strict=True))
+    for tight, tol in ((1e-6, 1e-5), (1e-7, 1e-6)):
+        assert mae[Setting(20, tight)] < mae[Setting(20, tol)] / 3
+        assert mae[Setting(20, tol, np.float32)] == pytest.approx(mae[Setting(20, tol)], rel=0.2)
+    coarser = [Setting(20, 1e-5, np.float32), *(Setting(n, 3e-5, np.float32) for n in (10, 5))]
+    errors = [mae[setting] for setting in coarser]
+    assert errors == sorted(errors)
+
+
+def test_fewer_increments_are_interpolated_by_a_cubic_spline():
+    t = np.linspace(0, 1, 21)[:, None, None]
+    cubic = (t**3 - 2 * t) * np.ones((1, 2, 2))
+    np.testing.assert_allclose(speed._at_all_increments(cubic[::5]), cubic[1:], atol=1e-12)
+    np.testing.assert_array_equal(speed._at_all_increments(cubic), cubic[1:])
 
 
 def test_network_is_measured_on_its_rollout(measured, data):

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from repro import paper
 from repro.evaluation.results import select
-from repro.report.tables import networks, time_step
+from repro.report.tables import networks, time_step, worth_it
 
 FIELD_MAP, ERROR_MAP, PROPERTY_MAP = "viridis", "magma", "cividis"  # all perceptually uniform
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.1  # inches, as in the journal
@@ -300,7 +300,7 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(ONE_COLUMN + 1, 3.2), layout="constrained")
     axes = figure.subplots()
-    one = speed[(speed["cores"] == 1) & speed["mae"].notna()]
+    one = worth_it(speed[(speed["cores"] == 1) & speed["mae"].notna()])
     # Networks have the colours that they have among the learning curves.
     trained = sorted(set(one.loc[one["kind"] == "network", "contender"]))
     colours = {"DAMASK": "k", "reference model": "0.5"}
@@ -310,16 +310,17 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
         style = {"color": colours[contender], "ms": 4, "label": contender}
         axes.plot(part["seconds"], part["mae"], "o-", **style)
         for row in part.itertuples():
-            # Networks lie side by side: their labels are short and above. Others point inwards.
-            above, left = row.kind == "network", row.seconds > 1
+            # Networks lie side by side: their labels are above. Those of solvers are at the left.
+            above = row.kind == "network"
             name = row.setting.removesuffix(" (best)").removeprefix("batch ")
+            name = name.removesuffix(", single precision").replace(" increments, tol", ",")
             axes.annotate(
                 name,
                 (row.seconds, row.mae),
                 fontsize=5.5,
-                xytext=(0, 4) if above else (-5 if left else 5, -2),
+                xytext=(0, 4) if above else (-5, -2),
                 textcoords="offset points",
-                ha="center" if above else "right" if left else "left",
+                ha="center" if above else "right",
             )
     axes.plot(
         paper.NETWORK_SECONDS,
@@ -333,6 +334,6 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
     axes.set(xlabel="s per simulation, one core", ylabel="MAE of the trajectory / MPa")
     axes.margins(0.15)
     axes.grid(alpha=0.3)
-    title = "numbers at the networks: batch size"
+    title = "at the reference model: increments, tolerance; at the networks: batch size"
     figure.legend(loc="outside lower center", ncols=3, fontsize=6, title=title, title_fontsize=6)
     return figure
