@@ -31,7 +31,7 @@ class Trajectory:
     sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N, N)
     P_mean: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (T+1, 3, 3)
     evaluations: np.ndarray  # constitutive evaluations per increment, (T+1,)
-    residual: np.ndarray  # strain still missing when an increment ended, (T+1,)
+    residual: np.ndarray  # strain still missing before the last correction, (T+1,)
 
     @property
     def F11(self) -> np.ndarray:
@@ -269,7 +269,6 @@ class _Iteration(NamedTuple):
 
     x: jax.Array
     r: jax.Array
-    F: tuple
     flow: material.Flow
     imbalance: jax.Array
     history: equilibrium.History
@@ -288,6 +287,10 @@ def _solve(maps, steps, tol, keep_points=False) -> _Fields:
     def missing(it):
         return jnp.maximum(softness * jnp.linalg.norm(it.r), jnp.sqrt(jnp.max(it.imbalance)))
 
+    def deformation(x, F11):
+        (H11, H12), (H21, H22) = equilibrium.displacement_gradient(x, grid)
+        return (F11 + H11, H12), (H21, 1 + H22)
+
     def equilibrate(x, step, state, flow, history, failed):
         def respond(points):
             F, state, flow, parameters = points
@@ -296,10 +299,9 @@ def _solve(maps, steps, tol, keep_points=False) -> _Fields:
             return response.P, flow, response.imbalance
 
         def evaluate(x, flow):
-            (H11, H12), (H21, H22) = equilibrium.displacement_gradient(x, grid)
-            F = (step.F11 + H11, H12), (H21, 1 + H22)
+            F = deformation(x, step.F11)
             P, flow, imbalance = _by_blocks(respond, (F, state, flow, mat[:4]))
-            return x, equilibrium.strain_correction(P, lam0, mu0, grid), F, flow, imbalance
+            return x, equilibrium.strain_correction(P, lam0, mu0, grid), flow, imbalance
 
         def unfinished(it):
             residual = missing(it)
@@ -320,19 +322,23 @@ def _solve(maps, steps, tol, keep_points=False) -> _Fields:
         # Start from the linear extrapolation of the last two increments over F11.
         start = x + step.extrapolation * (x - x_before)
         it = equilibrate(start, step, state, flow, history, failed)
-        (F11, F12), (F21, F22) = it.F
+        # What is still missing is known: adding it halves the error and costs little, since the
+        # increment has to end with the response to its deformation anyway.
+        end = equilibrium.accelerate(it.history, it.x, it.r)
+        F = deformation(end, step.F11)
+        (F11, F12), (F21, F22) = F
         turned_inside_out = jnp.min(F11 * F22 - F12 * F21) <= 0
         residual = jnp.where(failed | turned_inside_out, jnp.nan, missing(it))
-        response = material.respond(it.F, state, it.flow, mat, step.dt)
+        flow, response = material.update(F, state, it.flow, mat, step.dt)
         fields = _Fields(
-            material.von_mises(it.F, response.P, response.P33),
+            material.von_mises(F, response.P, response.P33),
             _mean_P(response),
             it.evaluations,
             residual,
-            (it.F, response.state) if keep_points else None,
+            (F, response.state) if keep_points else None,
         )
         # The differences stay useful: the next increment has nearly the same Jacobian.
-        return (it.x, x, response.state, it.flow, it.history, ~(residual < tol)), fields
+        return (end, x, response.state, flow, it.history, ~(residual < tol)), fields
 
     x = jnp.zeros(2 * grid.k.size)
     state, flow = material.initial_state(mat)
