@@ -20,6 +20,7 @@ ROOMS = (
     "training",
     "damask",
     "evaluation",
+    "surrogate",
     "benchmarks",
     "report",
     "experiments",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from repro import paper
 from repro.data.dataset import DataSet, DataSetError
 
 # Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
@@ -29,6 +30,8 @@ class Pairs:
     sigma_vm: np.ndarray  # (M, T+1, N, N) float32, MPa
     stride: int  # increments from input to output
     own: np.ndarray | None = None  # (M, steps, N, N) stress at the start of each pair, if not true
+
+    channels = len(paper.CHANNELS), 1  # of the inputs and of the outputs
 
     @property
     def before(self) -> np.ndarray:

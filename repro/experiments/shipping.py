@@ -9,14 +9,17 @@ from repro import models
 from repro.evaluation.modes import network_predictor
 from repro.models.files import make_portable
 from repro.reference import generation
+from repro.surrogate import refiner
 from repro.tools.files import atomic_path
-from repro.training.run_directory import RESULT, RESUMABLE
+from repro.training.run_directory import RESULT, RESUMABLE, run_of
 
 GOLDEN = "golden.npz"
 
 
 def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     """Copy a run to `models.SHIPPED`/`name` and compute its golden output.
+
+    That of a refiner goes to `repro.surrogate.refiner.SHIPPED`: there is one.
 
     The networks are rewritten for every Keras that is allowed. A shipped model can itself be `run`.
 
@@ -44,7 +47,8 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     missing = [file for file in files if not (run / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
-    target = models.SHIPPED / (name or run.resolve().name)
+    refines = run_of(run / models.BEST).network == refiner.NAME
+    target = refiner.SHIPPED if refines else models.SHIPPED / (name or run.resolve().name)
     target.mkdir(parents=True, exist_ok=True)
     for file in files:
         with atomic_path(target / file) as temporary:
@@ -52,10 +56,16 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
             if temporary.suffix == ".keras":
                 make_portable(temporary)
     x = golden_input()
-    y = network_predictor(models.load(target))(x)
+    if refines:  # the stress at the end of the increment before, at its start and at its end
+        x = np.concatenate([x[..., :4], x[..., 4:] * [0, 1, 2]], axis=-1).astype(np.float32)
+    y = network_predictor(_load(target))(x)
     with atomic_path(target / GOLDEN) as temporary:
         np.savez_compressed(temporary, x=x, y=y)
     return target
+
+
+def _load(directory):
+    return refiner.load(directory) if Path(directory) == refiner.SHIPPED else models.load(directory)
 
 
 def golden_input() -> np.ndarray:
@@ -70,5 +80,5 @@ def golden_input() -> np.ndarray:
 def golden_error(directory) -> float:
     """Mean absolute difference, MPa, of a shipped model's output here from its golden output."""
     with np.load(Path(directory, GOLDEN), allow_pickle=False) as golden:
-        y = network_predictor(models.load(directory))(golden["x"])
+        y = network_predictor(_load(directory))(golden["x"])
         return float(np.abs(y - golden["y"]).mean())

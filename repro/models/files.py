@@ -31,7 +31,9 @@ KNOWN = {
         "Cropping2D": f"{_LAYER} cropping data_format",
         "ElasticStiffness": _LAYER,
         "GlorotUniform": "seed",
+        "HeNormal": "seed",
         "InputLayer": "batch_shape dtype name ragged sparse",
+        "LinearRefinement": f"{_LAYER} factor",
         "MaxPooling2D": f"{_LAYER} {_POOLING}",
         "Ones": "",
         "ReLU": f"{_LAYER} max_value negative_slope threshold",
@@ -100,14 +102,14 @@ def _defaults(class_name) -> dict:
     return found
 
 
-def read(path) -> keras.Model:
-    """Read a network.
+def read(path, channels: tuple[int, int] = (len(paper.CHANNELS), 1)) -> keras.Model:
+    """Read a network that maps fields to fields, with `channels` of inputs and outputs.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, is no `.keras` file, cannot be loaded by this Keras, or does not
-        map the input channels to one.
+        If the file is damaged, is no `.keras` file, cannot be loaded by this Keras, or has other
+        channels.
     """
     path = Path(path)
     saved_by = _version(path)
@@ -121,15 +123,17 @@ def read(path) -> keras.Model:
             f"{path}: not a network that Keras {keras.__version__} can load; it was saved by Keras "
             f"{saved_by} ({reason[:300]})"
         ) from None
-    channels = len(paper.CHANNELS)
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if not all(isinstance(shape, tuple) and len(shape) == 4 for shape in shapes) or (
-        shapes[0][-1],
-        shapes[1][-1],
-    ) != (channels, 1):
-        raise ModelFileError(
-            f"{path}: maps {shapes[0]} to {shapes[1]}, not {channels} channels to 1"
+    if (
+        not all(isinstance(shape, tuple) and len(shape) == 4 for shape in shapes)
+        or (
+            shapes[0][-1],
+            shapes[1][-1],
         )
+        != channels
+    ):
+        wanted = "{} channels to {}".format(*channels)
+        raise ModelFileError(f"{path}: maps {shapes[0]} to {shapes[1]}, not {wanted}")
     return model
 
 

@@ -170,3 +170,25 @@ class ElasticStiffness(layers.Layer):
         """Twice the shear modulus, scaled."""
         largest = paper.PROPERTY_RANGES[0][1] / (1 + paper.PROPERTY_RANGES[1][0])
         return x[..., 0:1] / (1 + x[..., 1:2]) / largest
+
+
+@keras.saving.register_keras_serializable("repro")
+class LinearRefinement(layers.Layer):
+    """Values at `factor` equal parts of an increment, linear between the last two channels."""
+
+    def __init__(self, factor: int, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, x):
+        """Weigh the channel at the start against that at the end; the last part ends there."""
+        part = np.arange(1, self.factor + 1, dtype=np.float32) / self.factor
+        return x[..., -2:-1] * (1 - part) + x[..., -1:] * part
+
+    def compute_output_shape(self, shape):
+        """Shape (n, N1, N2, factor)."""
+        return (*shape[:-1], self.factor)
+
+    def get_config(self):
+        """For saving."""
+        return {**super().get_config(), "factor": self.factor}

@@ -17,7 +17,7 @@ def tf_dataset(pairs: Pairs, samples: np.ndarray, size: int):
         x, y = tf.numpy_function(pairs.gather, [batch], [tf.float32, tf.float32])
         return tuple(
             tf.ensure_shape(field, (batch.shape[0], n, n, channels))
-            for field, channels in ((x, len(paper.CHANNELS)), (y, 1))
+            for field, channels in zip((x, y), pairs.channels, strict=True)
         )
 
     rows = tf.data.Dataset.from_tensor_slices(samples)

@@ -1,0 +1,97 @@
+"""Fast predictors of whole loads, each with a score that is large where its error may be.
+
+A predictor is a callable: cells and a load in; stress (n, T+1, N, N) in MPa at all increments, and
+a positive score per cell (n,) out. A score need not be an error: only its order and its proportions
+count, since `repro.surrogate.calibration` measures what it means.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from repro import models
+from repro.data.load import Load
+from repro.data.microstructure import Microstructure
+from repro.data.pairs import Pairs
+from repro.evaluation.modes import network_predictor
+from repro.evaluation.modes import rollout as rollout_of
+from repro.surrogate import refiner
+from repro.training.run_directory import run_of
+
+Predictor = Callable[[Sequence[Microstructure], Load], tuple[np.ndarray, np.ndarray]]
+SMALLEST_SCORE = 1e-3  # MPa, of a network that is symmetric up to rounding
+REFLECTIONS = ((), (1,), (2,), (1, 2))  # axes of (n, N, N, ...): exact symmetries of the problem
+
+
+def refined_solve(path=refiner.SHIPPED) -> Predictor:
+    """The coarse solve and its refinement (`repro.surrogate.refiner`).
+
+    Its score is the strain that the coarse solve still misses, as a stress: times the mean shear
+    modulus of the cell, MPa.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As `repro.models.load`.
+    """
+    ask = network_predictor(refiner.load(path))
+
+    def predict(cells, load):
+        coarse, maps = refiner.coarse_solve(cells, load), _property_maps(cells)
+        sigma_vm = refiner.refined(ask, maps, coarse.sigma_vm)
+        E, nu = maps[..., 0], maps[..., 1]
+        modulus = 1e3 * (E / (2 * (1 + nu))).mean((1, 2))
+        return _from_rest(sigma_vm), modulus * coarse.missing[:, 1:].mean(1)
+
+    return predict
+
+
+def rollout(model) -> Predictor:
+    """Rollout of a network that steps the stress, averaged over the reflections of the cell.
+
+    They are exact symmetries, which the network has learned only nearly: its score is how far the
+    reflected predictions are apart.
+
+    Parameters
+    ----------
+    model : path-like
+        As for `repro.models.load`.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As `repro.models.load`.
+    """
+    path = models.model_path(model)
+    stride = run_of(path).stride or 1
+    if stride != 1:
+        raise ValueError(f"{path}: steps {stride} increments at once, but all are asked for")
+    ask = network_predictor(models.load(path))
+
+    def predict(cells, load):
+        if not load.same_as(refiner.LOAD):
+            raise ValueError("a network that steps the stress knows the paper's training load only")
+        maps = _property_maps(cells)
+        reflected = [_reflected_rollout(ask, maps, axes, load) for axes in REFLECTIONS]
+        mean = np.mean(reflected, axis=0)
+        score = np.mean([np.abs(one - mean).mean((1, 2, 3)) for one in reflected], axis=0)
+        return _from_rest(mean), np.maximum(score, SMALLEST_SCORE)
+
+    return predict
+
+
+def _property_maps(cells) -> np.ndarray:
+    return np.stack([cell.property_maps() for cell in cells]).astype(np.float32)
+
+
+def _reflected_rollout(ask, maps, axes, load) -> np.ndarray:
+    """Rollout (n, T, N, N) on the reflected cells, reflected back."""
+    maps = np.flip(maps, axes)
+    at_rest = np.zeros((len(maps), load.increments + 1, *maps.shape[1:3]), np.float32)
+    sigma_vm = rollout_of(ask, Pairs(maps, at_rest, 1))
+    return np.flip(sigma_vm, [axis + 1 for axis in axes])
+
+
+def _from_rest(sigma_vm) -> np.ndarray:
+    """With increment 0, the state at rest: (n, T+1, N, N)."""
+    return np.concatenate([np.zeros_like(sigma_vm[:, :1]), sigma_vm], axis=1)

@@ -1,0 +1,165 @@
+"""Predictions with a bound: coarse solve and refiner, calibration, exact solves where they miss."""
+
+import numpy as np
+import pytest
+
+from repro import reference, surrogate
+from repro.data import microstructure as ms
+from repro.data.load import Load
+from repro.evaluation.modes import network_predictor
+from repro.models.backend import keras
+from repro.surrogate import refiner
+from repro.surrogate.calibration import Calibration, check_sample, conformal_quantile
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return [ms.polycrystal(ms.generator(7, i), grains=4, size=16) for i in range(60)]
+
+
+# --- Refiner --------------------------------------------------------------------------------------
+
+
+def test_untrained_refiner_interpolates_linearly():
+    coarse = np.array([0, 40, 100], np.float32)[None, :, None, None] * np.ones((1, 1, 4, 4))
+    maps = np.full((1, 4, 4, 4), [200, 0.3, 100, 10], np.float32)
+    ask = network_predictor(refiner.increment_refiner())
+    found = refiner.refined(ask, maps, coarse.astype(np.float32))[0, :, 0, 0]
+    np.testing.assert_allclose(found, [10, 20, 30, 40, 55, 70, 85, 100], rtol=1e-6)
+
+
+def test_refinements_for_the_trainer_are_what_is_refined(data):
+    indices = [0, 2]
+    pairs = refiner.make_refinements(data, indices)
+    x, y = pairs.gather(pairs.in_order())
+    assert x.shape == (len(pairs), 16, 16, 7) and y.shape == (len(pairs), 16, 16, 4)
+    np.testing.assert_array_equal(
+        np.moveaxis(y, -1, 1).reshape(2, 20, 16, 16), data.sigma_vm[indices, 1:]
+    )
+
+    def ask(inputs):
+        np.testing.assert_array_equal(inputs, x)
+        return y
+
+    found = refiner.refined(ask, pairs.properties, pairs.coarse)
+    np.testing.assert_array_equal(found, data.sigma_vm[indices, 1:])
+    np.testing.assert_array_equal(pairs.of([1]).gather(pairs.of([1]).in_order())[0], x[5:])
+
+
+def test_refinements_of_reflected_samples_are_reflected(data):
+    pairs = refiner.make_refinements(data, [0])
+    samples = pairs.in_order()
+    reflected = samples + np.array([0, 15, 0, 1, 0])  # x1 -> 15 - x1
+    for plain, turned in zip(pairs.gather(samples), pairs.gather(reflected), strict=True):
+        np.testing.assert_array_equal(turned, plain[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    "load", [Load.stretch(increments=10), Load.stretch(rate=1e-2), Load.stretch(1.0002, 1)]
+)
+def test_a_load_that_the_refiner_does_not_know_is_refused(load, cells):
+    with pytest.raises(ValueError, match=r"the refiner knows increments of 0.0002 at 0.001 1/s"):
+        surrogate.refined_solve()(cells[:1], load)
+
+
+def test_shipped_refiner_is_better_than_the_coarse_solve_and_goes_on_beyond_its_training(cells):
+    load = Load.stretch(1.008, 40)
+    sigma_vm, scores = surrogate.refined_solve()(cells[:4], load)
+    true = np.stack([reference.simulate(cell, load).sigma_vm for cell in cells[:4]])
+    coarse = refiner.coarse_solve(cells[:4], load)
+    interpolated = refiner.refined(
+        network_predictor(refiner.increment_refiner()),
+        np.stack([cell.property_maps() for cell in cells[:4]]),
+        coarse.sigma_vm,
+    )
+    assert sigma_vm.shape == true.shape
+    assert scores.shape == (4,) and (scores > 0).all()
+    error = abs(sigma_vm - true)[:, 1:].mean()
+    assert error < 2
+    assert error < abs(interpolated - true[:, 1:]).mean() / 2
+
+
+# --- Calibration ----------------------------------------------------------------------------------
+
+
+def test_conformal_quantile_covers_as_many_as_it_says(rng):
+    covered = [
+        rng.exponential() <= conformal_quantile(rng.exponential(size=39), 0.9) for _ in range(4000)
+    ]
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.02)  # 36 of 40
+
+
+@pytest.mark.parametrize("confidence, needed", [(0.9, 9), (0.95, 19), (0.6, 2)])
+def test_a_sample_is_refused_that_is_too_small_for_a_finite_bound(confidence, needed):
+    check_sample(needed, confidence)
+    assert np.isfinite(conformal_quantile(np.ones(needed), confidence))
+    assert np.isinf(conformal_quantile(np.ones(needed - 1), confidence))
+    with pytest.raises(ValueError, match=rf"needs at least {needed} cells"):
+        Calibration(np.ones((needed - 1, 2)), np.ones(needed - 1), None, confidence)
+
+
+def test_bounds_are_in_proportion_to_the_score(rng):
+    scores = rng.uniform(1, 2, 19)
+    errors = scores[:, None] * [0, 1, 3]
+    measured = Calibration(errors, scores, None)
+    np.testing.assert_allclose(measured.of_cells([2, 4]), [4, 8])
+    np.testing.assert_allclose(measured.of_fields([2]), [[0, 2, 6]])
+
+
+def test_other_cells_are_told_from_those_of_the_calibration(cells):
+    measured = surrogate.calibrate(surrogate.refined_solve(), cells[:30])
+    stiffer = [ms.Microstructure(c.grain_id, c.properties * [1.5, 1, 1, 1]) for c in cells[30:]]
+    for some, applies in ((cells[30:], True), (stiffer, False)):
+        _, scores = surrogate.refined_solve()(some, refiner.LOAD)
+        assert measured.applies_to(some, scores) == applies
+
+
+# --- Prediction -----------------------------------------------------------------------------------
+
+
+def test_what_misses_the_tolerance_is_solved_and_the_rest_is_within_its_bound(cells):
+    true = surrogate.solve(cells)
+    answer = surrogate.predict(cells, tolerance=0.9, calibration=20)
+    error = abs(answer.sigma_vm - true)[:, 1:].mean((1, 2, 3))
+    assert 20 < answer.exact.sum() < len(cells)
+    assert (error[answer.exact] == 0).all() and (error[~answer.exact] > 0).all()
+    assert (answer.bound[~answer.exact] <= 0.9).all()
+    assert (error <= answer.bound).mean() >= 0.85
+    fields = abs(answer.sigma_vm - true).mean((2, 3))
+    assert (fields <= answer.field_bound).mean() >= 0.85
+
+
+def test_tolerance_of_nothing_solves_every_cell(cells):
+    answer = surrogate.predict(cells[:12], tolerance=0, calibration=9)
+    assert answer.exact.all() and (answer.bound == 0).all()
+    np.testing.assert_array_equal(answer.sigma_vm, surrogate.solve(cells[:12]))
+
+
+def test_few_cells_are_solved_one_and_all(cells):
+    answer = surrogate.predict(cells[:3], tolerance=1.0)
+    assert answer.exact.all()
+    np.testing.assert_array_equal(answer.sigma_vm, surrogate.solve(cells[:3]))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"calibration": 5}, "at least 9 cells to calibrate on, got 5"),
+        ({"confidence": 1.0}, "confidence must lie between 0 and 1"),
+        ({"tolerance": -1.0}, "tolerance must not be negative"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(cells, options, message):
+    with pytest.raises(ValueError, match=message):
+        surrogate.predict(cells, **{"tolerance": 1.0, **options})
+
+
+def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):
+    path = tmp_path / "best.keras"
+    inputs = keras.Input((None, None, 5))
+    keras.Model(inputs, inputs[..., 4:] + 10).save(path)
+    sigma_vm, scores = surrogate.rollout(path)(cells[:2], refiner.LOAD)
+    np.testing.assert_allclose(sigma_vm[0, :, 3, 3], 10 * np.arange(21))
+    assert scores.shape == (2,) and (scores > 0).all()
+    with pytest.raises(ValueError, match="knows the paper's training load only"):
+        surrogate.rollout(path)(cells[:2], Load.stretch(1.008, 40))
