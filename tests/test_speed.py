@@ -34,7 +34,7 @@ def test_tighter_tolerances_and_more_increments_are_more_accurate(measured):
     mae = dict(zip(speed.SETTINGS, solver["mae"], strict=True))
     for tight, tol in ((1e-6, 1e-5), (1e-7, 1e-6)):
         assert mae[Setting(20, tight)] < mae[Setting(20, tol)] / 3
-        assert mae[Setting(20, tol, np.float32)] == pytest.approx(mae[Setting(20, tol)], rel=0.2)
+        assert mae[Setting(20, tol, np.float32)] == pytest.approx(mae[Setting(20, tol)], abs=0.02)
     coarser = [Setting(20, 1e-5, np.float32), *(Setting(n, 3e-5, np.float32) for n in (10, 5))]
     errors = [mae[setting] for setting in coarser]
     assert errors == sorted(errors)
@@ -49,7 +49,7 @@ def test_fewer_increments_are_interpolated_by_a_cubic_spline():
 
 def test_network_is_measured_on_its_rollout(measured, data):
     path, table = measured
-    network = table.query("kind == 'network'")
+    network = table.query("kind == 'network' and contender == 'tiny'")
     pairs = make_pairs(data, range(3), 1)
     predicted = modes.rollout(modes.network_predictor(models.load(path)), pairs)
     wanted = np.abs(predicted - modes.truth(pairs)).mean()

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import CubicSpline
 
-from repro import models, paper, reference
+from repro import models, paper, reference, surrogate
 from repro.benchmarks.timing import available_cores, process_on, timed
 from repro.damask import dadf5, export
 from repro.damask import run as damask
@@ -54,6 +54,7 @@ SETTINGS = (
     *(Setting(10, tol, np.float32) for tol in (1e-5, 3e-5)),
     *(Setting(5, tol, np.float32) for tol in (3e-5, 1e-4, 3e-4)),
 )
+REFINED = "refined coarse solve"  # of `repro.surrogate`
 DEFAULT = Setting(paper.INCREMENTS, reference.TOLERANCE)  # as the data is made
 TRUTH_TOLERANCE = 1e-9
 BATCHES = (4, 16, 64)  # of the networks, beside 1
@@ -126,8 +127,13 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
         }
         for setting, timing in timed(solvers, repeats).items()
     ]
+    refine = surrogate.refined_solve()
+    predictors = {REFINED: lambda some: refine(some, surrogate.LOAD)[0][:, 1:]}
     for path in paths:
-        rows += _network_rows(path, cells, truth, repeats)
+        run = run_of(path)
+        predictors[run.model] = partial(_rollouts, models.load(path), run.stride or 1)
+    for name, predict in predictors.items():
+        rows += _network_rows(name, predict, cells, truth, repeats)
     common = {"cores": cores, "n": len(cells), "origin": "measured"}
     return [{**common, **row} for row in rows]
 
@@ -162,15 +168,18 @@ def _spline(steps) -> np.ndarray:
     return CubicSpline(coarse, np.eye(steps + 1))(fine)[1:]
 
 
-def _network_rows(path, cells, truth, repeats) -> list[dict]:
+def _network_rows(name, predict, cells, truth, repeats) -> list[dict]:
     """One row for single cells, one for the batch at which a simulation takes least."""
-    run, model = run_of(path), models.load(path)
-    stride = run.stride or 1
+
+    def in_batches(size):
+        starts = range(0, len(cells), size)
+        return np.concatenate([predict(cells[start : start + size]) for start in starts])
+
     sizes = sorted({1, *(min(b, len(cells)) for b in BATCHES)})
-    asked = {batch: partial(_trajectories, model, cells, stride, batch) for batch in sizes}
+    asked = {size: partial(in_batches, size) for size in sizes}
     rows = [
         {
-            "contender": run.model,
+            "contender": name,
             "kind": "network",
             "setting": f"batch {batch}",
             "default": False,
@@ -185,21 +194,15 @@ def _network_rows(path, cells, truth, repeats) -> list[dict]:
     return [rows[0], {**best, "setting": f"{best['setting']} (best)"}]
 
 
-def _trajectories(model, cells, stride, batch) -> np.ndarray:
+def _rollouts(model, stride, cells) -> np.ndarray:
     """Rollouts (n, T, N, N) from the microstructures, everything included."""
-    parts = []
-    for start in range(0, len(cells), batch):
-        properties = np.stack([cell.property_maps() for cell in cells[start : start + batch]])
-        properties = properties.astype(np.float32)
-        stress = np.zeros_like(properties[..., :1])
-        steps = [stress[..., 0]]
-        for _ in range(paper.INCREMENTS // stride):
-            stress = np.asarray(
-                model.predict_on_batch(np.concatenate([properties, stress], axis=-1))
-            )
-            steps.append(stress[..., 0])
-        parts += [_at_all_increments(rollout) for rollout in np.stack(steps, axis=1)]
-    return np.stack(parts)
+    properties = np.stack([cell.property_maps() for cell in cells]).astype(np.float32)
+    stress = np.zeros_like(properties[..., :1])
+    steps = [stress[..., 0]]
+    for _ in range(paper.INCREMENTS // stride):
+        stress = np.asarray(model.predict_on_batch(np.concatenate([properties, stress], axis=-1)))
+        steps.append(stress[..., 0])
+    return np.stack([_at_all_increments(rollout) for rollout in np.stack(steps, axis=1)])
 
 
 # --- DAMASK --------------------------------------------------------------------------------

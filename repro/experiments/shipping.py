@@ -11,7 +11,7 @@ from repro.models.files import make_portable
 from repro.reference import generation
 from repro.surrogate import refiner
 from repro.tools.files import atomic_path
-from repro.training.run_directory import RESULT, RESUMABLE, run_of
+from repro.training.run_directory import RESULT, RESUMABLE, read_config
 
 GOLDEN = "golden.npz"
 
@@ -47,7 +47,7 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     missing = [file for file in files if not (run / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
-    refines = run_of(run / models.BEST).network == refiner.NAME
+    refines = read_config(run).get("network") == refiner.NAME
     target = refiner.SHIPPED if refines else models.SHIPPED / (name or run.resolve().name)
     target.mkdir(parents=True, exist_ok=True)
     for file in files:

@@ -19,9 +19,10 @@ from repro.reference import generation
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
 from repro.report.numbers import Numbers, fill_table
 from repro.report.templates import render
+from repro.surrogate import refiner
 from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
-from repro.training.run_directory import run_of
+from repro.training.run_directory import read_environment, run_of
 
 # The paper's figures of fields: number -> suite and what it shows.
 FIELD_FIGURES = {
@@ -50,6 +51,7 @@ class Sources:
     studied: pd.DataFrame | None
     ablation: pd.DataFrame | None
     deviations: pd.DataFrame | None
+    bounds: pd.DataFrame | None
     checks: list[Check]
     benchmarks: dict[str, pd.DataFrame]  # name -> rows
     models: dict[str, Path]  # name -> directory
@@ -94,6 +96,7 @@ def read_sources(directory) -> Sources:
         optional("open_choices.csv"),
         optional("ablation.csv"),
         optional("deviations.csv"),
+        optional("bounds.csv"),
         read_checks(directory / "data_checks.csv"),
         {
             name: read_csv(directory / f"{name}.csv")
@@ -214,6 +217,10 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         for name, table in built.items()
     }
     values = {"paper": paper, "sources": sources, "tables": built, **numbers.names()}
+    values["refiner"] = {
+        "coarsening": refiner.COARSENING,
+        "parameters": refiner.increment_refiner().count_params(),
+    }
     values["discussion"] = render("discussion", **values) if sources.readme else ""
     texts[directory / "RESULTS.md"] = render("results", **values, **_of_page(sources, drawn))
     for name, rows in sources.benchmarks.items():
@@ -224,6 +231,12 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         block = render("readme", **values)
         texts[sources.readme] = f"{before}{MARKS[0]}{block}{MARKS[1]}{after}"
         texts[directory / "DATA_CARD.md"] = _data_card(sources)
+        texts[refiner.SHIPPED / "README.md"] = render(
+            "refiner_card",
+            **values,
+            history=read_csv(refiner.SHIPPED / "history.csv"),
+            machines=read_environment(refiner.SHIPPED),
+        )
         for path in sources.models.values():
             texts[path / "README.md"] = _model_card(path, sources.results)
     return texts
@@ -246,6 +259,7 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
         "speed": (tables.speed, speed),
         "open_choices": (tables.open_choices, sources.studied),
         "ablation": (tables.ablation, sources.ablation),
+        "bounds": (tables.bounds, sources.bounds),
     }
     return built | {name: of(table) for name, (of, table) in measured.items() if table is not None}
 
@@ -297,7 +311,7 @@ def _model_card(directory: Path, results: pd.DataFrame) -> str:
         config=config,
         step=tables.time_step(config["stride"]),
         settings=pd.DataFrame(config.items(), columns=["setting", "value"]),
-        machines=json.loads((directory / "environment.json").read_text(encoding="utf-8")),
+        machines=read_environment(directory),
         history=read_csv(directory / "history.csv"),
         errors=tables.errors(own)[columns] if len(select(own)) else None,
         regions=tables.by_region(own),
