@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from repro import paper
-from repro.experiments import studies
+from repro.evaluation.campaign import load_suite
+from repro.experiments import refiners, studies
 from repro.experiments.studies import Scale
 from repro.report import tables
 from repro.tools import cli
@@ -53,5 +54,25 @@ def ablation(
     print(tables.markdown(tables.ablation(studies.run(studies.ABLATION, scale, out, runs))))
 
 
+def refiner(
+    epochs: int = 10,
+    data: Path = Path("data"),
+    out: Path = Path("results/refiners.csv"),
+    runs: Path = RUNS,
+) -> None:
+    """Train the refiner of a coarse solve with each of its choices changed.
+
+    Takes about a quarter of an hour on two cores; start it again to go on.
+
+    Args:
+        epochs: Passes over the training pairs.
+        data: Folder of the data sets. Generated first if there is none.
+        out: Table (CSV) to write.
+        runs: Where the runs are kept.
+    """
+    table = refiners.study(load_suite("paper", data), epochs, out, runs)
+    print(tables.markdown(tables.refiners(table)))
+
+
 if __name__ == "__main__":
-    cli.run({command.__name__: command for command in (open_choices, ablation)})
+    cli.run({command.__name__: command for command in (open_choices, ablation, refiner)})

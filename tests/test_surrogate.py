@@ -1,15 +1,22 @@
 """Predictions with a bound: coarse solve and refiner, calibration, exact solves where they miss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from repro import reference, surrogate
+from repro.benchmarks import bounds
 from repro.data import microstructure as ms
 from repro.data.load import Load
+from repro.data.suites import SUITES
 from repro.evaluation.modes import network_predictor
+from repro.experiments import refiners
 from repro.models.backend import keras
+from repro.report import tables
 from repro.surrogate import refiner
 from repro.surrogate.calibration import Calibration, check_sample, conformal_quantile
+from repro.tools.csv_files import read_csv
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +170,34 @@ def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):
     assert scores.shape == (2,) and (scores > 0).all()
     with pytest.raises(ValueError, match="knows the paper's training load only"):
         surrogate.rollout(path)(cells[:2], Load.stretch(1.008, 40))
+
+
+# --- Measurements ---------------------------------------------------------------------------------
+
+
+def test_study_of_refiners_trains_what_is_missing_and_measures_all(data, tmp_path, monkeypatch):
+    variants = {"as shipped": {}, "smaller": {"filters": 4, "hidden": 1}}
+    monkeypatch.setattr(refiners, "VARIANTS", variants)
+    monkeypatch.setattr(refiners, "SEEDS", {})
+    first = refiners.study(data, 1, tmp_path / "refiners.csv", tmp_path)
+    monkeypatch.setattr(refiners, "_row", None)  # nothing to train and to measure
+    again = refiners.study(data, 1, tmp_path / "refiners.csv", tmp_path)
+    assert again["MAE / MPa"].tolist() == pytest.approx(first["MAE / MPa"].tolist(), rel=1e-5)
+    assert first["parameters"].tolist() == [1444, (7 + 1) * 4 + (4 + 1) * 4]
+    table = tables.refiners(read_csv(tmp_path / "refiners.csv"))
+    assert table["variant"].tolist() == list(variants)
+    assert (first["seconds"] > 0).all()
+
+
+def test_bounds_are_measured_suite_by_suite(monkeypatch):
+    for name in ("paper", "grains10", "out_of_range"):
+        monkeypatch.setitem(SUITES, name, replace(SUITES[name], size=16))
+    measured = bounds.run(["grains10", "out_of_range"], cells=65).set_index("suite")
+    assert measured["like the paper's"].tolist() == [True, False]
+    assert measured.loc["grains10", "own"] > 0.6
+    assert measured["exact"].between(50 / 65, 1).all()
+    assert measured["n"].tolist() == [15, 15]
+    shown = tables.bounds(measured.reset_index())
+    assert shown[""].tolist() == ["10 grains, unseen", "properties outside Table 3"]
+    with pytest.raises(ValueError, match="cells must be more than 50"):
+        bounds.run(["grains10"], cells=50)

@@ -52,6 +52,7 @@ class Sources:
     ablation: pd.DataFrame | None
     deviations: pd.DataFrame | None
     bounds: pd.DataFrame | None
+    refiners: pd.DataFrame | None
     checks: list[Check]
     benchmarks: dict[str, pd.DataFrame]  # name -> rows
     models: dict[str, Path]  # name -> directory
@@ -97,6 +98,7 @@ def read_sources(directory) -> Sources:
         optional("ablation.csv"),
         optional("deviations.csv"),
         optional("bounds.csv"),
+        optional("refiners.csv"),
         read_checks(directory / "data_checks.csv"),
         {
             name: read_csv(directory / f"{name}.csv")
@@ -260,6 +262,7 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
         "open_choices": (tables.open_choices, sources.studied),
         "ablation": (tables.ablation, sources.ablation),
         "bounds": (tables.bounds, sources.bounds),
+        "refiners": (tables.refiners, sources.refiners),
     }
     return built | {name: of(table) for name, (of, table) in measured.items() if table is not None}
 

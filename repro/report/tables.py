@@ -275,6 +275,19 @@ def bounds(measured: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def refiners(measured: pd.DataFrame) -> pd.DataFrame:
+    """Variants of the refiner: error over the whole load and milliseconds on one core."""
+    return pd.DataFrame(
+        {
+            "variant": variant,
+            "MAE / MPa": over_seeds(group["MAE / MPa"]),
+            "ms per simulation, one core": 1000 * group["seconds"].min(),
+            **{name: group[name].iloc[0] for name in ("parameters", "epochs", "n")},
+        }
+        for variant, group in measured.groupby("variant", sort=False)
+    )
+
+
 def open_choices(measured: pd.DataFrame) -> pd.DataFrame:
     """What the paper leaves open: one row per choice and setting that was studied."""
     return pd.DataFrame(

@@ -23,11 +23,18 @@ SMALLEST_SCORE = 1e-3  # MPa, of a network that is symmetric up to rounding
 REFLECTIONS = ((), (1,), (2,), (1, 2))  # axes of (n, N, N, ...): exact symmetries of the problem
 
 
-def refined_solve(path=refiner.SHIPPED) -> Predictor:
+def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -> Predictor:
     """The coarse solve and its refinement (`repro.surrogate.refiner`).
 
     Its score is the strain that the coarse solve still misses, as a stress: times the mean shear
     modulus of the cell, MPa.
+
+    Parameters
+    ----------
+    path : path-like
+        As for `refiner.load`.
+    tol : float
+        Tolerance of the coarse solve, with which the network was trained.
 
     Raises
     ------
@@ -37,7 +44,7 @@ def refined_solve(path=refiner.SHIPPED) -> Predictor:
     ask = network_predictor(refiner.load(path))
 
     def predict(cells, load):
-        coarse, maps = refiner.coarse_solve(cells, load), _property_maps(cells)
+        coarse, maps = refiner.coarse_solve(cells, load, tol), _property_maps(cells)
         sigma_vm = refiner.refined(ask, maps, coarse.sigma_vm)
         E, nu = maps[..., 0], maps[..., 1]
         modulus = 1e3 * (E / (2 * (1 + nu))).mean((1, 2))

@@ -22,7 +22,7 @@ from repro.data.microstructure import Microstructure
 from repro.data.pairs import Pairs, make_pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers
-from repro.models.layers import LinearRefinement
+from repro.models.layers import LinearRefinement, convolve
 
 NAME = "refiner"
 SHIPPED = Path(__file__).with_name("shipped")
@@ -35,8 +35,8 @@ CORRECTION_SCALE = 10.0  # MPa, a usual error of the coarse solve
 
 
 @as_networks_need_it()
-def increment_refiner(filters: int = 32, hidden: int = 2) -> keras.Model:
-    """Network of 1x1 convolutions that corrects the linear interpolation of a coarse increment.
+def increment_refiner(filters: int = 32, hidden: int = 2, kernel: int = 1) -> keras.Model:
+    """Network of few convolutions that corrects the linear interpolation of a coarse increment.
 
     Parameters
     ----------
@@ -44,6 +44,8 @@ def increment_refiner(filters: int = 32, hidden: int = 2) -> keras.Model:
         Channels between the convolutions.
     hidden : int
         How many convolutions there are before the last.
+    kernel : int
+        Their edge in pixels, with circular padding.
 
     Returns
     -------
@@ -58,7 +60,8 @@ def increment_refiner(filters: int = 32, hidden: int = 2) -> keras.Model:
     inputs = keras.Input((None, None, len(CHANNELS)), name="coarse_increment")
     x = layers.Rescaling(scale.tolist(), offset.tolist(), name="normalize")(inputs)
     for _ in range(hidden):
-        x = layers.Conv2D(filters, 1, activation="relu", kernel_initializer="he_normal")(x)
+        style = {"activation": "relu", "kernel_initializer": "he_normal"}
+        x = convolve(x, filters, kernel, "circular", **style)
     x = layers.Conv2D(COARSENING, 1, kernel_initializer="zeros")(x)
     correction = layers.Rescaling(CORRECTION_SCALE, name="correction")(x)
     linear = LinearRefinement(COARSENING, name="interpolation")(inputs)
@@ -83,8 +86,10 @@ class Coarse(NamedTuple):
     missing: np.ndarray  # strain that equilibrium still asks for, (n, K+1)
 
 
-def coarse_solve(cells: Sequence[Microstructure], load: Load = LOAD) -> Coarse:
-    """Solve cells in large increments, to a loose tolerance, on all cores.
+def coarse_solve(
+    cells: Sequence[Microstructure], load: Load = LOAD, tol: float = COARSE_TOLERANCE
+) -> Coarse:
+    """Solve cells in large increments, in single precision, on all cores.
 
     Raises
     ------
@@ -97,7 +102,7 @@ def coarse_solve(cells: Sequence[Microstructure], load: Load = LOAD) -> Coarse:
     coarse = Load(load.time[::COARSENING], load.F11[::COARSENING])
 
     def solve(cell):
-        return reference.simulate(cell, coarse, tol=COARSE_TOLERANCE, dtype=np.float32)
+        return reference.simulate(cell, coarse, tol=tol, dtype=np.float32)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         paths = list(pool.map(solve, cells))
@@ -177,7 +182,7 @@ def load(path=SHIPPED) -> keras.Model:
     return files.read(models.model_path(path), (len(CHANNELS), COARSENING))
 
 
-def make_refinements(data: DataSet, microstructures) -> Refinements:
+def make_refinements(data: DataSet, microstructures, tol: float = COARSE_TOLERANCE) -> Refinements:
     """The pairs of some microstructures of a data set, whose coarse solves are made for it.
 
     Raises
@@ -186,5 +191,6 @@ def make_refinements(data: DataSet, microstructures) -> Refinements:
         If the load of the data set does not suit (`check_load`), or as `make_pairs`.
     """
     pairs = make_pairs(data, microstructures)
-    coarse = coarse_solve([data.microstructure(i) for i in microstructures], data.load).sigma_vm
+    cells = [data.microstructure(i) for i in microstructures]
+    coarse = coarse_solve(cells, data.load, tol).sigma_vm
     return Refinements(pairs.properties, pairs.sigma_vm, 1, coarse=coarse)

@@ -1,0 +1,121 @@
+"""What the refiner of a coarse solve is made of, varied one choice at a time."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from repro import paper, surrogate
+from repro.benchmarks.timing import process_on, timed
+from repro.data import dataset
+from repro.data.dataset import DataSet
+from repro.models.backend import keras
+from repro.surrogate import refiner
+from repro.tools import provenance
+from repro.tools.csv_files import read_csv, write_csv
+from repro.training import trainer
+from repro.training.run_directory import LAST
+from repro.training.trainer import TrainingConfig
+
+RECIPE = TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True)
+TIMED_CELLS = 8
+# Name -> options of `refiner.increment_refiner`, and `tol` of the coarse solve.
+VARIANTS = {
+    "as shipped": {},
+    "tol 1e-4": {"tol": 1e-4},
+    "tol 1e-5": {"tol": 1e-5},
+    "16 filters": {"filters": 16},
+    "64 filters": {"filters": 64},
+    "1 hidden convolution": {"hidden": 1},
+    "3 hidden convolutions": {"hidden": 3},
+    "kernels of 3x3 pixels": {"kernel": 3},
+}
+SEEDS = {"as shipped": 3}  # of the others one
+
+
+def train(
+    data: DataSet,
+    config: TrainingConfig,
+    out,
+    tol=refiner.COARSE_TOLERANCE,
+    time_limit=None,
+    **options,
+) -> trainer.TrainingState:
+    """Train a refiner on the training part of a data set, or go on with the run in `out`.
+
+    Parameters
+    ----------
+    data : DataSet
+    config : TrainingConfig
+    out : path-like
+        Directory of the run.
+    tol : float
+        Tolerance of the coarse solve.
+    time_limit : float, optional
+        Minutes.
+    **options
+        Of `refiner.increment_refiner`.
+    """
+    split = dataset.split(data)
+    parts = split.training, split.validation
+    pairs = [refiner.make_refinements(data, part, tol) for part in parts]
+    keras.utils.set_random_seed(config.seed)
+    network = refiner.increment_refiner(**options)
+    identity = {"network": refiner.NAME, "tol": tol, **options, "split_hash": split.hash}
+    return trainer.train(network, *pairs, config, out, identity, time_limit)
+
+
+def study(data: DataSet, epochs: int, out, directory) -> pd.DataFrame:
+    """Train every variant, and measure its error over the whole load and its time on one core.
+
+    Parameters
+    ----------
+    data : DataSet
+    epochs : int
+    out : path-like
+        CSV, one row per variant and seed; rewritten after each. Rows that are there are kept.
+    directory : path-like
+        Where the runs are kept: a study that was killed goes on.
+    """
+    rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
+    known = {(row["variant"], row["seed"], row["epochs"]) for row in rows}
+    for name, variant in VARIANTS.items():
+        for seed in range(SEEDS.get(name, 1)):
+            if (name, seed, epochs) not in known:
+                rows.append({"variant": name, **_row(data, variant, epochs, seed, directory)})
+                write_csv(out, pd.DataFrame(rows), digits=6)
+    return pd.DataFrame(rows)
+
+
+def _row(data, variant, epochs, seed, directory) -> dict:
+    config = replace(RECIPE, epochs=epochs, seed=seed, shuffle_seed=seed)
+    name = "-".join(f"{key}{value}" for key, value in variant.items()) or "default"
+    run = Path(directory, f"refiner-{name}-{epochs}-{seed}")
+    state = train(data, config, run, **variant)
+    validation = dataset.split(data).validation
+    cells = [data.microstructure(i) for i in validation]
+    tol = variant.get("tol", refiner.COARSE_TOLERANCE)
+    sigma_vm, _ = surrogate.refined_solve(run / LAST, tol)(cells, data.load)
+    with process_on(1) as call:
+        seconds = call(_seconds, run / LAST, tol, cells[:TIMED_CELLS])
+    return {
+        "MAE / MPa": np.abs(sigma_vm - data.sigma_vm[validation])[:, 1:].mean(),
+        "seconds": seconds,
+        "parameters": refiner.load(run).count_params(),
+        "epochs": state.epoch,
+        "samples": state.epoch * paper.INCREMENTS // refiner.COARSENING * (len(data) - len(cells)),
+        "n": len(cells),
+        "seed": seed,
+        "wall_s": round(sum(row["seconds"] for row in state.history), 1),
+        **provenance.stamp(),
+    }
+
+
+def _seconds(path, tol, cells) -> float:
+    """Seconds per cell, coarse solve included."""
+    predict = surrogate.refined_solve(path, tol)
+    return timed({0: partial(predict, cells, surrogate.LOAD)}, repeats=5)[0].each(len(cells))[
+        "seconds"
+    ]
