@@ -17,7 +17,7 @@ def run(
     function: Callable[[Any], Any],
     tasks: Iterable,
     dask: str | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     warm: Callable[[], Any] | None = None,
 ) -> Iterator:
     """Yield `function(task)` of every task as it is done; the first that fails stops the rest.
@@ -31,8 +31,9 @@ def run(
     dask : str, optional
         "local" for workers on this machine, or the scheduler of workers that run already:
         tcp://host:port, or the JSON file that it wrote. By default this process does the work.
-    workers : int
-        Threads of this process, or processes of "local"; one thread is this one.
+    workers : int, optional
+        Threads of this process, by default this one alone; or processes of "local", by default one
+        per core.
     warm : callable, optional
         What every worker of Dask does once before its first task, such as to compile.
 
@@ -45,7 +46,7 @@ def run(
     """
     if dask is not None:
         yield from _on_dask(function, tasks, dask, workers, warm)
-    elif workers == 1:
+    elif workers in (None, 1):
         yield from map(function, tasks)
     else:
         with ThreadPoolExecutor(workers) as pool:
