@@ -162,16 +162,25 @@ def write(path, data: DataSet | Iterable[DataSet], overwrite: bool = False) -> N
     ------
     FileExistsError
         If `path` exists and `overwrite` is false.
+    OSError
+        If it cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists: name another file or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic_path(path) as temporary, _new_file(temporary) as file:
+            for part in [data] if isinstance(data, DataSet) else data:
+                _append(file, part)
+    except RuntimeError as error:  # of HDF5, where a disk is full
+        raise OSError(f"{path} cannot be written: {_first_line(error)}") from None
+
+
+def _new_file(path):
     # This version of the format has checksums of all but the arrays, and fletcher32 is theirs: so a
     # damaged file cannot be read as other data.
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
-        for part in [data] if isinstance(data, DataSet) else data:
-            _append(file, part)
+    return h5py.File(path, "w", libver=("v110", "v110"))
 
 
 def _append(file, part: DataSet) -> None:
