@@ -17,6 +17,7 @@ from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
 from repro.report import figures, gallery, pictures, tables
 from repro.training import trainer
+from repro.training.devices import DistributedEngine
 from repro.training.recipes import RECIPES
 from repro.training.trainer import TrainingConfig, check_time_limit
 
@@ -47,6 +48,9 @@ class RunOptions:
         Minutes; stop cleanly before an epoch that would end later.
     tensorboard : bool
         Log to OUT/tensorboard too.
+    distribute : bool
+        Train on all devices of this machine, each of which takes a part of every batch: with
+        KERAS_BACKEND=jax, or on the GPUs that TensorFlow sees.
 
     Raises
     ------
@@ -61,6 +65,7 @@ class RunOptions:
     stride: int = 1
     time_limit: float | None = None
     tensorboard: bool = False
+    distribute: bool = False
 
     def __post_init__(self):
         check_time_limit(self.time_limit)
@@ -165,7 +170,14 @@ def train_and_evaluate(
     models.check_grid(model, data.grain_id.shape[-1])
     print(f"training {network} ({model.count_params()} parameters), results in {out}")
     state = trainer.train(
-        model, *pairs, config, out, identity, options.time_limit, tensorboard=options.tensorboard
+        model,
+        *pairs,
+        config,
+        out,
+        identity,
+        options.time_limit,
+        tensorboard=options.tensorboard,
+        engine=DistributedEngine if options.distribute else None,
     )
     if not state.epoch:
         print("no epoch was completed: start the same command again")
