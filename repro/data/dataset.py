@@ -22,7 +22,7 @@ rule is of another form.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import h5py
@@ -36,6 +36,7 @@ from repro.tools.files import atomic_path
 SCHEMA_VERSION = 1
 SPLIT_SEED = 0
 CHUNK = 1000  # microstructures, of the small arrays
+STORED_CACHE = 2**26  # bytes of stress kept of an open file: more than that of a batch
 LINEAR = 0.99  # share of h0 that has to be left for hardening to count as linear
 _SHAPES = {  # letters are sizes that must agree between arrays
     "grain_id": "MNN",
@@ -121,6 +122,11 @@ class DataSet:
         """Microstructure i, without the padding of its properties."""
         properties = self.properties[i]
         return Microstructure(self.grain_id[i], properties[~np.isnan(properties).any(1)])
+
+    def first(self, count: int) -> "DataSet":
+        """The first microstructures, in memory."""
+        own = [name for name, letters in _SHAPES.items() if letters[0] == "M"]
+        return replace(self, **{name: getattr(self, name)[:count] for name in own})
 
     def property_maps(self, indices) -> np.ndarray:
         """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
@@ -244,7 +250,7 @@ def read(path, in_memory: bool = True) -> DataSet:
             names = [name for name in _SHAPES if in_memory or name != "sigma_vm"]
             arrays = {name: file[name][()] for name in names}
         if not in_memory:
-            arrays["sigma_vm"] = h5py.File(path)["sigma_vm"]
+            arrays["sigma_vm"] = h5py.File(path, rdcc_nbytes=STORED_CACHE)["sigma_vm"]
         data = DataSet(**arrays, attributes=attributes)
         _check_values(data)
         return data

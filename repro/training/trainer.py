@@ -211,14 +211,15 @@ class TrainingEngine:
     """The compiled model and its batches, whichever way they reach it.
 
     With TensorFlow on a CPU batches come through tf.data. Elsewhere the data set lives in the
-    memory of the device and batches are gathered there.
+    memory of the device and batches are gathered there, if it is in memory at all.
     """
 
     def __init__(self, network, training, validation, config):
         self.config, self.training, self.validation = config, training, validation
         self.steps = -(-len(training) // config.batch_size)
         self.network = accelerated(network) if ON_TENSORFLOW_CPU else network
-        self.model = self.network if ON_TENSORFLOW_CPU else self._resident()
+        self.resident = training.in_memory and not ON_TENSORFLOW_CPU
+        self.model = self._resident() if self.resident else self.network
         # XLA is ruinous for depthwise convolution on a CPU.
         self._compile(self.model, jit_compile=False if ON_TENSORFLOW_CPU else "auto")
         self.statistics = statistics.Statistics(self.network)
@@ -240,8 +241,8 @@ class TrainingEngine:
     def _batches(self, pairs, samples) -> dict:
         """Arguments for `fit` and `evaluate`."""
         size = self.config.batch_size
-        if ON_TENSORFLOW_CPU:
-            return {"x": feed.tf_dataset(pairs, samples, size)}
+        if not self.resident:
+            return {"x": feed.batches(pairs, samples, size)}
         if pairs is self.validation:
             samples = samples + np.array([len(self.training), 0, 0, 0, 0], np.int32)
         elif pairs.own is not None:
