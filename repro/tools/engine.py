@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,7 @@ def run(
 
 
 def _on_dask(function, tasks, where, workers, warm):
-    try:
-        import distributed
-    except ImportError:
-        raise ValueError('--dask needs Dask: pip install "repro[cluster]"') from None
-
+    distributed = _distributed()
     # What goes wrong ends in one line; the workers of a cluster have logs of their own.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
@@ -76,7 +72,7 @@ def _on_dask(function, tasks, where, workers, warm):
                     await asyncio.to_thread(warm)
 
     with ExitStack() as stack:
-        client = stack.enter_context(_client(distributed, where, workers, stack))
+        client = stack.enter_context(_client(where, workers, stack))
         client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
         try:
             client.register_plugin(Worker())
@@ -93,21 +89,36 @@ def _on_dask(function, tasks, where, workers, warm):
             raise OSError(f"the scheduler {where} was lost: {error}") from None
 
 
-def _client(distributed, where, workers, stack):
+def _distributed():
+    try:
+        import distributed
+    except ImportError:
+        raise ValueError('Dask is not installed: pip install "repro[cluster]"') from None
+    return distributed
+
+
+@contextmanager
+def local_cluster(workers: int | None = None):
+    """A `distributed.LocalCluster` of single threads, by default one per core."""
+    cluster = _distributed().LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        memory_limit=0,  # the system gives it, to whoever needs more
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+    )
+    try:
+        yield cluster
+    finally:
+        with suppress(TimeoutError):  # a worker that was slow to end has been killed
+            cluster.close()
+
+
+def _client(where, workers, stack):
     """A client of the scheduler of `where`, which is started if that is "local"."""
+    distributed = _distributed()
     if where == "local":
-        return distributed.Client(
-            stack.enter_context(
-                # A process per core, which the system itself gives its memory.
-                distributed.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    memory_limit=0,
-                    dashboard_address=":0",
-                    silence_logs=logging.CRITICAL,
-                )
-            )
-        )
+        return distributed.Client(stack.enter_context(local_cluster(workers)))
     if where.endswith(".json"):
         if not Path(where).is_file():
             raise FileNotFoundError(f"{where}: no such file: start `dask scheduler` with it")
