@@ -49,6 +49,10 @@ def fail(task):
     raise ArithmeticError(f"task {task} failed")
 
 
+def die(task):
+    os._exit(task)
+
+
 def test_tasks_are_done_here_one_after_another_or_on_threads():
     assert list(engine.run(str, range(5))) == list("01234")
     assert sorted(engine.run(str, range(5), workers=3)) == list("01234")
@@ -67,8 +71,11 @@ def test_workers_of_dask_have_a_core_each():
     assert len(cores) == len(set(cores.values())) == 2
     assert all(len(core) == 1 for core in cores.values())
     assert os.getpid() not in cores
-    with pytest.raises(ArithmeticError, match="task 3 failed"):
-        list(engine.run(fail, [3], "local", workers=1))
+
+
+def test_a_task_that_kills_its_workers_is_given_up():
+    with pytest.raises(OSError, match="several workers died of the same task"):
+        list(engine.run(die, [1], "local", workers=2))
 
 
 def test_without_dask_nothing_asks_for_it_and_one_line_says_how_to_get_it(tmp_path):

@@ -30,6 +30,9 @@ class DistributedEngine(TrainingEngine):
                 f"choose a --batch-size that is a multiple of {count}"
             )
         super().__init__(network, training, validation, config)
+        self.replicas = None
+        if count == 1:
+            return
         with self.scope():
             self.replicas = keras.models.clone_model(network, clone_function=_synchronized)
             # XLA and MirroredStrategy do not go together.
@@ -39,7 +42,7 @@ class DistributedEngine(TrainingEngine):
 
     def fit(self, pairs, samples, epoch=0, callbacks=()):
         """Take one step per batch of samples; return the logs."""
-        full = len(samples) - len(samples) % self.config.batch_size
+        full = len(samples) - len(samples) % self.config.batch_size if self.replicas else 0
         parts = []
         if full:
             _copy(self.network, self.model, self.replicas, self.replicas)
