@@ -161,8 +161,8 @@ def train_and_evaluate(
     if out.is_file():
         raise NotADirectoryError(f"{out} is a file: choose another --out")
     data = _data(options, preset["count"], stride)
-    sample = data.first(paper.MICROSTRUCTURES) if options.from_file else data
-    print(checks.report(checks.verify(sample)))
+    sample = data.first(paper.MICROSTRUCTURES)
+    print(checks.report(checks.verify(sample if options.from_file else data)))
     split = dataset.split(data)
     pairs = [make_pairs(data, part, stride) for part in (split.training, split.validation)]
     keras.utils.set_random_seed(config.seed)

@@ -92,8 +92,8 @@ def generate(
     workers = os.cpu_count() if workers is None else workers
     job = Job(suite, seed, size, tol, M, h)
     per_shard = batch_size() if per_shard is None else per_shard
-    numbers = {"count": count, "size": job.size, "workers": workers, "tol": tol, "M": job.M}
-    numbers["per_shard"] = per_shard
+    numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}
+    numbers |= {"tol": tol, "M": job.M}
     for name, value in numbers.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
