@@ -85,7 +85,7 @@ def test_without_dask_nothing_asks_for_it_and_one_line_says_how_to_get_it(tmp_pa
         "from repro.tools import cli; cli.run(generate_data.main)"
     )
     options = ["--out", tmp_path / "a.h5", "--count", "2", "--size", "8"]
-    for more, status, said in ([], 0, ""), (["--dask", "local"], 2, 'pip install "repro[cluster]"'):
+    for more, status, said in ([], 0, ""), (["--dask", "local"], 2, 'pip install ".[cluster]"'):
         options[1] = tmp_path / f"{status}.h5"
         run = subprocess.run(
             [sys.executable, "-c", code, *options, *more], capture_output=True, text=True

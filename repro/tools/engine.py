@@ -93,7 +93,7 @@ def _distributed():
     try:
         import distributed
     except ImportError:
-        raise ValueError('Dask is not installed: pip install "repro[cluster]"') from None
+        raise ValueError('Dask is not installed: pip install ".[cluster]"') from None
     return distributed
 
 
