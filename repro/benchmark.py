@@ -5,6 +5,7 @@ from typing import Literal
 
 from repro.benchmarks import bounds as holding
 from repro.benchmarks import reference as solver
+from repro.benchmarks import scaling as engines
 from repro.benchmarks import speed as measurement
 from repro.benchmarks import training as trainer
 from repro.benchmarks import verification as verify
@@ -98,6 +99,18 @@ def training(
     print(f"{page.read_text(encoding='utf-8')}\n{page} written")
 
 
+def scaling(count: int = 200, repeats: int = 3, out: Path = Path("results")) -> None:
+    """What Dask costs beside threads, and what a million simulations would take. Needs .[cluster].
+
+    Args:
+        count: Simulations in one measurement.
+        repeats: Measurements of each, in turn; the fastest counts.
+        out: Directory for benchmark_scaling.csv and BENCHMARK_SCALING.md.
+    """
+    page = benchmark_pages.write("benchmark_scaling", engines.run(count, repeats), out)
+    print(f"{page.read_text(encoding='utf-8')}\n{page} written")
+
+
 if __name__ == "__main__":
-    commands = (verification, reference, speed, bounds, training)
+    commands = (verification, reference, speed, bounds, training, scaling)
     cli.run({command.__name__: command for command in commands})

@@ -20,6 +20,7 @@ def main(
     stride: int | None = None,
     directory: Path = Path("data"),
     results: Path | None = None,
+    dask: str | None = None,
 ) -> None:
     """Add the errors of a network and of the naive references to a table of results.
 
@@ -34,6 +35,8 @@ def main(
         directory: Where the suites are, SUITE.h5.
         results: Table (CSV) that the rows are added to. Default: results/results.csv, for data of
             your own results/DATA/results.csv.
+        dask: Generate and evaluate suites on the workers of Dask: "local" for one per core of this
+            machine, tcp://host:port of a scheduler, or the JSON file that it wrote.
     """
     path = models.model_path(model)
     if data and suite:
@@ -49,7 +52,9 @@ def main(
             )
     else:
         suites = SUITES if "all" in suite else suite
-        rows = campaign.evaluate_suites(model, suites or ["paper"], directory, table, stride)
+        rows = campaign.evaluate_suites(
+            model, list(suites) or ["paper"], directory, table, stride, dask
+        )
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))
     print(summary(rows, checks), end="")

@@ -1,5 +1,6 @@
 """Generate a data set with the reference model."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,10 @@ def main(
     workers: int | None = None,
     M: float | None = None,
     h: float | None = None,
+    dask: str | None = None,
+    shard: str | None = None,
+    join: bool = False,
+    per_shard: int | None = None,
 ) -> None:
     """Draw microstructures and solve them. A killed run goes on when started again.
 
@@ -34,10 +39,42 @@ def main(
             the law in the paper's text; 1 in the generator that its authors published.
         h: DAMASK's factor of the hardening. Default: that of the suite, 1; 3 if DAMASK's input does
             not name it.
+        dask: Solve on the workers of Dask: "local" for one per core of this machine,
+            tcp://host:port of a scheduler, or the JSON file that it wrote. All machines need the
+            same environment, and the folder of the data set under the same path.
+        shard: "k/n" solves the k-th of n parts and leaves them in OUT.shards/, k from 1 to n: for
+            job arrays, such as those of Slurm.
+        join: Write OUT from the parts, when all of them are solved.
+        per_shard: Microstructures in each file of OUT.shards/, which is one task. Default: 25, or
+            250 on a GPU.
     """
     path = out or Path("data", f"{suite}.h5")
-    generation.generate(path, suite, count, size, seed, tol, workers, M=M, h=h)
-    print(f"{path} written")
+    part = _part(shard)
+    if part and join:
+        raise ValueError("--shard and --join exclude each other")
+    generation.generate(
+        path,
+        suite,
+        count,
+        size,
+        seed,
+        tol,
+        workers,
+        M=M,
+        h=h,
+        dask=dask,
+        per_shard=per_shard,
+        part=part,
+        join=join,
+    )
+    print(f"{path}.shards: part {shard} solved" if shard else f"{path} written")
+
+
+def _part(shard: str | None) -> tuple[int, int] | None:
+    found = re.fullmatch(r"(\d+)/(\d+)", shard or "")
+    if shard and not found:
+        raise ValueError(f"--shard takes k/n, such as 1/4, got {shard}")
+    return found and (int(found[1]), int(found[2]))
 
 
 if __name__ == "__main__":

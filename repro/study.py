@@ -18,6 +18,7 @@ def open_choices(
     scale: Scale = FULL,
     out: Path = Path("results/open_choices.csv"),
     runs: Path = RUNS,
+    dask: str | None = None,
 ) -> None:
     """Train the paper's network under each reading of what the paper does not state.
 
@@ -29,18 +30,18 @@ def open_choices(
         scale: How large.
         out: Table (CSV) to write.
         runs: Where the runs are kept.
+        dask: Train on the workers of Dask: "local" for one per core of this machine,
+            tcp://host:port of a scheduler, or the JSON file that it wrote.
     """
-    print(
-        tables.markdown(
-            tables.open_choices(studies.run(studies.OPEN_CHOICES, scale, out, runs, choices))
-        )
-    )
+    rows = studies.run(studies.OPEN_CHOICES, scale, out, runs, choices, dask=dask)
+    print(tables.markdown(tables.open_choices(rows)))
 
 
 def ablation(
     scale: Scale = Scale(microstructures=200, filters=8, samples=19200),
     out: Path = Path("results/ablation.csv"),
     runs: Path = RUNS,
+    dask: str | None = None,
 ) -> None:
     """Train the advanced network, narrower, without each of its ingredients.
 
@@ -50,8 +51,10 @@ def ablation(
         scale: How small.
         out: Table (CSV) to write.
         runs: Where the runs are kept.
+        dask: Train on the workers of Dask, as for open_choices.
     """
-    print(tables.markdown(tables.ablation(studies.run(studies.ABLATION, scale, out, runs))))
+    rows = studies.run(studies.ABLATION, scale, out, runs, dask=dask)
+    print(tables.markdown(tables.ablation(rows)))
 
 
 def refiner(

@@ -1,4 +1,5 @@
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from repro.data import dataset
 from repro.reference import generation
+from repro.tools import engine
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,19 @@ def data(data_file) -> dataset.DataSet:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch) -> list:
+    """Let tasks for Dask cross to another process and back, but for the process; all of them."""
+    tasks, run = [], engine.run
+
+    def there(function, todo, dask=None, *rest):
+        if dask != "elsewhere":
+            return run(function, todo, dask, *rest)
+        tasks.extend(todo)
+        over = [pickle.loads(pickle.dumps((function, task))) for task in todo]
+        return (pickle.loads(pickle.dumps(function(task))) for function, task in over)
+
+    monkeypatch.setattr(engine, "run", there)
+    return tasks

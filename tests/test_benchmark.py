@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from repro import models, paper
-from repro.benchmarks import reference, timing, training, verification
+from repro.benchmarks import reference, scaling, timing, training, verification
 from repro.reference import TOLERANCE
 from repro.report import benchmark_pages
 
@@ -142,3 +142,27 @@ def test_trainer_is_measured_beside_plain_fit_and_layer_by_layer(data, monkeypat
     ratio, hours = (float(cell) for cell in line.split("|")[-3:-1])
     assert ratio == pytest.approx(2 * fit / trainer, rel=1e-3)
     assert hours == pytest.approx(500 * 16000 * trainer / 10 / epoch["n"].iloc[0] / 3600, rel=1e-3)
+
+
+def test_engines_files_and_memory_are_measured_and_planned_with(monkeypatch, tmp_path):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(scaling, "EMPTY_TASKS", 20)
+    monkeypatch.setattr(scaling, "available_cores", lambda: 1)
+    rows = scaling.run(count=30, repeats=1, size=16)
+    assert (rows["seconds"] > 0).all()
+    by = rows.set_index(["sweep", "contender"])
+    assert (by.loc["engine", "cpu_seconds"] > 0).all()
+    fields = 21 * 16**2 * 4
+    assert fields < by.loc[("make", "joined"), "bytes"].item() < 1.5 * fields
+    assert fields < by.loc[("training", "memory"), "bytes"].item() < 4 * fields
+    assert by.loc[("training", "file"), "bytes"].item() < 0.5 * fields
+
+    page = benchmark_pages.write("benchmark_scaling", rows.assign(**ABOUT), tmp_path).read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith("| 10,000,000 | 1000 |")]
+    hours, terabytes, shards = (cell.strip() for cell in line.split("|")[3:6])
+    solve = by.loc[("engine", "dask"), "cpu_seconds"].item()
+    assert float(hours) == pytest.approx(1e7 * solve / 3600, rel=1e-3)
+    joined = by.loc[("make", "joined"), "bytes"].item()
+    assert float(terabytes) == pytest.approx(1e7 * joined / 1e12, rel=1e-3)
+    assert shards == "10,000"
+    assert "nan" not in page

@@ -17,6 +17,7 @@ from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.tools import cli
 from repro.training import run_directory, snapshot
+from repro.training.devices import DistributedEngine
 from repro.training.recipes import RECIPES
 from repro.training.snapshot import SnapshotError
 from repro.training.trainer import TrainingConfig
@@ -163,15 +164,18 @@ def test_ctrl_c_ends_in_one_word(monkeypatch, capsys):
 def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, config):
     seen = {}
 
-    def train(model, training, validation, config, out, *_, **__):
-        seen.update(model=model, stride=training.stride, config=config, out=out)
+    def train(model, training, validation, config, out, *_, engine, **__):
+        seen.update(model=model, stride=training.stride, config=config, out=out, engine=engine)
         return snapshot.TrainingState([], [], [], [])
 
     monkeypatch.setattr(chain.generation, "generate", lambda path, count: seen.update(count=count))
-    monkeypatch.setattr(chain.dataset, "read", lambda path: data)
+    monkeypatch.setattr(chain.dataset, "read", lambda path, in_memory: data)
     monkeypatch.setattr(chain.trainer, "train", train)
     monkeypatch.setattr(Path, "exists", lambda path: False)
+    command.main(chain.RunOptions(distribute=True))
+    assert seen["engine"] is DistributedEngine
     command.main()
+    assert seen["engine"] is None
     assert seen["model"].name == network
     assert (seen["count"], seen["stride"]) == (1000, 1)
     assert seen["config"] == replace(config, epochs=500)

@@ -17,6 +17,23 @@ def test_written_data_reads_back(data, tmp_path):
         assert file["sigma_vm"].chunks == (1, *data.sigma_vm.shape[1:])
 
 
+def test_parts_are_written_as_one_data_set(data, tmp_path):
+    more_grains = dataclasses.replace(data, properties=dataset.pad_properties(data.properties, 15))
+    more_grains.properties[:, 14] = data.properties[:, 0]
+    parts = [data, more_grains, data]
+    dataset.write(tmp_path / "a.h5", iter(parts))
+    written = dataset.read(tmp_path / "a.h5")
+    assert dataset.data_hash(written) == dataset.data_hash(dataset.concatenate(parts))
+    assert written.attributes["suite"] == data.attributes["suite"]
+
+
+def test_fields_can_stay_in_the_file(data, data_file):
+    opened = dataset.read(data_file, in_memory=False)
+    assert isinstance(opened.sigma_vm, h5py.Dataset)
+    np.testing.assert_array_equal(opened.sigma_vm[[1, 4]], data.sigma_vm[[1, 4]])
+    assert dataset.split(opened).hash == dataset.split(data).hash
+
+
 def test_write_does_not_overwrite(data, data_file):
     with pytest.raises(FileExistsError, match=data_file.name):
         dataset.write(data_file, data)

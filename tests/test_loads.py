@@ -31,7 +31,7 @@ def suite(request, monkeypatch):
     return request.param
 
 
-def test_from_suite_to_rows(suite, data_file, tmp_path):
+def test_from_suite_to_rows(suite, data_file, tmp_path, elsewhere):
     """Generated, trained on, evaluated beside the naive references, tabulated."""
     (tmp_path / "paper.h5").write_bytes(data_file.read_bytes())
     data = campaign.load_suite(suite, tmp_path)
@@ -48,7 +48,8 @@ def test_from_suite_to_rows(suite, data_file, tmp_path):
     trainer.train(network, pairs, pairs, config, run, about, progress=False)
 
     table = tmp_path / "results.csv"
-    campaign.evaluate_suites(run, [suite], tmp_path, table)
+    campaign.evaluate_suites(run, [suite], tmp_path, table, dask="elsewhere")
+    assert elsewhere == [suite]
     rows = results.read_rows(table)
     own = results.select(rows, model="run", suite=suite, mode="one-step", metric="MAE", F11=True)
     assert own["increment"].tolist() == [2, 4, 6, 8, 10]

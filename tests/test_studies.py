@@ -15,10 +15,13 @@ SCALE = Scale(microstructures=6, filters=2, samples=16)
 @pytest.fixture
 def solved(data, monkeypatch):
     monkeypatch.setattr(generation.Job, "solve", lambda job, indices: data)
+    studies._solved.cache_clear()
+    yield
+    studies._solved.cache_clear()
 
 
 @pytest.mark.usefixtures("solved")
-def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monkeypatch, elsewhere):
     out, trained, train = tmp_path / "a.csv", [], trainer.train
     monkeypatch.setattr(
         trainer, "train", lambda *args, **kw: trained.append(args[4]) or train(*args, **kw)
@@ -30,7 +33,14 @@ def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monk
         Variant("time step", "20", stride=20),
     ]
     studies.run(variants[:2], SCALE, out, tmp_path, progress=False)
-    table = studies.run(variants, replace(SCALE, seeds=2), out, tmp_path, progress=False)
+    table = studies.run(
+        variants, replace(SCALE, seeds=2), out, tmp_path, progress=False, dask="elsewhere"
+    )
+    assert [(variant.setting, seed) for variant, seed in elsewhere] == [
+        ("20", 0),
+        ("10", 1),
+        ("20", 1),
+    ]
     assert len(list(tmp_path.glob("*/snapshot.npz"))) == 4
     assert len(trained) == 4  # what was known was not trained again, whatever its name
     assert table["seed"].tolist() == [0, 0, 0, 1, 1, 1]

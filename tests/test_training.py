@@ -17,6 +17,7 @@ from repro.data import dataset
 from repro.data.pairs import make_pairs
 from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
+from repro.experiments import chain
 from repro.training import snapshot, statistics
 from repro.training.snapshot import SnapshotError
 from repro.training.trainer import AveragingAdam, TrainingConfig, TrainingEngine, train
@@ -210,6 +211,31 @@ def test_weight_average_forgets_where_it_began():
         optimizer.apply([np.float32(1)], [weight])
     assert float(weight) == pytest.approx(-20, rel=1e-3)
     assert -19.5 < float(optimizer.average_of(weight)) < -17
+
+
+def test_data_that_stays_in_its_file_trains_the_same(data, data_file, tmp_path):
+    stored = dataset.read(data_file, in_memory=False)
+    for stride in (1, 5):
+        pairs, wanted = (make_pairs(some, [4, 0, 2], stride) for some in (stored, data))
+        assert len(pairs) == len(wanted)
+        samples = wanted.epoch(0, 0, augment=True)
+        for field, in_memory in zip(pairs.gather(samples), wanted.gather(samples), strict=True):
+            np.testing.assert_array_equal(field, in_memory)
+    states = [
+        run(some, tmp_path / name, augment=True, epochs=1)
+        for some, name in ((stored, "file"), (data, "memory"))
+    ]
+    assert_same_state(*states)
+
+
+def test_what_needs_all_data_at_once_does_not_go_with_a_file():
+    options = chain.RunOptions(from_file=True)
+    for config, normalization in (
+        (TrainingConfig(pushforward=0.5), "table 3"),
+        (TrainingConfig(), "per-channel"),
+    ):
+        with pytest.raises(ValueError, match=r"--from-file goes with .* table 3 or table 3, 1000"):
+            chain.train_and_evaluate("paper_unet", config, options, normalization)
 
 
 def test_nonsense_is_refused():

@@ -21,7 +21,8 @@ rule is of another form.
 """
 
 import hashlib
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import h5py
@@ -35,6 +36,7 @@ from repro.tools.files import atomic_path
 SCHEMA_VERSION = 1
 SPLIT_SEED = 0
 CHUNK = 1000  # microstructures, of the small arrays
+STORED_CACHE = 2**26  # bytes of stress kept of an open file: more than that of a batch
 LINEAR = 0.99  # share of h0 that has to be left for hardening to count as linear
 _SHAPES = {  # letters are sizes that must agree between arrays
     "grain_id": "MNN",
@@ -121,6 +123,11 @@ class DataSet:
         properties = self.properties[i]
         return Microstructure(self.grain_id[i], properties[~np.isnan(properties).any(1)])
 
+    def first(self, count: int) -> "DataSet":
+        """The first microstructures, in memory."""
+        own = [name for name, letters in _SHAPES.items() if letters[0] == "M"]
+        return replace(self, **{name: getattr(self, name)[:count] for name in own})
+
     def property_maps(self, indices) -> np.ndarray:
         """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
         return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
@@ -146,31 +153,78 @@ def _check_shapes(shapes: dict) -> None:
             raise DataSetError(f"array {name} has shape {shape}, expected ({wanted})")
 
 
-def write(path, data: DataSet, overwrite: bool = False) -> None:
+def write(path, data: DataSet | Iterable[DataSet], overwrite: bool = False) -> None:
     """Write a data set: to a temporary name first, so that `path` is whole or not there.
+
+    Parameters
+    ----------
+    path : path-like
+    data : DataSet or iterable of DataSet
+        Parts of the same load are written one after another as one data set with the attributes of
+        the first: an iterator that reads them holds one at a time in memory.
+    overwrite : bool
 
     Raises
     ------
     FileExistsError
         If `path` exists and `overwrite` is false.
+    OSError
+        If it cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists: name another file or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic_path(path) as temporary, _new_file(temporary) as file:
+            for part in [data] if isinstance(data, DataSet) else data:
+                _append(file, part)
+    except RuntimeError as error:  # of HDF5, where a disk is full
+        raise OSError(f"{path} cannot be written: {_first_line(error)}") from None
+
+
+def _new_file(path):
     # This version of the format has checksums of all but the arrays, and fletcher32 is theirs: so a
     # damaged file cannot be read as other data.
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
-        for name in _SHAPES:
-            array = getattr(data, name)
+    return h5py.File(path, "w", libver=("v110", "v110"))
+
+
+def _append(file, part: DataSet) -> None:
+    """Add the microstructures of a part to a file that is being written."""
+    if not file.keys():
+        for name, letters in _SHAPES.items():
+            array = getattr(part, name)
             together = 1 if name == "sigma_vm" else min(len(array), CHUNK)
-            chunks = (together, *array.shape[1:])
-            file.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
-        file.attrs.update(data.attributes, schema_version=SCHEMA_VERSION)
+            file.create_dataset(
+                name,
+                data=array,
+                chunks=(together, *array.shape[1:]),
+                # Other parts may have more microstructures, and more grains in each.
+                maxshape=tuple(
+                    None if letter in "MG" else size
+                    for letter, size in zip(letters, array.shape, strict=True)
+                ),
+                fillvalue=np.nan if name == "properties" else None,
+                fletcher32=True,
+            )
+        file.attrs.update(part.attributes, schema_version=SCHEMA_VERSION)
+        return
+    done = len(file["seed"])
+    for name, letters in _SHAPES.items():
+        if letters[0] == "M":
+            stored, array = file[name], getattr(part, name)
+            stored.resize((done + len(part), *map(max, stored.shape[1:], array.shape[1:])))
+            stored[(slice(done, None), *map(slice, array.shape[1:]))] = array
 
 
-def read(path) -> DataSet:
-    """Read a data set into memory.
+def read(path, in_memory: bool = True) -> DataSet:
+    """Read a data set.
+
+    Parameters
+    ----------
+    path : path-like
+    in_memory : bool
+        If not, `sigma_vm` stays in the file, which is then open: what it is indexed with is read.
 
     Raises
     ------
@@ -193,7 +247,10 @@ def read(path) -> DataSet:
                 raise DataSetError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}")
             _check_shapes({name: file[name].shape for name in _SHAPES})
             attributes = {key: _plain(value) for key, value in file.attrs.items()}
-            arrays = {name: file[name][()] for name in _SHAPES}
+            names = [name for name in _SHAPES if in_memory or name != "sigma_vm"]
+            arrays = {name: file[name][()] for name in names}
+        if not in_memory:
+            arrays["sigma_vm"] = h5py.File(path, rdcc_nbytes=STORED_CACHE)["sigma_vm"]
         data = DataSet(**arrays, attributes=attributes)
         _check_values(data)
         return data

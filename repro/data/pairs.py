@@ -34,6 +34,11 @@ class Pairs:
     channels = len(paper.CHANNELS), 1  # of the inputs and of the outputs
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the fields are; else they can be gathered, and nothing more."""
+        return isinstance(self.sigma_vm, np.ndarray)
+
+    @property
     def before(self) -> np.ndarray:
         """Stress at the start of each pair, (M, steps, N, N), MPa."""
         return self.sigma_vm[:, : -self.stride : self.stride] if self.own is None else self.own
@@ -66,9 +71,14 @@ class Pairs:
         cell, step = np.divmod(samples[:, 0], self.steps)
         x1, x2 = pixels(samples, self.sigma_vm.shape[-1])
         cell, step = cell[:, None, None], step[:, None, None]
-        before = self.before[cell, step, x1, x2][..., None]
-        after = self.after[cell, step, x1, x2][..., None]
-        return np.concatenate([self.properties[cell, x1, x2], before], axis=-1), after
+        start = step * self.stride
+        if self.own is None:
+            before = self.sigma_vm[cell, start, x1, x2]
+        else:
+            before = self.own[cell, step, x1, x2]
+        after = self.sigma_vm[cell, start + self.stride, x1, x2]
+        inputs = [self.properties[cell, x1, x2], before[..., None]]
+        return np.concatenate(inputs, axis=-1), after[..., None]
 
     def batches(self, samples: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches of the samples in their order; the last may be smaller."""
@@ -137,17 +147,52 @@ class Pairs:
         return samples
 
 
+class _StoredStress:
+    """Stress (M, T+1, N, N) of some microstructures, read from an open file where it is indexed."""
+
+    def __init__(self, stored, microstructures):
+        self.stored, self.microstructures = stored, microstructures
+        self.shape = (len(microstructures), *stored.shape[1:])
+
+    def __len__(self):
+        return len(self.microstructures)
+
+    def __getitem__(self, index) -> np.ndarray:
+        """Fields (n, N, N) at cells and increments (n, 1, 1) and pixels (n, N, 1) and (n, 1, N)."""
+        cell, increment, x1, x2 = index
+        places = zip(self.microstructures[cell.ravel()], increment.ravel(), strict=True)
+        fields = np.stack([self.stored[place] for place in places])
+        return fields[np.arange(len(fields))[:, None, None], x1, x2]
+
+
+class _PropertyMaps:
+    """Property maps (M, N, N, 4) of some microstructures, put together where they are indexed."""
+
+    def __init__(self, data, microstructures):
+        self.grain_id = data.grain_id[microstructures]
+        self.properties = data.properties[microstructures].astype(np.float32)
+
+    def __getitem__(self, index) -> np.ndarray:
+        cell, x1, x2 = index
+        return self.properties[cell, self.grain_id[cell, x1, x2]]
+
+
 def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     """Pairs of the given microstructures of a data set.
+
+    Of a data set whose stress is in its file (`dataset.read`), they are not in memory either.
 
     Raises
     ------
     ValueError
         If `stride` does not divide the number of increments, or if a stress or a property is not
-        finite (DataSetError).
+        finite (DataSetError), which of stress in a file is not asked.
     """
     check_stride(stride, len(data.time) - 1)
     microstructures = np.asarray(microstructures)
+    if not isinstance(data.sigma_vm, np.ndarray):
+        stress = _StoredStress(data.sigma_vm, microstructures)
+        return Pairs(_PropertyMaps(data, microstructures), stress, stride)
     pairs = Pairs(data.property_maps(microstructures), data.sigma_vm[microstructures], stride)
     _check_finite(pairs, microstructures)
     return pairs

@@ -1,17 +1,19 @@
 """Evaluate a network on many data sets, and keep beside its errors what the data is like."""
 
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from repro import paper
+from repro import models, paper
 from repro.data import checks, dataset
 from repro.data.dataset import DataSet
 from repro.evaluation import results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.reference import generation
-from repro.tools import provenance
+from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 
 HISTOGRAM_BINS = 60
@@ -23,6 +25,7 @@ def evaluate_suites(
     directory,
     table,
     stride: int | None = None,
+    dask: str | None = None,
 ) -> pd.DataFrame:
     """Evaluate a network on test suites, which are generated where their file is missing.
 
@@ -38,39 +41,64 @@ def evaluate_suites(
         CSV that the rows are added to, after every suite.
     stride : int, optional
         Increments per step; by default as the network was trained.
+    dask : str, optional
+        Who generates and evaluates, as for `repro.tools.engine.run`; by default this process.
 
     Returns
     -------
     DataFrame
         The rows of this network and of the naive references on these suites.
     """
-    training = load_suite("paper", directory)
-    rows = []
-    for suite in suites:
-        data = training if suite == "paper" else load_suite(suite, directory)
-        rows.append(evaluate_data(model, data, table, stride, training))
-    damask = damask_difference(int(rows[0]["stride"].iloc[0]))
+    model, directory = models.model_path(model).absolute(), Path(directory).absolute()
+    for suite in ("paper", *suites):
+        _generated(suite, directory, dask)
+    about = {"command": provenance.command_line()}  # and not that of a worker
+    rows: dict[str, list[dict]] = {suite: [] for suite in suites}
+    for suite, found in engine.run(partial(_on_suite, model, directory, stride), suites, dask):
+        rows[suite] = [row | about for row in found]
+        results.write_rows(table, rows[suite])
+    if "paper" in rows:
+        _write_about(table, load_suite("paper", directory))
+    damask = damask_difference(int(rows[suites[0]][0]["stride"]))
     results.write_rows(table, damask)
-    return pd.concat([*rows, pd.DataFrame(damask)], ignore_index=True)
+    return pd.DataFrame([*chain.from_iterable(rows.values()), *damask])
+
+
+def _on_suite(model, directory, stride, suite) -> tuple[str, list[dict]]:
+    training = load_suite("paper", directory)
+    data = training if suite == "paper" else load_suite(suite, directory)
+    return suite, _rows(model, data, stride, training)
+
+
+def _rows(model, data, stride, training) -> list[dict]:
+    rows = assess(model, data, stride, training)
+    return rows + label_noise(data, rows[0]["stride"])
 
 
 def evaluate_data(model, data: DataSet, table, stride=None, training=None) -> pd.DataFrame:
     """Add the errors of a network on one data set to `table`; what the data is like goes beside."""
-    rows = assess(model, data, stride, training)
-    rows += label_noise(data, rows[0]["stride"])
+    rows = _rows(model, data, stride, training)
     results.write_rows(table, rows)
     if any(row["split"] == "training" for row in rows):
-        write_checks(Path(table).with_name("data_checks.csv"), data)
-        write_histogram(Path(table).with_name("histogram.csv"), data)
+        _write_about(table, data)
     return pd.DataFrame(rows)
+
+
+def _write_about(table, data):
+    write_checks(Path(table).with_name("data_checks.csv"), data)
+    write_histogram(Path(table).with_name("histogram.csv"), data)
 
 
 def load_suite(suite: str, directory) -> DataSet:
     """Read a suite's data set; generate it first if its file is missing."""
+    return dataset.read(_generated(suite, directory))
+
+
+def _generated(suite, directory, dask=None) -> Path:
     path = Path(directory) / f"{suite}.h5"
     if not path.exists():
-        generation.generate(path, suite)
-    return dataset.read(path)
+        generation.generate(path, suite, dask=dask)
+    return path
 
 
 def write_checks(path, data: DataSet) -> None:

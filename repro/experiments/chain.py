@@ -17,9 +17,11 @@ from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
 from repro.report import figures, gallery, pictures, tables
 from repro.training import trainer
+from repro.training.devices import DistributedEngine
 from repro.training.recipes import RECIPES
 from repro.training.trainer import TrainingConfig, check_time_limit
 
+FIXED_BOUNDS = ("table 3", "table 3, 1000 MPa")  # of the normalizations
 # Demonstration size: shows that everything works, not what accuracy it gives.
 PRESETS = {
     "paper": {"count": paper.MICROSTRUCTURES, "epochs": paper.EPOCHS},
@@ -47,6 +49,12 @@ class RunOptions:
         Minutes; stop cleanly before an epoch that would end later.
     tensorboard : bool
         Log to OUT/tensorboard too.
+    distribute : bool
+        Train on all devices of this machine, each of which takes a part of every batch: with
+        KERAS_BACKEND=jax, or on the GPUs that TensorFlow sees.
+    from_file : bool
+        Read the stress from the file for each batch, since the data set is larger than the memory.
+        The network is then not evaluated at the end: do so on the test suites.
 
     Raises
     ------
@@ -61,6 +69,8 @@ class RunOptions:
     stride: int = 1
     time_limit: float | None = None
     tensorboard: bool = False
+    distribute: bool = False
+    from_file: bool = False
 
     def __post_init__(self):
         check_time_limit(self.time_limit)
@@ -143,10 +153,16 @@ def train_and_evaluate(
     stride = options.stride
     config = replace(config, epochs=options.epochs or preset["epochs"])
     out = options.out or Path("runs", options.preset.removeprefix("paper"), network)
+    if options.from_file and (config.pushforward or normalization not in FIXED_BOUNDS):
+        raise ValueError(
+            "--from-file goes with true stresses (--pushforward 0) and a --normalization that does "
+            f"not follow from the data: {' or '.join(FIXED_BOUNDS)}"
+        )
     if out.is_file():
         raise NotADirectoryError(f"{out} is a file: choose another --out")
     data = _data(options, preset["count"], stride)
-    print(checks.report(checks.verify(data)))
+    sample = data.first(paper.MICROSTRUCTURES)
+    print(checks.report(checks.verify(sample if options.from_file else data)))
     split = dataset.split(data)
     pairs = [make_pairs(data, part, stride) for part in (split.training, split.validation)]
     keras.utils.set_random_seed(config.seed)
@@ -157,7 +173,7 @@ def train_and_evaluate(
         "stride": stride,
         "split_hash": split.hash,
         # Not the hash of the stresses: other machines and solvers round them otherwise.
-        "mean_stress": f"{data.sigma_vm.mean(dtype=float):.0f} MPa",
+        "mean_stress": f"{sample.sigma_vm.mean(dtype=float):.0f} MPa",
     }
     if normalization != "table 3":
         variant["bounds"] = NORMALIZATIONS[normalization](pairs[0])
@@ -165,7 +181,14 @@ def train_and_evaluate(
     models.check_grid(model, data.grain_id.shape[-1])
     print(f"training {network} ({model.count_params()} parameters), results in {out}")
     state = trainer.train(
-        model, *pairs, config, out, identity, options.time_limit, tensorboard=options.tensorboard
+        model,
+        *pairs,
+        config,
+        out,
+        identity,
+        options.time_limit,
+        tensorboard=options.tensorboard,
+        engine=DistributedEngine if options.distribute else None,
     )
     if not state.epoch:
         print("no epoch was completed: start the same command again")
@@ -173,6 +196,9 @@ def train_and_evaluate(
     if not trainer.finished(state, config):
         print(f"stopped after epoch {state.epoch}: the same command goes on from there")
     if state.interrupted:  # whoever sends a signal wants an end, not an evaluation
+        return
+    if options.from_file:
+        print(f"to evaluate it: python -m repro.evaluate --model {out} --suite grains10")
         return
     _report(network, data, split.validation[0], state, out, stride)
 
@@ -183,7 +209,7 @@ def _data(options: RunOptions, count: int, stride: int) -> dataset.DataSet:
     if options.data is None and not path.exists():
         check_stride(stride, paper.INCREMENTS)
         generation.generate(path, count=count)
-    return dataset.read(path)
+    return dataset.read(path, in_memory=not options.from_file)
 
 
 def _report(network, data, example, state, out, stride):

@@ -8,7 +8,8 @@ import hashlib
 import json
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +23,7 @@ from repro.evaluation import metrics, modes, naive
 from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
-from repro.tools import provenance
+from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.training import trainer
 from repro.training.recipes import RECIPES
@@ -156,6 +157,7 @@ def run(
     directory,
     choices: Collection[str] = (),
     progress: bool = True,
+    dask: str | None = None,
 ) -> pd.DataFrame:
     """Train and evaluate every variant; go on where a killed study was.
 
@@ -169,6 +171,10 @@ def run(
         Where the runs are kept.
     choices : collection of str
         What to vary now, as in `Variant.varied`; by default everything.
+    progress : bool
+        Show a bar per run.
+    dask : str, optional
+        Who trains, as for `repro.tools.engine.run`: by default this process, one run after another.
 
     Raises
     ------
@@ -195,17 +201,27 @@ def run(
         for seed in range(scale.seeds)
         for variant in variants
     }
-    solve = cache(lambda name: DATA[name](scale.microstructures))
-    for key, (variant, seed) in wanted.items():
-        if key not in known and (not choices or variant.varied in choices):
-            *names, run = key
-            if run not in trained:
-                data = solve(variant.data)
-                trained[run] = _row(variant, scale, seed, data, Path(directory, run), progress)
-            known[key] = trained[run] | dict(zip(("varied", "setting"), names, strict=True))
+    chosen = {
+        key: task
+        for key, task in wanted.items()
+        if key not in known and (not choices or task[0].varied in choices)
+    }
+    todo = {key[-1]: task for key, task in chosen.items() if key[-1] not in trained}
+    train = partial(_row, scale, Path(directory).absolute(), progress and dask is None)
+    about = {"command": provenance.command_line()}  # and not that of a worker
+    done = engine.run(train, todo.values(), dask) if todo else ()
+    for row in chain(trained.values(), (row | about for row in done)):
+        new = [key for key in chosen if key[-1] == row["run"]]
+        known |= {key: row | {"varied": key[0], "setting": key[1]} for key in new}
+        if new:
             rows = [known[key] for key in wanted if key in known]
             write_csv(out, pd.DataFrame(rows), digits=6)
     return pd.DataFrame([known[key] for key in wanted if key in known])
+
+
+@cache
+def _solved(data: str, count: int) -> DataSet:
+    return DATA[data](count)
 
 
 def _settings(variant, scale, seed) -> dict:
@@ -232,8 +248,12 @@ def _run_name(variant, scale, seed) -> str:
     return f"{variant.network}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
 
 
-def _row(variant: Variant, scale: Scale, seed: int, data: DataSet, out, progress) -> dict:
+def _row(scale: Scale, directory: Path, progress: bool, task: tuple[Variant, int]) -> dict:
+    """Train and evaluate a variant with a seed."""
+    variant, seed = task
     settings = _settings(variant, scale, seed)
+    out = directory / _run_name(variant, scale, seed)
+    data = _solved(variant.data, scale.microstructures)
     split = dataset.split(data)
     pairs, validation = (
         make_pairs(data, part, variant.stride) for part in (split.training, split.validation)

@@ -1,14 +1,14 @@
 """Generation of data sets: draw microstructures, solve them on all cores, shard by shard.
 
 A shard is a small data set of consecutive microstructures in `FILE.shards/`. A run that is killed
-loses only the shards in flight; the next run of the same command goes on from the others.
+loses only the shards in flight; the next run of the same command goes on from the others. Several
+processes, of one machine or of many that share a disk, can write the shards of one request.
 """
 
 import os
 import shutil
-import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from repro.data import microstructure as ms
 from repro.data.microstructure import Microstructure
 from repro.data.suites import SUITES, Suite
 from repro.reference.simulation import TOLERANCE, ConvergenceError, batch_size, simulate_batch
+from repro.tools import engine
 from repro.tools.provenance import code_commit
 
 
@@ -33,6 +34,10 @@ def generate(
     progress: bool = True,
     M: float | None = None,
     h: float | None = None,
+    dask: str | None = None,
+    per_shard: int | None = None,
+    part: tuple[int, int] | None = None,
+    join: bool = False,
 ) -> None:
     """Generate a suite into the data file `path`, going on from the shards of a killed run.
 
@@ -57,11 +62,21 @@ def generate(
     M, h : float, optional
         Parameters of the flow rule, as for `repro.reference.simulate`; by default those of the
         suite.
+    dask : str, optional
+        Who solves, as for `repro.tools.engine.run`; by default threads of this process.
+    per_shard : int, optional
+        Microstructures in a shard, which is one task; by default `batch_size()`.
+    part : (int, int), optional
+        (k, n): solve the k-th of n parts of the shards, k from 1, and join nothing.
+    join : bool
+        Solve nothing: write `path` from the shards, which must all be there.
 
     Raises
     ------
     FileExistsError
         If `path` exists.
+    FileNotFoundError
+        If a shard to be joined is not there.
     ValueError
         If `suite` is unknown or a number is out of range, or if the shards beside `path` belong to
         another request.
@@ -76,7 +91,9 @@ def generate(
     count = SUITES[suite].count if count is None else count
     workers = os.cpu_count() if workers is None else workers
     job = Job(suite, seed, size, tol, M, h)
-    numbers = {"count": count, "size": job.size, "workers": workers, "tol": tol, "M": job.M}
+    per_shard = batch_size() if per_shard is None else per_shard
+    numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}
+    numbers |= {"tol": tol, "M": job.M}
     for name, value in numbers.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
@@ -84,24 +101,30 @@ def generate(
         raise ValueError(f"h must not be negative, got {job.h}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
-    directory = path.with_name(path.name + ".shards")
+    k, n = part or (1, 1)
+    if not 1 <= k <= n:
+        raise ValueError(f"part {k} of {n}: the parts are 1 to n")
+    # Other processes may have another working directory.
+    directory = path.absolute().with_name(path.name + ".shards")
     directory.mkdir(parents=True, exist_ok=True)
-    together = batch_size()
     shards = {
         directory / f"{start:06d}-{stop:06d}.h5": range(start, stop)
-        for start in range(0, count, together)
-        for stop in [min(start + together, count)]
+        for start in range(0, count, per_shard)
+        for stop in [min(start + per_shard, count)]
     }
     for shard, indices in shards.items():
-        if shard.exists() and not job.answered_by(dataset.read(shard), indices):
+        if shard.exists() and not job.answered_by(dataset.read(shard, in_memory=False), indices):
             raise ValueError(f"{shard} is of another request: remove {directory}")
-    _solve_missing(job, shards, workers, progress)
-    dataset.write(path, dataset.concatenate([dataset.read(shard) for shard in shards]))
-    shutil.rmtree(directory)
+    if not join:
+        chosen = dict(list(shards.items())[k - 1 :: n])
+        _solve_missing(job, chosen, dask, workers, progress)
+    if part is None:
+        _join(path, shards)
+        shutil.rmtree(directory)
 
 
-def _solve_missing(job, shards, workers, progress):
-    """Write the shards that are not there yet; threads, since the compiled solver frees the GIL."""
+def _solve_missing(job, shards, dask, workers, progress):
+    """Write the shards that are not there yet."""
     todo = {shard: indices for shard, indices in shards.items() if not shard.exists()}
     total, left = (sum(map(len, group.values())) for group in (shards, todo))
     bar = tqdm(
@@ -112,19 +135,22 @@ def _solve_missing(job, shards, workers, progress):
         mininterval=1,
         disable=not progress,
     )
-    stop = threading.Event()
-
-    def solve(shard):
-        if not stop.is_set():
-            dataset.write(shard, job.solve(todo[shard]))
+    with bar:
+        # Threads will do for this process, since the compiled solver frees the GIL.
+        solved = engine.run(job.write, todo.items(), dask, workers, partial(job.solve, range(1)))
+        for shard in solved if todo else ():
             bar.update(len(todo[shard]))
 
-    with bar, ThreadPoolExecutor(workers) as pool:
-        try:
-            for done in as_completed([pool.submit(solve, shard) for shard in todo]):
-                done.result()
-        finally:
-            stop.set()
+
+def _join(path, shards):
+    """Write the data set from its shards, which are in memory one at a time."""
+    missing = [shard for shard in shards if not shard.exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(shards)} shards are missing, the first {missing[0]}: solve "
+            "them on a disk that all machines share, with the same --count and --per-shard"
+        )
+    dataset.write(path, (dataset.read(shard) for shard in shards))
 
 
 @dataclass(frozen=True)
@@ -175,6 +201,14 @@ class Job:
             seed=np.array(seeds),
             attributes=self.attributes(),
         )
+
+    def write(self, task: tuple[Path, range]) -> Path:
+        """Solve and write a shard, (path, indices), and name it; nothing to do if it is there."""
+        shard, indices = task
+        if not shard.exists():
+            # Whoever else writes it meanwhile writes the same.
+            dataset.write(shard, self.solve(indices), overwrite=True)
+        return shard
 
     def attributes(self) -> dict:
         """How the data came about, as stored with it."""

@@ -237,7 +237,7 @@ def _solver(tol, dtype=np.float64):
 
 def batch_size() -> int:
     """Microstructures to hand to `simulate_batch` at a time: many run together on a GPU."""
-    return 10 if jax.default_backend() == "cpu" else 250
+    return 25 if jax.default_backend() == "cpu" else 250
 
 
 def _check_convergence(residual, tol):

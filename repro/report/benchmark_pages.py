@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from repro import paper
-from repro.reference import TOLERANCE
+from repro.reference import TOLERANCE, batch_size
 from repro.report.figures import ONE_COLUMN, styled
 from repro.report.pictures import save_figure
 from repro.report.templates import render
@@ -106,6 +106,56 @@ def _training(rows: pd.DataFrame) -> dict:
     }
 
 
+def _scaling(rows: pd.DataFrame) -> dict:
+    by = {sweep.replace(" ", "_"): part for sweep, part in rows.groupby("sweep", sort=False)}
+    by["engine"] = by["engine"].astype({"workers": int})
+    engine = by["engine"].pivot(index="workers", columns="contender")
+    seconds, processor = engine["seconds"], engine["cpu_seconds"]
+    engines = pd.DataFrame(
+        {
+            "threads / 1/s": 1 / seconds["threads"],
+            "Dask / 1/s": 1 / seconds["dask"],
+            "threads / processor ms": 1000 * processor["threads"],
+            "Dask / processor ms": 1000 * processor["dask"],
+            "overhead / %": 100 * (processor["dask"] / processor["threads"] - 1),
+        }
+    ).reset_index()
+    made, read, trained = (
+        by[sweep].set_index("contender") for sweep in ("make", "read", "training")
+    )
+    task = by["empty_task"]["seconds"].max()
+    solve = processor["dask"].iloc[0]
+    return {
+        "engines": engines,
+        "task": task,
+        "solve": solve,
+        "per_shard": batch_size(),
+        "check": by["check"]["seconds"].iloc[0],
+        "made": made,
+        "read": read,
+        "trained": trained,
+        "plan": pd.DataFrame(
+            _planned(count, per_shard, solve, task, made.loc["joined"])
+            for count in (10**6, 10**7)
+            for per_shard in (batch_size(), 1000)
+        ),
+    }
+
+
+def _planned(count, per_shard, solve, task, joined) -> dict:
+    """What `count` simulations take, in shards of `per_shard`, at the rates that were measured."""
+    return {
+        "simulations": f"{count:,}",
+        "--per-shard": per_shard,
+        "core-hours": count * solve / 3600,
+        "TB": count * joined["bytes"] / 1e12,
+        "shards": f"{count // per_shard:,}",
+        "scheduler / min": count / per_shard * task / 60,
+        "cores a scheduler keeps busy": int(per_shard * solve / task),
+        "join / h": count * joined["seconds"] / 3600,
+    }
+
+
 def _rates(epoch: pd.DataFrame) -> pd.DataFrame:
     rate = epoch.assign(rate=epoch["n"] / epoch["seconds"])
     wide = rate.pivot(index=_TRAINED, columns="contender", values="rate").reset_index()
@@ -181,4 +231,5 @@ PAGES = {
     "verification": _verification,
     "benchmark_reference": _reference,
     "benchmark_training": _training,
+    "benchmark_scaling": _scaling,
 }

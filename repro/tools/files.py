@@ -4,6 +4,7 @@ A file is written under a temporary name, synchronized with the disk and renamed
 """
 
 import os
+import platform
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,9 @@ def atomic_path(path):
     """Yield a temporary path beside `path` that replaces it on success and vanishes on failure."""
     path = Path(path)
     # The suffix stays the same, since some writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    # Processes of other machines, on a disk that they share, have other names.
+    writer = f"{platform.node()}.{os.getpid()}"
+    temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         yield temporary
         _synchronize(temporary)

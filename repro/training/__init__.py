@@ -1,3 +1,3 @@
 """One training run, resumable: the trainer, its recipes, how pairs reach the device."""
 
-__all__ = ["feed", "recipes", "run_directory", "snapshot", "trainer"]
+__all__ = ["devices", "feed", "recipes", "run_directory", "snapshot", "trainer"]

@@ -7,6 +7,26 @@ from repro.data.pairs import Pairs, pixels
 from repro.models.backend import keras
 
 
+class Batches(keras.utils.PyDataset):
+    """`Pairs.batches`, gathered by the host: for data that a device does not hold."""
+
+    def __init__(self, pairs: Pairs, samples: np.ndarray, size: int):
+        super().__init__()
+        self.pairs, self.samples, self.size = pairs, samples, size
+
+    def __len__(self):
+        return -(-len(self.samples) // self.size)
+
+    def __getitem__(self, i):
+        return self.pairs.gather(self.samples[i * self.size : (i + 1) * self.size])
+
+
+def batches(pairs: Pairs, samples: np.ndarray, size: int):
+    """`Pairs.batches` as `keras.Model.fit` takes them best."""
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    return (tf_dataset if on_tensorflow else Batches)(pairs, samples, size)
+
+
 def tf_dataset(pairs: Pairs, samples: np.ndarray, size: int):
     """`Pairs.batches` as a prefetching `tf.data.Dataset`."""
     import tensorflow as tf

@@ -113,6 +113,7 @@ def train(
     time_limit: float | None = None,
     progress: bool = True,
     tensorboard: bool = False,
+    engine: "type[TrainingEngine] | None" = None,
 ) -> TrainingState:
     """Train a network, or go on with the run in `out`.
 
@@ -134,6 +135,8 @@ def train(
         Show a bar.
     tensorboard : bool
         Log to `out`/tensorboard too; needs TensorFlow.
+    engine : type, optional
+        What takes the steps: `TrainingEngine`, or `repro.training.devices.DistributedEngine`.
 
     Returns
     -------
@@ -155,7 +158,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     about_config, architecture = config.identity(), {"architecture": architecture_hash(network)}
     identity = {**(identity or {}), **about_config, **architecture}
-    engine = TrainingEngine(network, training, validation, config)
+    engine = (engine or TrainingEngine)(network, training, validation, config)
     state = snapshot.load(out, identity)
     if state is None:
         state = engine.state(history=[])
@@ -208,25 +211,29 @@ class TrainingEngine:
     """The compiled model and its batches, whichever way they reach it.
 
     With TensorFlow on a CPU batches come through tf.data. Elsewhere the data set lives in the
-    memory of the device and batches are gathered there.
+    memory of the device and batches are gathered there, if it is in memory at all.
     """
 
     def __init__(self, network, training, validation, config):
         self.config, self.training, self.validation = config, training, validation
         self.steps = -(-len(training) // config.batch_size)
         self.network = accelerated(network) if ON_TENSORFLOW_CPU else network
-        self.model = self.network if ON_TENSORFLOW_CPU else self._resident()
-        self.model.compile(
-            optimizer=_optimizer(config, self.steps),
+        self.resident = training.in_memory and not ON_TENSORFLOW_CPU
+        self.model = self._resident() if self.resident else self.network
+        # XLA is ruinous for depthwise convolution on a CPU.
+        self._compile(self.model, jit_compile=False if ON_TENSORFLOW_CPU else "auto")
+        self.statistics = statistics.Statistics(self.network)
+
+    def _compile(self, model, jit_compile):
+        model.compile(
+            optimizer=_optimizer(self.config, self.steps),
             loss="mae",
             # The loss is that of the normalized stress, the metric its value in MPa.
             loss_weights=[1 / paper.STRESS_SCALE],
             metrics=["mae"],
-            # XLA is ruinous for depthwise convolution on a CPU.
-            jit_compile=False if ON_TENSORFLOW_CPU else "auto",
+            jit_compile=jit_compile,
         )
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.statistics = statistics.Statistics(self.network)
+        model.optimizer.build(model.trainable_variables)
 
     def _resident(self):
         return feed.Resident(self.network, _joined(self.training, self.validation))
@@ -234,8 +241,8 @@ class TrainingEngine:
     def _batches(self, pairs, samples) -> dict:
         """Arguments for `fit` and `evaluate`."""
         size = self.config.batch_size
-        if ON_TENSORFLOW_CPU:
-            return {"x": feed.tf_dataset(pairs, samples, size)}
+        if not self.resident:
+            return {"x": feed.batches(pairs, samples, size)}
         if pairs is self.validation:
             samples = samples + np.array([len(self.training), 0, 0, 0, 0], np.int32)
         elif pairs.own is not None:
@@ -277,8 +284,11 @@ class TrainingEngine:
 
     def fit(self, pairs: Pairs, samples, epoch: int = 0, callbacks=()) -> dict:
         """Take one step per batch of samples; return the logs."""
-        return self.model.fit(
-            **self._batches(pairs, samples),
+        return self._fit(self.model, self._batches(pairs, samples), epoch, callbacks)
+
+    def _fit(self, model, batches, epoch, callbacks) -> dict:
+        return model.fit(
+            **batches,
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,

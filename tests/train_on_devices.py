@@ -1,0 +1,62 @@
+"""Training on one device and on several, in a process that is told how many there are.
+
+Usage: train_on_devices.py DATA OUT DEVICES PHASE. In phase "killed" a run goes on from one device
+to all, and is killed after its third epoch. In phase "whole" one device ends it, and two more runs
+do all of it, `one` and `all`. An epoch has four steps, the last of them of a smaller batch.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+data_file, out, devices, phase = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+os.environ["JAX_NUM_CPU_DEVICES"] = str(devices)
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    import tensorflow as tf
+
+    parts = [tf.config.LogicalDeviceConfiguration()] * devices
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+
+from repro import models  # noqa: E402
+from repro.data import dataset  # noqa: E402
+from repro.data.pairs import make_pairs  # noqa: E402
+from repro.models.backend import keras  # noqa: E402
+from repro.training import snapshot  # noqa: E402
+from repro.training.devices import DistributedEngine, all_devices  # noqa: E402
+from repro.training.trainer import TrainingConfig, train  # noqa: E402
+
+EPOCHS = 5
+data = dataset.read(data_file)
+
+
+def run(name, epochs, engine=None):
+    keras.utils.set_random_seed(0)
+    state = train(
+        # A bias before batch normalization has no gradient but rounding, which Adam makes steps of.
+        models.paper_unet(filters=2, levels=1, kernel=3, bias=False),
+        make_pairs(data, range(3), 4),  # 15 pairs
+        make_pairs(data, [5], 4),
+        TrainingConfig(epochs, batch_size=4, clip_norm=1.0, ema=0.9, statistics_samples=8),
+        out / name,
+        progress=False,
+        engine=engine,
+    )
+    assert state.epoch == epochs
+
+
+def save_then_die(directory, state, identity):
+    save(directory, state, identity)
+    if state.epoch == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+assert all_devices()[1] == devices
+if phase == "killed":
+    run("killed", 1)
+    save, snapshot.save = snapshot.save, save_then_die
+    run("killed", EPOCHS, DistributedEngine)
+else:
+    run("killed", EPOCHS)
+    run("one", EPOCHS)
+    run("all", EPOCHS, DistributedEngine)
