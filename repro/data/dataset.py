@@ -24,6 +24,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -101,7 +102,7 @@ class DataSet:
         return np.abs(self.solved_load.time[:, None] - self.time).argmin(0)
 
     @property
-    def law(self) -> dict[str, float] | None:
+    def law(self) -> dict[str, Any] | None:
         """M and h of the flow rule, keyword arguments of `repro.reference.simulate`.
 
         None if the flow rule is of another form, which the reference model does not solve.
