@@ -1,12 +1,13 @@
-# make run   the main job at demonstration size
-# make test  the whole test suite
-# Both set up what they need: nothing but Python >= 3.11 and make is assumed.
+# make run      the main job at demonstration size
+# make test     the whole test suite
+# make explore  a cell to change by hand, in the browser
+# All set up what they need: nothing but Python >= 3.11 and make is assumed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: run test clean
+.PHONY: run test explore clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m repro.train_paper --preset quick
@@ -17,6 +18,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
 
+explore: $(VENV)/.installed-explore
+	$(BIN)/python -m repro.explore
+
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; make PYTHON=/path/to/python")'
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +29,10 @@ $(VENV)/.installed: requirements.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,damask]"
+	touch $@
+
+$(VENV)/.installed-explore: $(VENV)/.installed pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[explore]"
 	touch $@
 
 clean:

@@ -23,6 +23,7 @@ ROOMS = (
     "surrogate",
     "benchmarks",
     "report",
+    "explorer",
     "experiments",
 )
 COMMANDS = {path.stem for path in ROOT.glob("*.py")} - {"__init__", "paper"}

@@ -53,6 +53,17 @@ def export_damask(
     return directories
 
 
+def read(path) -> DataSet:
+    """A data set of this project, or one simulation of DAMASK (DADF5) as a data set of one.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `dataset.read`, or `dadf5.read` and `data_set`.
+    """
+    return data_set(dadf5.read(path)) if dadf5.is_dadf5(path) else dataset.read(path)
+
+
 class MismatchError(ValueError):
     """Files that cannot be used; the message lists each with its reason."""
 

@@ -91,6 +91,20 @@ def periodic_voronoi(
 ) -> np.ndarray:
     """Draw the Voronoi tessellation of random points in a periodic cell.
 
+    Parameters and errors are those of `seed_points`: every grain owns a pixel.
+
+    Returns
+    -------
+    ndarray of uint8, shape (N, N)
+    """
+    return voronoi(seed_points(rng, grains, size, aspect), size, aspect)
+
+
+def seed_points(
+    rng: np.random.Generator, grains: int, size: int = paper.GRID, aspect: float = 1.0
+) -> np.ndarray:
+    """Draw the points of a Voronoi tessellation, (G, 2) in edges of the cell.
+
     A draw in which a point owns no pixel is drawn again, so the number of grains is exact.
 
     Parameters
@@ -103,10 +117,6 @@ def periodic_voronoi(
     aspect : float
         How much longer along x1 than along x2 the grains are on average.
 
-    Returns
-    -------
-    ndarray of uint8, shape (N, N)
-
     Raises
     ------
     ValueError
@@ -114,14 +124,23 @@ def periodic_voronoi(
     """
     if not 1 <= grains <= min(255, size * size):
         raise ValueError(f"grains must lie in 1...{min(255, size * size)}, got {grains}")
+    for _ in range(MAX_REDRAWS):
+        points = rng.random((grains, 2))
+        if len(np.unique(voronoi(points, size, aspect))) == grains:
+            return points
+    raise ValueError(f"{grains} grains do not fit a {size}x{size} cell: use fewer or more pixels")
+
+
+def voronoi(points: np.ndarray, size: int = paper.GRID, aspect: float = 1.0) -> np.ndarray:
+    """Grain map (N, N) uint8: each pixel belongs to the nearest of `points`, also across the edge.
+
+    Points (G, 2) are in edges of the cell; `size` and `aspect` are as for `seed_points`.
+    """
     pixels = (np.indices((size, size)).reshape(2, -1).T + 0.5) / size
     edges = np.array([1.0, aspect])  # distances along x2 count `aspect` times
-    for _ in range(MAX_REDRAWS):
-        # boxsize makes the nearest-point search periodic.
-        nearest = cKDTree(edges * rng.random((grains, 2)), boxsize=edges).query(edges * pixels)[1]
-        if len(np.unique(nearest)) == grains:
-            return nearest.reshape(size, size).astype(np.uint8)
-    raise ValueError(f"{grains} grains do not fit a {size}x{size} cell: use fewer or more pixels")
+    # boxsize makes the nearest-point search periodic.
+    nearest = cKDTree(edges * points, boxsize=edges).query(edges * pixels)[1]
+    return nearest.reshape(size, size).astype(np.uint8)
 
 
 def circular_inclusion(size: int = paper.GRID, radius: float = paper.CIRCLE_RADIUS) -> np.ndarray:

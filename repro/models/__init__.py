@@ -29,6 +29,7 @@ __all__ = [
     "predict",
     "register",
     "res_unet",
+    "shipped",
 ]
 
 SHIPPED = Path(__file__).with_name("shipped")
@@ -74,11 +75,15 @@ def model_path(path_or_name) -> Path:
             return path / BEST
         if path.is_file():
             return path
-    shipped = sorted(p.name for p in SHIPPED.glob("*") if (p / BEST).is_file())
     raise FileNotFoundError(
         f"no model {path_or_name}: give a .keras file, a run directory"
-        + (f", or one of {', '.join(shipped)}" if shipped else "")
+        + (f", or one of {', '.join(shipped())}" if shipped() else "")
     )
+
+
+def shipped() -> list[str]:
+    """Names of the trained networks that come with the project."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{BEST}"))
 
 
 def check_grid(model: keras.Model, n: int) -> None:

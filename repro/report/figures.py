@@ -1,10 +1,12 @@
 """Figures, those of the paper in its form. Arrays and tables in, matplotlib figures out."""
 
 from functools import wraps
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -14,6 +16,7 @@ from repro.report.tables import networks, time_step, worth_it
 
 FIELD_MAP, ERROR_MAP, PROPERTY_MAP = "viridis", "magma", "cividis"  # all perceptually uniform
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.1  # inches, as in the journal
+FRAMES_PER_SECOND, LAST_FRAMES = 5, 5
 _STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -72,11 +75,28 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
 
 
 @styled
-def fields_figure(F11, sigma_rm, sigma_network, columns: int = 4) -> Figure:
-    """Part (b) of `prediction_figure` alone: both fields and their difference."""
-    figure = Figure(figsize=(TWO_COLUMNS, 5.2), layout="constrained")
-    _field_panels(figure, F11, sigma_rm, sigma_network, columns)
-    return figure
+def loading_animation(F11, sigma_rm, sigma_network) -> FuncAnimation:
+    """The loading as a film: both fields and their difference, each with one scale of colours.
+
+    Arguments are those of `prediction_figure`; one picture per increment, the last stays longer.
+    """
+    figure = Figure(figsize=(TWO_COLUMNS, 2.45), dpi=110, layout="constrained")
+    images = []
+    rows = comparison(sigma_rm, sigma_network)
+    for axes, row in zip(figure.subplots(1, 3), rows, strict=True):
+        images.append(_field(axes, row.fields[0], row.colours, 0, row.high))
+        axes.set_title(row.label)
+        figure.colorbar(images[-1], ax=axes, extend=row.extend, label="MPa")
+    title = figure.suptitle(" ", fontsize=8)
+
+    def show(step):
+        title.set_text(rf"von Mises stress at $\bar F_{{11}}$ = {F11[step]:.4f}")
+        for image, row in zip(images, rows, strict=True):
+            image.set_data(row.fields[step].T)
+        return [*images, title]
+
+    steps = [*range(len(F11)), *[len(F11) - 1] * LAST_FRAMES]
+    return FuncAnimation(figure, show, steps, interval=1000 / FRAMES_PER_SECOND)
 
 
 def _property_panels(figure, property_maps):
@@ -92,30 +112,39 @@ def _field_panels(figure, F11, sigma_rm, sigma_network, columns):
     columns = min(columns, len(F11))
     shown = np.arange(1, columns + 1) * len(F11) // columns - 1  # the last one included
     F11, sigma_rm, sigma_network = F11[shown], sigma_rm[shown], sigma_network[shown]
-    error = np.abs(sigma_network - sigma_rm)
-    high, extend = _stress_scale(sigma_rm, sigma_network)
-    rows = (
-        ("reference model", sigma_rm, FIELD_MAP, high, "neither"),
-        ("network", sigma_network, FIELD_MAP, high, extend),
-        ("|difference|", error, ERROR_MAP, np.percentile(error, 98), "max"),
-    )
     grid = figure.subplots(3, len(F11), squeeze=False)
-    for axes_row, (label, fields, colours, limit, extend) in zip(grid, rows, strict=True):
-        for axes, field in zip(axes_row, fields, strict=True):
-            image = _field(axes, field, colours, 0, limit)
-        axes_row[0].set_ylabel(label)
-        figure.colorbar(image, ax=axes_row, extend=extend, label="MPa")
+    for axes_row, row in zip(grid, comparison(sigma_rm, sigma_network), strict=True):
+        for axes, field in zip(axes_row, row.fields, strict=True):
+            image = _field(axes, field, row.colours, 0, row.high)
+        axes_row[0].set_ylabel(row.label)
+        figure.colorbar(image, ax=axes_row, extend=row.extend, label="MPa")
     for axes, stretch in zip(grid[0], F11, strict=True):
         axes.set_title(rf"$\bar F_{{11}}$ = {stretch:.4f}")
 
 
-def _stress_scale(truth, predicted):
-    """Upper end of the colours and which end of their bar is open.
+class Row(NamedTuple):
+    """Fields (S, N, N) that are shown with one scale of colours, from 0 to `high`."""
 
-    It is that of the truth: a few pixels that a network gets badly wrong do not darken the rest.
+    label: str
+    fields: np.ndarray
+    colours: str
+    high: float
+    extend: str  # which end of the colour bar is open
+
+
+def comparison(sigma_rm, sigma_network) -> list[Row]:
+    """Reference model, network and their difference, fields (S, N, N) in MPa.
+
+    The scale of the stress is that of the reference model, and that of the difference leaves out
+    its highest pixels: a few that a network gets badly wrong do not darken the rest.
     """
-    high = truth.max()
-    return high, "max" if predicted.max() > high else "neither"
+    error, high = np.abs(sigma_network - sigma_rm), sigma_rm.max()
+    extend = "max" if sigma_network.max() > high else "neither"
+    return [
+        Row("reference model", sigma_rm, FIELD_MAP, high, "neither"),
+        Row("network", sigma_network, FIELD_MAP, high, extend),
+        Row("|difference|", error, ERROR_MAP, np.percentile(error, 98), "max"),
+    ]
 
 
 def _mean_panels(figure, F11, sigma_rm, sigma_network):

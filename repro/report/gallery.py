@@ -17,7 +17,7 @@ from repro.report import figures
 
 @dataclass(frozen=True)
 class Example:
-    """One microstructure, its solution and a network's rollout; S steps of the network."""
+    """One microstructure, its solution and a network's prediction; S steps of the network."""
 
     property_maps: np.ndarray  # (N, N, 4): E/GPa, nu, xi0/MPa, h0/GPa
     F11: np.ndarray  # (S,)
@@ -37,10 +37,12 @@ def solve_example(suite: str, size: int | None = None) -> DataSet:
     return generation.Job(suite, size=size).solve([example_index(suite)])
 
 
-def predict_example(model: keras.Model, data: DataSet, stride: int, i: int = 0) -> Example:
-    """Rollout of a network for microstructure i of a data set."""
+def predict_example(
+    model: keras.Model, data: DataSet, stride: int, i: int = 0, mode: str = "rollout"
+) -> Example:
+    """What a network predicts in a mode of `modes.MODES` for microstructure i of a data set."""
     pairs = make_pairs(data, [i], stride)
-    predicted = modes.rollout(modes.network_predictor(model), pairs)[0]
+    predicted = modes.MODES[mode](modes.network_predictor(model), pairs)[0]
     return Example(pairs.properties[0], data.F11[stride::stride], modes.truth(pairs)[0], predicted)
 
 

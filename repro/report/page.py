@@ -163,7 +163,6 @@ def _figures(sources: Sources) -> dict[Path, Callable[[], Figure]]:
     if sources.headline:
         weights = _weights(sources.models[sources.headline])
         drawn["figure12"] = partial(_figure_12, weights)
-        drawn["fields"] = partial(_fields, weights)
         for number, (suite, _) in FIELD_FIGURES.items():
             drawn[f"figure{number}"] = partial(_field_figure, weights, suite)
     found = {sources.directory / "figures" / f"{name}.png": draw for name, draw in drawn.items()}
@@ -189,13 +188,6 @@ _example = cache(gallery.solve_example)
 
 def _field_figure(weights, suite):
     return gallery.prediction_figure(_load(weights), _example(suite), run_of(weights).stride)
-
-
-def _fields(weights):
-    """The picture of the README."""
-    stride = run_of(weights).stride
-    example = gallery.predict_example(_load(weights), _example("paper"), stride)
-    return figures.fields_figure(example.F11, example.sigma_rm, example.sigma_network)
 
 
 def _figure_9():

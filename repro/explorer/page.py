@@ -1,0 +1,432 @@
+"""The page of the explorer: widgets and pictures over a `Session`, one for every browser tab."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from html import escape
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import panel as pn
+from bokeh import events
+from bokeh.models import (
+    ColorBar,
+    ColumnDataSource,
+    HoverTool,
+    LinearColorMapper,
+    NumberFormatter,
+    NumeralTickFormatter,
+    PointDrawTool,
+    Range1d,
+    Span,
+)
+from bokeh.plotting import figure
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from repro import paper
+from repro.explorer.session import Session
+from repro.report import figures
+
+MARK, PENDING = "#e4572e", "#e3e6ea"  # colours of what is selected, and of what is not there yet
+FADED = 0.35  # opacity of what is to be replaced
+PROPERTIES = dict(zip(paper.PROPERTY_NAMES, ("E / GPa", "ν", "ξ0 / MPa", "h0 / GPa"), strict=True))
+STEPS = (1.0, 0.005, 1.0, 0.5)  # of the sliders
+STRESSES = ("reference model", "network", "|difference|")
+CELL = {"x": 0, "y": 0, "dw": 1, "dh": 1, "level": "image"}  # of a picture
+STRETCH = "mean stretch F11"
+FORMATS = ("0.0", "0.000", "0.0", "0.0")
+SIDE, MAP, STRESS = 224, 138, 248  # pixels: width of the controls, edges of the pictures
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+_networks = ThreadPoolExecutor(1)  # apart, since they would keep the page waiting
+
+
+def serve(file: Path | None, port: int, browser: bool) -> None:
+    """Serve the page to this machine until Ctrl-C; `port` 0 is any that is free."""
+    first = Session()
+    if file:
+        first.open(file)
+    first.predict()  # compiles solver and network before somebody waits for them
+    pn.extension("tabulator", raw_css=[STYLE])
+    options = {"address": "127.0.0.1", "port": port, "show": browser, "title": "repro explorer"}
+    pn.serve(lambda: Page(file).layout, **options)
+
+
+class Page:
+    """What one tab shows."""
+
+    def __init__(self, file: Path | None = None):
+        self.session, self.grain, self.refreshing = Session(), 0, False
+        self.asked: Future = Future()
+        self.document = pn.state.curdoc
+        self.fields, self.seeds, self.curve, self.predicted = (
+            ColumnDataSource(name=name) for name in ("fields", "seeds", "curve", "predicted")
+        )
+        self.predicted.data = {"F11": [], "mean": [], "error": []}
+        self.message = pn.pane.HTML(css_classes=["message"], visible=False)
+        self.read_out = pn.pane.HTML(css_classes=["read-out"])
+        self.progress = pn.pane.HTML(css_classes=["progress"])
+        self._make_pictures()
+        self._make_controls()
+        self.layout = self._lay_out()
+        self._show_all()
+        if file:
+            self._change(self.session.open, file)
+
+    # --- Controls ----------------------------------------------------------------------
+
+    def _make_controls(self):
+        number = partial(pn.widgets.IntInput, width=SIDE // 3 - 8, start=None)
+        self.draw = [
+            number(name="grains", value=paper.GRAINS),
+            number(name="seed", value=0),
+            number(name="pixels", value=paper.GRID, step=16),
+        ]
+        self.draw_button = pn.widgets.Button(name="Draw a polycrystal", width=SIDE)
+        self.path = pn.widgets.TextInput(
+            name="data set or DADF5", placeholder="path of a file", width=SIDE - 78
+        )
+        self.cell = pn.widgets.IntInput(name="cell", value=0, width=58)
+        self.open_button = pn.widgets.Button(name="Open the file", width=SIDE)
+        self.stretch = pn.widgets.FloatInput(
+            name="F11 at the end", value=paper.F11_TRAINING, step=0.001, format="0.0000", width=SIDE
+        )
+        self.sliders = [
+            pn.widgets.FloatSlider(name=label, step=step, format=digits, width=SIDE)
+            for label, step, digits in zip(PROPERTIES.values(), STEPS, FORMATS, strict=True)
+        ]
+        self.table = pn.widgets.Tabulator(
+            self._properties(),
+            titles=PROPERTIES,
+            formatters={
+                name: NumberFormatter(format=digits)
+                for name, digits in zip(PROPERTIES, FORMATS, strict=True)
+            },
+            widths={"grain": 60},
+            selectable=1,
+            theme="simple",
+            sortable=False,
+            layout="fit_columns",
+            configuration={"rowHeight": 27},
+            height=334,
+            width=2 * (MAP + 52),
+        )
+        self.network = pn.widgets.Select(name="compare with", options=[], width=SIDE)
+        self.mode = pn.widgets.RadioButtonGroup(options=["one-step", "rollout"], width=SIDE)
+        self.load = pn.widgets.DiscreteSlider(name=STRETCH, options=[0, 1], width=2 * STRESS + 110)
+        self._watch_controls()
+
+    def _watch_controls(self):
+        session = self.session
+        self._on_change(self.stretch, lambda: self._change(session.stretch, self.stretch.value))
+        self._on_change(self.load, self._select_increment)
+        for control in (self.network, self.mode):
+            self._on_change(
+                control,
+                lambda: self._change(session.compare, self.network.value, self.mode.value),
+            )
+        for column, slider in enumerate(self.sliders):
+            self._on_change(slider, partial(self._slide, column))
+        self.draw_button.on_click(
+            lambda _: self._change(session.draw, *(widget.value for widget in self.draw))
+        )
+        self.open_button.on_click(
+            lambda _: self._change(session.open, self.path.value, self.cell.value)
+        )
+        self.table.on_edit(
+            lambda _: self._change(session.set_properties, self.table.value.to_numpy(float))
+        )
+        self.table.on_click(lambda event: self._select_grain(event.row))
+        self.seeds.on_change("data", self._move)
+
+    def _on_change(self, widget, answer):
+        widget.param.watch(lambda _: None if self.refreshing else answer(), "value")
+
+    @contextmanager
+    def _refresh(self):
+        """The page changes its own controls within: nobody else does."""
+        self.refreshing = True
+        try:
+            yield
+        finally:
+            self.refreshing = False
+
+    # --- Answers to what a user does ---------------------------------------------------
+
+    def _change(self, change, *arguments):
+        """Let the session change; or say in one sentence why it did not."""
+        try:
+            change(*arguments)
+            self.message.visible = False
+        except (OSError, ValueError, ArithmeticError) as error:
+            sentence = escape(" ".join(str(error).split()))
+            self.message.param.update(object=f"<div role=alert>{sentence}</div>", visible=True)
+        self._soon(self._show_all)
+
+    def _soon(self, show):
+        """Pictures change only in a callback of their document, which holds its lock."""
+        self.document.add_next_tick_callback(show)
+
+    def _slide(self, column):
+        properties = self.session.problem.properties.copy()
+        properties[self.grain, column] = self.sliders[column].value
+        self._change(self.session.set_properties, properties)
+
+    def _move(self, attribute, old, new):
+        if not self.refreshing:
+            points = np.column_stack([new["x1"], new["x2"]])
+            self._change(self.session.place, points, [int(grain) for grain in new["grain"]])
+
+    def _tap(self, event):
+        x1, x2 = (int(len(self._grain_id) * x) for x in (event.x, event.y))
+        if min(x1, x2) >= 0 and max(x1, x2) < len(self._grain_id):
+            self._select_grain(int(self._grain_id[x1, x2]))
+
+    def _select_grain(self, grain):
+        self.grain = grain
+        self._soon(self._show_grain)
+
+    def _select_increment(self):
+        self.session.increment = self.load.value
+        self._soon(self._show_increment)
+
+    def _predict(self):
+        self._mark_progress(f"{self.session.network} computes …", FADED)
+        self.asked.cancel()  # what nobody has begun to answer
+        self.asked = _networks.submit(self.session.ask)
+        self.asked.add_done_callback(self._answered)
+
+    def _answered(self, future):
+        """In the thread of the networks: hand the answer over to that of the page."""
+        if not future.cancelled():
+            self._soon(partial(self._accept, future))
+
+    def _accept(self, future):
+        if self.session.accept(future.result()):
+            self._show_prediction()
+            self._show_increment()
+
+    # --- What is shown -----------------------------------------------------------------
+
+    @property
+    def _grain_id(self):
+        return self.session.problem.grain_id
+
+    def _properties(self) -> pd.DataFrame:
+        table = pd.DataFrame(self.session.problem.properties, columns=paper.PROPERTY_NAMES)
+        return table.rename_axis("grain")
+
+    def _show_all(self):
+        """Everything as the session has it, before the network has answered."""
+        session = self.session
+        self.grain = min(self.grain, len(session.problem.properties) - 1)
+        maps = session.data.property_maps([0])[0]
+        with self._refresh():
+            nothing = [np.full(maps.shape[:2], np.nan)]
+            self.fields.data = {
+                **{name: nothing for name in ("mark", *STRESSES)},
+                **self.fields.data,
+                **{name: [maps[..., i].T] for i, name in enumerate(paper.PROPERTY_NAMES)},
+            }
+            points = session.problem.points
+            points = np.empty((0, 2)) if points is None else points
+            self.seeds.data = {
+                "x1": points[:, 0],
+                "x2": points[:, 1],
+                "grain": np.arange(len(points)),
+            }
+            self.stretch.value = float(session.problem.load.F11[-1])
+            self.network.param.update(options=session.contenders, value=session.network)
+            self.mode.value = session.mode
+            at = session.increments
+            self.load.options = {f"{session.data.F11[i]:.4f}": i for i in at}
+            self.load.value = session.increment
+            self.table.value = self._properties()
+        sigma = session.data.sigma_vm[0]
+        self.curve.data = {"F11": session.data.F11, "mean": sigma.mean((1, 2))}
+        self.stress_colours.high = sigma.max()
+        self._show_grain()
+        self._show_increment()
+        self._predict()
+
+    def _show_grain(self):
+        inside = self._grain_id == self.grain
+        edge = inside & ~np.all([np.roll(inside, s, a) for a in (0, 1) for s in (1, -1)], axis=0)
+        self.fields.data["mark"] = [np.where(edge, 1.0, np.nan).T]
+        with self._refresh():
+            self.table.selection = [self.grain]
+            for slider, value, (low, high) in zip(
+                self.sliders,
+                self.session.problem.properties[self.grain],
+                paper.PROPERTY_RANGES,
+                strict=True,
+            ):
+                bounds = {"start": min(low, value), "end": max(high, value)}
+                slider.param.update(value=float(value), **bounds)
+        self.grain_title.object = f"<h2>Grain {self.grain}</h2>"
+
+    def _show_prediction(self):
+        shown = self.session.example
+        self.predicted.data = {
+            "F11": shown.F11,
+            "mean": shown.sigma_network.mean((1, 2)),
+            "error": self.session.errors(),
+        }
+        *_, difference = figures.comparison(shown.sigma_rm, shown.sigma_network)
+        self.error_colours.high = difference.high
+        self._mark_progress("", 1.0)
+
+    def _mark_progress(self, text, alpha):
+        """Fade what the network has still to answer, and say so."""
+        self.progress.object = text
+        for picture in self.stresses[1:]:
+            picture.renderers[0].glyph.global_alpha = alpha
+
+    def _show_increment(self):
+        session, at = self.session, self.session.increment
+        self.fields.data[STRESSES[0]] = [session.data.sigma_vm[0, at].T]
+        if session.example:
+            network = session.example.sigma_network[session.step]
+            self.fields.data[STRESSES[1]] = [network.T]
+            self.fields.data[STRESSES[2]] = [np.abs(network - session.data.sigma_vm[0, at]).T]
+        for span in self.spans:
+            span.location = session.data.F11[at]
+        self.read_out.object = f"<div role=status>{'<br>'.join(session.read_out())}</div>"
+
+    # --- Pictures ----------------------------------------------------------------------
+
+    def _make_pictures(self):
+        palette = partial(LinearColorMapper, low=0, high=1, nan_color=PENDING)
+        self.stress_colours = palette(_colours(figures.FIELD_MAP))
+        self.error_colours = palette(_colours(figures.ERROR_MAP))
+        self.maps = [
+            self._map(name, LinearColorMapper(_colours(figures.PROPERTY_MAP), low=low, high=high))
+            for name, (low, high) in zip(PROPERTIES, paper.PROPERTY_RANGES, strict=True)
+        ]
+        colours = self.stress_colours, self.stress_colours, self.error_colours
+        self.stresses = [
+            self._field(name, f"{name} / MPa", STRESS, mapper)
+            for name, mapper in zip(STRESSES, colours, strict=True)
+        ]
+        mean, error = self.curves = [
+            self._curve("mean σvM / MPa (points: network)"),
+            self._curve("mean |difference| / MPa"),
+        ]
+        error.x_range = mean.x_range
+        mean.line("F11", "mean", source=self.curve, color="black")
+        mean.scatter("F11", "mean", source=self.predicted, color=MARK)
+        error.line("F11", "error", source=self.predicted, color=MARK)
+        error.scatter("F11", "error", source=self.predicted, color=MARK)
+        self.spans = [Span(dimension="height", line_color=MARK, line_dash="dashed") for _ in "12"]
+        for curve, span in zip(self.curves, self.spans, strict=True):
+            curve.add_layout(span)
+
+    def _field(self, name, title, edge, mapper):
+        """A column of `fields` as a picture, x1 to the right, with its colour bar."""
+        picture = figure(
+            title=title,
+            frame_width=edge,
+            frame_height=edge,
+            x_range=Range1d(0, 1),
+            y_range=Range1d(0, 1),
+            tools="",
+            toolbar_location=None,
+            name=name,
+        )
+        picture.axis.visible = False
+        picture.grid.visible = False
+        image = picture.image(name, **CELL, color_mapper=mapper, source=self.fields)
+        picture.add_tools(HoverTool(renderers=[image], tooltips=f"@{{{name}}}{{0.0}}"))
+        bar = ColorBar(color_mapper=mapper, width=8, padding=6, major_label_text_font_size="11px")
+        picture.add_layout(bar, "right")
+        return picture
+
+    def _map(self, name, mapper):
+        """A map of a property: click a grain to select it, drag its seed point to move it."""
+        picture = self._field(name, PROPERTIES[name], MAP, mapper)
+        mark = LinearColorMapper([MARK], nan_color="#00000000")
+        picture.image("mark", **CELL, color_mapper=mark, source=self.fields)
+        seeds = picture.scatter(
+            "x1", "x2", source=self.seeds, size=7, color="white", line_color="black"
+        )
+        seeds.nonselection_glyph = None
+        drag = PointDrawTool(renderers=[seeds], add=False)
+        picture.add_tools(drag)
+        picture.toolbar.active_drag = picture.toolbar.active_tap = drag
+        picture.on_event(events.Tap, self._tap)
+        return picture
+
+    def _curve(self, title):
+        height = (STRESS + 38) // 2
+        curve = figure(
+            title=title, width=STRESS + 52, height=height, tools="", toolbar_location=None
+        )
+        curve.xaxis.axis_label = STRETCH
+        curve.xaxis.formatter = NumeralTickFormatter(format="0.000")
+        curve.y_range.start = 0
+        return curve
+
+    def _lay_out(self):
+        self.grain_title = pn.pane.HTML()
+        save = [
+            pn.widgets.FileDownload(
+                callback=lambda content=content: BytesIO(content()),
+                filename=name,
+                label=label,
+                width=SIDE // 3 - 8,
+            )
+            for label, name, content in (
+                ("data set", "cell.h5", self.session.hdf5),
+                ("picture", "cell.png", self.session.picture),
+                ("Python", "cell.py", lambda: self.session.python().encode()),
+            )
+        ]
+        controls = pn.Column(
+            _title("Cell"),
+            pn.Row(*self.draw),
+            self.draw_button,
+            pn.Row(self.path, self.cell),
+            self.open_button,
+            self.grain_title,
+            *self.sliders,
+            _title("Load"),
+            self.stretch,
+            _title("Network"),
+            self.network,
+            self.mode,
+            _title("Save"),
+            pn.Row(*save),
+            css_classes=["card"],
+        )
+        cell = pn.Column(
+            _title("Properties"),
+            pn.pane.HTML("Click a grain to change it. Drag its seed point to move it."),
+            pn.Row(*self.maps[:2]),
+            pn.Row(*self.maps[2:]),
+            self.table,
+            css_classes=["card"],
+        )
+        stress = pn.Column(
+            pn.Row(_title("von Mises stress"), self.progress),
+            self.load,
+            self.read_out,
+            pn.Row(*self.stresses[:2]),
+            pn.Row(self.stresses[2], pn.Column(*self.curves)),
+            css_classes=["card"],
+        )
+        return pn.Column(pn.Row(_header(), self.message), pn.Row(controls, cell, stress))
+
+
+def _header():
+    text = "reference model and trained networks, all computed on this machine"
+    return pn.pane.HTML(f"<h1>Stress of a polycrystal</h1> {text}", css_classes=["header"])
+
+
+def _title(text):
+    return pn.pane.HTML(f"<h2>{text}</h2>")
+
+
+def _colours(name):
+    return [to_hex(colour) for colour in colormaps[name](np.linspace(0, 1, 256))]

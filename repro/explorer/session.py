@@ -1,0 +1,353 @@
+"""What the explorer knows and does, without a page: pytest asks it what the browser asks."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from repro import models, paper, reference
+from repro.damask import exchange
+from repro.data import dataset
+from repro.data.dataset import DataSet, DataSetError
+from repro.data.load import Load
+from repro.data.microstructure import (
+    Microstructure,
+    generator,
+    seed_points,
+    table3_properties,
+    voronoi,
+)
+from repro.data.pairs import check_stride
+from repro.evaluation.metrics import mae
+from repro.report import figures, pictures
+from repro.report.gallery import Example, predict_example
+from repro.tools.provenance import code_commit
+from repro.training.run_directory import run_of
+
+NETWORK = "paper_unet"
+FILE = "the stress in the file"  # beside the networks, if the cell comes from one
+STRETCH_STEP = (paper.F11_TRAINING - 1) / paper.INCREMENTS  # of an increment: dt of the networks
+MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
+
+_load = cache(models.load)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is solved: a cell, its load and its flow rule, and where they come from."""
+
+    grain_id: np.ndarray  # (N, N)
+    properties: np.ndarray  # (G, 4): E/GPa, nu, xi0/MPa, h0/GPa
+    load: Load  # with every increment that is solved
+    kept: np.ndarray  # increments of the load that are shown, (T+1,)
+    law: dict[str, float]  # M and h, as for `repro.reference.simulate`
+    points: np.ndarray | None = None  # seed points (G, 2) in edges of the cell, if it was drawn
+    file: tuple[str, int] | None = None  # path, and number of the cell in it, if it was read
+    stored: np.ndarray | None = None  # the stress in the file, as long as nothing is changed, MPa
+
+    def solve(self) -> DataSet:
+        """This cell and its trajectory, as a data set of one."""
+        cell = Microstructure(self.grain_id, self.properties)
+        if cell.grain_count < 2:
+            raise ValueError("a cell of one grain has the same stress everywhere: use 2 or more")
+        run = reference.simulate(cell, self.load, **self.law)
+        return DataSet(
+            cell.grain_id[None].astype(np.uint8),
+            cell.properties[None],
+            self.load.time[self.kept],
+            self.load.F11[self.kept],
+            run.sigma_vm[None, self.kept].astype(np.float32),
+            run.P_mean[None, self.kept],
+            np.array([[-1]]),  # may be changed by hand: no seed gives it
+            {
+                "generator": "repro.explorer",
+                "tolerance": reference.TOLERANCE,
+                "commit": code_commit(),
+                "solved_time": self.load.time,
+                "solved_F11": self.load.F11,
+                **self.law,
+            },
+        )
+
+
+class Session:
+    """One user's cell, its solution, and what is compared with it.
+
+    A change is made whole or, with an error that says why, not at all.
+
+    Attributes
+    ----------
+    problem : Problem
+    data : DataSet
+        The solution by the reference model, a data set of one.
+    network : str
+        Name of a shipped network, or `FILE`.
+    mode : str
+        "one-step" or "rollout".
+    example : Example or None
+        The prediction, once `predict` was asked for it.
+    increment : int
+        The one that is shown; one of `increments`.
+    """
+
+    def __init__(self):
+        self.network, self.mode, self.increment, self.changes = NETWORK, "rollout", 0, 0
+        self.problem: Problem | None = None
+        self.draw()
+
+    # --- Changes -----------------------------------------------------------------------
+
+    def draw(self, grains: int = paper.GRAINS, seed: int = 0, size: int = paper.GRID) -> None:
+        """Draw a polycrystal, that of `polycrystal(generator(seed), grains, size)`.
+
+        Parameters
+        ----------
+        grains, seed : int
+        size : int
+            Pixels along an edge.
+
+        Raises
+        ------
+        ValueError
+            If there is no such cell, or the network does not suit its size.
+        """
+        if seed < 0:
+            raise ValueError(f"the seed must not be negative, got {seed}")
+        if not 1 <= size <= MAX_SIZE:
+            raise ValueError(f"the pixels along an edge must lie in 1...{MAX_SIZE}, got {size}")
+        rng = generator(seed)
+        points = seed_points(rng, grains, size)
+        load = self.problem.load if self.problem and not self.problem.file else Load.stretch()
+        self._change(
+            Problem(
+                voronoi(points, size),
+                table3_properties(rng, grains),
+                load,
+                np.arange(load.increments + 1),
+                {"M": paper.DAMASK_M, "h": paper.DAMASK_H},
+                points,
+            )
+        )
+
+    def place(self, points: np.ndarray, grains: Sequence[int]) -> None:
+        """Move the seed points (G, 2), in edges of the cell, of a drawn polycrystal.
+
+        `grains` are those that the points belong to; a grain that is not among them is left out.
+        """
+        points, properties = np.asarray(points, float) % 1, self.problem.properties[grains]
+        grain_id = voronoi(points, len(self.problem.grain_id))
+        self._change(replace(self.problem, points=points, properties=properties, grain_id=grain_id))
+
+    def set_properties(self, properties: np.ndarray) -> None:
+        """Give the grains other properties (G, 4): E/GPa, nu, xi0/MPa, h0/GPa."""
+        self._change(replace(self.problem, properties=np.array(properties, float), stored=None))
+
+    def stretch(self, F11: float) -> None:
+        """Load to a mean stretch at the paper's rate, in increments as those of the paper."""
+        increments = max(1, round(abs(F11 - 1) / STRETCH_STEP))
+        if increments > MAX_INCREMENTS:
+            most = MAX_INCREMENTS * STRETCH_STEP
+            raise ValueError(f"F11 must lie in {1 - most:g}...{1 + most:g} here, got {F11:g}")
+        load = Load.stretch(F11, increments)
+        kept = np.arange(increments + 1)
+        self._change(replace(self.problem, load=load, kept=kept, stored=None))
+
+    def open(self, path, i: int = 0) -> None:
+        """Take cell `i` of a data set, or the one of a DADF5 file of DAMASK, with its load.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If the file is none, has no such cell, or a flow rule that is not solved here.
+        """
+        path = str(Path(path).expanduser().resolve())
+        data = exchange.read(path)
+        if not 0 <= i < len(data):
+            raise DataSetError(f"no cell {i}: {path} has 0 to {len(data) - 1}")
+        if data.law is None:
+            raise DataSetError(f"{path}: its flow rule is of another form than the paper's")
+        cell = data.microstructure(i)
+        self._change(
+            Problem(
+                cell.grain_id,
+                cell.properties,
+                data.solved_load,
+                data.kept,
+                data.law,
+                file=(path, i),
+                stored=data.sigma_vm[i],
+            )
+        )
+
+    def compare(self, network: str, mode: str) -> None:
+        """Choose what is compared with the reference model: one of `contenders`, and how."""
+        self._check(self.data, network)
+        self.network, self.mode = network, mode
+        self._changed()
+
+    def _change(self, problem: Problem) -> None:
+        network = NETWORK if self.network == FILE and problem.stored is None else self.network
+        data = problem.solve()
+        self._check(data, network)
+        self.problem, self.data, self.network = problem, data, network
+        self._changed()
+
+    def _check(self, data, network) -> None:
+        if network != FILE:
+            models.check_grid(_load(network), data.grain_id.shape[-1])
+            check_stride(_stride(network), data.load.increments)
+
+    def _changed(self):
+        self.example = None
+        self.changes += 1
+        if self.increment not in self.increments:
+            self.increment = self.increments[-1]
+
+    # --- What is shown -----------------------------------------------------------------
+
+    @property
+    def contenders(self) -> list[str]:
+        """What can be compared with the reference model."""
+        return models.shipped() + [FILE] * (self.problem.stored is not None)
+
+    @property
+    def increments(self) -> list[int]:
+        """Increments that the network predicts: every one, or as many apart as it was trained."""
+        stride = _stride(self.network)
+        return list(range(stride, self.data.load.increments + 1, stride))
+
+    @property
+    def step(self) -> int:
+        """Number of the shown increment among those of the network."""
+        return self.increments.index(self.increment)
+
+    def ask(self) -> tuple[int, Example]:
+        """What the network predicts, and of which state: takes longer, may run in a thread."""
+        changes, network, mode = self.changes, self.network, self.mode
+        data, stored = self.data, self.problem.stored
+        if network == FILE:
+            maps = data.property_maps([0])[0]
+            return changes, Example(maps, data.F11[1:], data.sigma_vm[0, 1:], stored[1:])
+        return changes, predict_example(_load(network), data, _stride(network), mode=mode)
+
+    def accept(self, answer: tuple[int, Example]) -> bool:
+        """Show the answer of `ask`, unless something was changed meanwhile; whether it is shown."""
+        changes, example = answer
+        if changes == self.changes:
+            self.example = example
+        return changes == self.changes
+
+    def predict(self) -> None:
+        """Ask the network, and wait for it."""
+        self.accept(self.ask())
+
+    def errors(self) -> np.ndarray:
+        """Mean absolute error of each predicted increment, MPa."""
+        pairs = zip(self.example.sigma_network, self.example.sigma_rm, strict=True)
+        return np.array([mae(predicted, true) for predicted, true in pairs])
+
+    def read_out(self) -> list[str]:
+        """The shown increment in numbers, one line per contender."""
+        true = self.data.sigma_vm[0, self.increment]
+        lines = [f"reference model: mean {true.mean():.1f} MPa, largest {true.max():.1f} MPa"]
+        if self.example:
+            predicted = self.example.sigma_network[self.step]
+            difference = np.abs(predicted - true)
+            lines.append(
+                f"{self.network}: mean {predicted.mean():.1f} MPa, off by "
+                f"{difference.mean():.2f} MPa on average, {difference.max():.1f} MPa at most"
+            )
+        return lines
+
+    # --- What is taken away ------------------------------------------------------------
+
+    def hdf5(self) -> bytes:
+        """The cell and its solution as the content of a data set of one."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "cell.h5")
+            dataset.write(path, self.data)
+            return path.read_bytes()
+
+    def picture(self) -> bytes:
+        """Cell, fields, difference and mean stress in the form of the paper's Figs. 1-8, PNG."""
+        if self.example is None:
+            self.predict()
+        shown = self.example
+        return pictures.png(
+            figures.prediction_figure(
+                shown.property_maps, shown.F11, shown.sigma_rm, shown.sigma_network
+            )
+        )
+
+    def python(self) -> str:
+        """Python that computes the same fields: `truth` and `predicted`, (steps, N, N) in MPa."""
+        problem, stride = self.problem, _stride(self.network)
+        whole = len(problem.kept) == len(problem.load.time)
+        solve = _SOLVE.format(
+            grains=_grains_in_python(problem),
+            properties=_rows(problem.properties),
+            load=_load_in_python(problem.load),
+            law=problem.law,
+            kept="" if whole else f"[{problem.kept.tolist()}]",
+        )
+        if self.network == FILE:
+            return f"{solve}\npredicted = data.sigma_vm[{problem.file[1]}, 1:]\n"
+        before = "truth[i]" if self.mode == "one-step" else "stress"
+        return solve + _PREDICT.format(network=self.network, stride=stride, before=before)
+
+
+_SOLVE = """\
+import numpy as np
+
+from repro import models, reference
+from repro.data.load import Load
+from repro.data.microstructure import Microstructure
+{grains}
+# E/GPa, nu, xi0/MPa, h0/GPa of each grain
+properties = np.array({properties})
+cell = Microstructure(grain_id, properties)
+load = {load}
+truth = reference.simulate(cell, load, **{law}).sigma_vm{kept}  # MPa
+"""
+_PREDICT = """
+network, stride = models.load({network!r}), {stride}
+stress, predicted = truth[0], []
+for i in range(0, len(truth) - stride, stride):
+    x = np.concatenate([cell.property_maps(), {before}[..., None]], axis=-1)
+    stress = models.predict(network, x[None])[0, ..., 0]
+    predicted.append(stress)
+"""
+
+
+def _grains_in_python(problem: Problem) -> str:
+    if problem.file:
+        path, i = problem.file
+        return (
+            "from repro.damask import exchange\n\n"
+            f"data = exchange.read({path!r})\ngrain_id = data.microstructure({i}).grain_id"
+        )
+    points = _rows(problem.points)
+    return (
+        "from repro.data.microstructure import voronoi\n\n"
+        f"# x1, x2 of the seed points, in edges of the cell\npoints = np.array({points})\n"
+        f"grain_id = voronoi(points, {len(problem.grain_id)})"
+    )
+
+
+def _rows(array: np.ndarray) -> str:
+    """An array (n, m) as a list in Python, one row per line."""
+    return "[\n" + "".join(f"    {row},\n" for row in array.tolist()) + "]"
+
+
+def _load_in_python(load: Load) -> str:
+    if load.same_as(Load.stretch(load.F11[-1], load.increments)):
+        return f"Load.stretch({load.F11[-1]}, {load.increments})"
+    return f"Load({load.time.tolist()}, {load.F11.tolist()})  # s, F11"
+
+
+def _stride(network: str) -> int:
+    """Increments from a network's input to its output."""
+    return 1 if network == FILE else run_of(models.model_path(network)).stride or 1

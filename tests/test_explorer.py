@@ -1,0 +1,186 @@
+"""What the explorer does, without its page."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from damask_files import PAPER, results
+
+from repro.damask import dadf5, exchange
+from repro.data import dataset
+from repro.data.microstructure import generator, polycrystal
+from repro.explorer import session as module
+from repro.explorer.session import FILE, Session
+
+
+@pytest.fixture
+def session():
+    session = Session()
+    session.draw(grains=4, seed=3, size=16)
+    return session
+
+
+def shown(session):
+    """All that a failed change must leave as it is."""
+    return session.problem, session.data, session.network, session.mode, session.increment
+
+
+def test_a_drawn_cell_is_that_of_the_generator(session):
+    cell = polycrystal(generator(3), grains=4, size=16)
+    np.testing.assert_array_equal(session.data.grain_id[0], cell.grain_id)
+    np.testing.assert_array_equal(session.data.properties[0], cell.properties)
+
+
+def test_a_softer_grain_lowers_the_stress(session):
+    before = session.data.sigma_vm[0, -1].mean()
+    properties = session.problem.properties.copy()
+    properties[:, 2] /= 2
+    session.set_properties(properties)
+    assert session.data.sigma_vm[0, -1].mean() < 0.8 * before
+    assert session.example is None
+
+
+def test_a_seed_point_moves_across_the_edge_and_one_can_be_left_out(session):
+    points = session.problem.points
+    session.place(points + np.array([0.5, 0]), range(4))
+    moved = np.roll(polycrystal(generator(3), grains=4, size=16).grain_id, 8, axis=0)
+    np.testing.assert_array_equal(session.data.grain_id[0], moved)
+    properties = session.problem.properties
+    session.place(points[[0, 1, 3]], [0, 1, 3])
+    np.testing.assert_array_equal(session.data.properties[0], properties[[0, 1, 3]])
+
+
+def test_the_load_keeps_the_increments_of_the_paper(session):
+    session.stretch(0.998)
+    np.testing.assert_allclose(np.diff(session.data.F11), -2e-4)
+    assert session.increment == session.increments[-1] == 10
+
+
+def test_a_network_is_shown_at_the_increments_that_it_predicts(session):
+    session.increment = 7
+    session.compare("res_unet_stride5", "one-step")
+    assert session.increments == [5, 10, 15, 20]
+    assert session.increment == 20
+    assert len(session.read_out()) == 1
+    session.predict()
+    truth = session.data.sigma_vm[0, 20]
+    off = np.abs(session.example.sigma_network[3] - truth)
+    assert session.read_out()[1].endswith(
+        f"off by {off.mean():.2f} MPa on average, {off.max():.1f} MPa at most"
+    )
+    assert session.errors()[3] == pytest.approx(off.mean(), rel=1e-5)
+
+
+def test_an_answer_that_comes_late_is_not_shown(session):
+    answer = session.ask()
+    session.stretch(1.002)
+    assert not session.accept(answer)
+    assert session.example is None
+
+
+def test_a_cell_of_a_data_set_is_compared_with_its_own_stress(session, data_file, data):
+    session.open(data_file, 2)
+    session.compare(FILE, "rollout")
+    session.predict()
+    np.testing.assert_array_equal(session.example.sigma_network, data.sigma_vm[2, 1:])
+    assert session.errors().max() < 0.01
+    # Once something is changed, the file has nothing to say of it.
+    session.set_properties(1.1 * session.problem.properties)
+    assert FILE not in session.contenders
+    assert session.network == module.NETWORK
+
+
+def test_a_result_of_damask_is_opened_with_its_stress(session):
+    path = results(PAPER)
+    session.open(path)
+    session.compare(FILE, "rollout")
+    session.predict()
+    # DAMASK's own tolerance is looser than that of the reference model.
+    np.testing.assert_allclose(session.errors(), 0, atol=1)
+    np.testing.assert_array_equal(
+        session.data.properties[0], dadf5.read(path).setup.paper_properties
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda s: s.draw(grains=1, size=16), "a cell of one grain has the same stress"),
+        (lambda s: s.draw(size=63), "63 x 63 pixels: their edge must be a multiple of 16"),
+        (lambda s: s.draw(size=4096), r"must lie in 1\.\.\.256, got 4096"),
+        (lambda s: s.draw(seed=-1), "the seed must not be negative"),
+        (lambda s: s.set_properties([[100, 0.6, 100, 1]] * 4), "nu of grain 0 is 0.6"),
+        (lambda s: s.stretch(1), "F11_max must be a positive stretch other than 1"),
+        (lambda s: s.stretch(2), r"F11 must lie in 0\.98\.\.\.1\.02 here"),
+        (lambda s: s.place(s.problem.points[:1], [0]), "a cell of one grain"),
+        (lambda s: s.open(__file__), "test_explorer.py: not a readable HDF5 file"),
+        (lambda s: s.open("nowhere.h5"), "nowhere.h5: no such file"),
+    ],
+)
+def test_bad_input_ends_in_a_sentence_and_keeps_what_is_shown(session, change, sentence):
+    before = shown(session)
+    with pytest.raises((OSError, ValueError), match=sentence):
+        change(session)
+    assert all(old is new for old, new in zip(before, shown(session), strict=True))
+
+
+def test_a_network_that_does_not_suit_the_load_keeps_what_is_shown(session):
+    session.stretch(1.0006)
+    before = shown(session)
+    with pytest.raises(ValueError, match="stride 5 does not divide the 3 increments"):
+        session.compare("res_unet_stride5", "rollout")
+    assert all(old is new for old, new in zip(before, shown(session), strict=True))
+
+
+def test_files_with_no_such_cell_or_another_law_are_refused(session, data_file, data, tmp_path):
+    with pytest.raises(ValueError, match="no cell 6: .* has 0 to 5"):
+        session.open(data_file, 6)
+    other = tmp_path / "other.h5"
+    dataset.write(other, replace(data, attributes={**data.attributes, "n": 5}))
+    with pytest.raises(ValueError, match="its flow rule is of another form"):
+        session.open(other)
+
+
+@pytest.mark.parametrize("mode", ["one-step", "rollout"])
+@pytest.mark.parametrize("network", ["paper_unet", "res_unet_stride5"])
+def test_the_python_lines_give_the_same_fields(session, network, mode):
+    session.place(session.problem.points + 0.1, range(4))
+    session.set_properties(1.05 * session.problem.properties)
+    session.stretch(1.003)
+    session.compare(network, mode)
+    check_python(session)
+
+
+def test_the_python_lines_read_the_file(session, data_file, data, tmp_path):
+    kept = [0, 5, 20]
+    law = {"M": 1.0, "h": 2.0, "solved_time": data.time, "solved_F11": data.F11}
+    coarse = replace(
+        data,
+        time=data.time[kept],
+        F11=data.F11[kept],
+        sigma_vm=data.sigma_vm[:, kept],
+        P_mean=data.P_mean[:, kept],
+        attributes=law,
+    )
+    path = tmp_path / "coarse.h5"
+    dataset.write(path, coarse)
+    session.open(path, 1)
+    check_python(session)
+    session.compare(FILE, "rollout")
+    check_python(session)
+
+
+def check_python(session):
+    exec(session.python(), found := {})
+    session.predict()
+    np.testing.assert_allclose(found["truth"], session.data.sigma_vm[0], atol=1e-3)
+    np.testing.assert_allclose(found["predicted"], session.example.sigma_network, atol=2e-2)
+
+
+def test_the_data_set_and_the_picture_that_are_saved(session, tmp_path):
+    path = tmp_path / "cell.h5"
+    path.write_bytes(session.hdf5())
+    saved = exchange.read(path)
+    np.testing.assert_array_equal(saved.sigma_vm, session.data.sigma_vm)
+    assert saved.law == session.data.law
+    assert session.picture().startswith(b"\x89PNG")
