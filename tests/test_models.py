@@ -218,3 +218,9 @@ def test_load_refuses_what_is_no_network(tmp_path):
     wrong.save(tmp_path / "wrong.keras")
     with pytest.raises(ValueError, match="not 5 channels to 1"):
         models.load(tmp_path / "wrong.keras")
+
+
+def test_one_network_is_asked_on_grids_of_several_sizes(network, rng):
+    for size in (16, 32, 16):
+        x = sample_batch(rng, size=size)
+        np.testing.assert_allclose(models.predict(network, x), network(x), rtol=1e-4, atol=1e-2)

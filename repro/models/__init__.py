@@ -62,6 +62,11 @@ def predict(model: keras.Model, x: np.ndarray, batch_size: int = 32) -> np.ndarr
     `keras.Model.predict` puts a tf.data pipeline around every call under TensorFlow, and its end
     waits for the tuner of the pipeline: two to four times as long for a rollout.
     """
+    grid = x.shape[1:3]
+    if getattr(model, "asked_on", grid) != grid:
+        # TensorFlow would trace it anew for grids of any size, which the upsampling refuses.
+        model.make_predict_function(force=True)
+    model.asked_on = grid
     batches = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
     with as_networks_need_it():
         return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
