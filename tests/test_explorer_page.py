@@ -116,7 +116,7 @@ def test_a_slider_of_a_property_changes_pictures_and_numbers(page):
 def test_the_slider_of_the_load_moves_all_pictures(page):
     before, last = pictures(page), fields(page)
     after(page, lambda: page.locator(".noUi-handle").last.press("Home"))
-    assert page.get_by_text("mean stretch F11: 1.0002").is_visible()
+    assert page.get_by_text("mean stretch F11: 1.0002 (increment 1)").is_visible()
     assert all(old != new for old, new in zip(before, pictures(page), strict=True))
     assert max(fields(page)[0]) < max(last[0]) / 5
 
@@ -138,7 +138,7 @@ def test_a_seed_point_is_dragged_and_a_grain_is_clicked(page):
     moved = page.evaluate(f"{seeds}['x1'][0]")
     assert moved == pytest.approx((x1 + 20 / edge) % 1, abs=0.01)
     page.mouse.click(left + 0.9 * edge, top + 0.5 * edge)
-    E = page.evaluate(f"{FIELDS}['E'][0][{64 * 32 + 57}]")
+    E = page.evaluate(f"{FIELDS.replace('fields', 'cell')}['E'][0][{64 * 32 + 57}]")
     expect(page.get_by_text(f"E / GPa: {E:.1f}")).to_be_visible()
 
 

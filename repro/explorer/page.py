@@ -32,6 +32,7 @@ from repro.report import figures
 
 MARK, PENDING = "#e4572e", "#e3e6ea"  # colours of what is selected, and of what is not there yet
 FADED = 0.35  # opacity of what is to be replaced
+PAUSE = 100  # ms without a change, after which the network is asked
 PROPERTIES = dict(zip(paper.PROPERTY_NAMES, ("E / GPa", "ν", "ξ0 / MPa", "h0 / GPa"), strict=True))
 STEPS = (1.0, 0.005, 1.0, 0.5)  # of the sliders
 STRESSES = ("reference model", "network", "|difference|")
@@ -59,12 +60,14 @@ class Page:
 
     def __init__(self, file: Path | None = None):
         self.session, self.grain, self.refreshing = Session(), 0, False
-        self.asked: Future = Future()
+        self.asked, self.waiting = Future(), None
         self.document = pn.state.curdoc
-        self.fields, self.seeds, self.curve, self.predicted = (
-            ColumnDataSource(name=name) for name in ("fields", "seeds", "curve", "predicted")
+        self.cell, self.seeds, self.curve = (
+            ColumnDataSource(name=n) for n in ("cell", "seeds", "")
         )
-        self.predicted.data = {"F11": [], "mean": [], "error": []}
+        nothing = {name: [np.full((1, 1), np.nan)] for name in STRESSES}
+        self.fields = ColumnDataSource(nothing, name="fields")
+        self.predicted = ColumnDataSource({"F11": [], "mean": [], "error": []})
         self.message = pn.pane.HTML(css_classes=["message"], visible=False)
         self.read_out = pn.pane.HTML(css_classes=["read-out"])
         self.progress = pn.pane.HTML(css_classes=["progress"])
@@ -88,7 +91,7 @@ class Page:
         self.path = pn.widgets.TextInput(
             name="data set or DADF5", placeholder="path of a file", width=SIDE - 78
         )
-        self.cell = pn.widgets.IntInput(name="cell", value=0, width=58)
+        self.number = pn.widgets.IntInput(name="cell", value=0, width=58)
         self.open_button = pn.widgets.Button(name="Open the file", width=SIDE)
         self.stretch = pn.widgets.FloatInput(
             name="F11 at the end", value=paper.F11_TRAINING, step=0.001, format="0.0000", width=SIDE
@@ -133,7 +136,7 @@ class Page:
             lambda _: self._change(session.draw, *(widget.value for widget in self.draw))
         )
         self.open_button.on_click(
-            lambda _: self._change(session.open, self.path.value, self.cell.value)
+            lambda _: self._change(session.open, self.path.value, self.number.value)
         )
         self.table.on_edit(
             lambda _: self._change(session.set_properties, self.table.value.to_numpy(float))
@@ -192,8 +195,14 @@ class Page:
         self.session.increment = self.load.value
         self._soon(self._show_increment)
 
+    def _predict_soon(self):
+        """Ask the network as soon as nothing was changed for a moment."""
+        if self.waiting:
+            self.document.remove_timeout_callback(self.waiting)
+        self.waiting = self.document.add_timeout_callback(self._predict, PAUSE)
+
     def _predict(self):
-        self._mark_progress(f"{self.session.network} computes …", FADED)
+        self.waiting = None
         self.asked.cancel()  # what nobody has begun to answer
         self.asked = _networks.submit(self.session.ask)
         self.asked.add_done_callback(self._answered)
@@ -222,16 +231,9 @@ class Page:
         """Everything as the session has it, before the network has answered."""
         session = self.session
         self.grain = min(self.grain, len(session.problem.properties) - 1)
-        maps = session.data.property_maps([0])[0]
+        points = session.problem.points
+        points = np.empty((0, 2)) if points is None else points
         with self._refresh():
-            nothing = [np.full(maps.shape[:2], np.nan)]
-            self.fields.data = {
-                **{name: nothing for name in ("mark", *STRESSES)},
-                **self.fields.data,
-                **{name: [maps[..., i].T] for i, name in enumerate(paper.PROPERTY_NAMES)},
-            }
-            points = session.problem.points
-            points = np.empty((0, 2)) if points is None else points
             self.seeds.data = {
                 "x1": points[:, 0],
                 "x2": points[:, 1],
@@ -240,8 +242,9 @@ class Page:
             self.stretch.value = float(session.problem.load.F11[-1])
             self.network.param.update(options=session.contenders, value=session.network)
             self.mode.value = session.mode
-            at = session.increments
-            self.load.options = {f"{session.data.F11[i]:.4f}": i for i in at}
+            self.load.options = {
+                f"{session.data.F11[i]:.4f} (increment {i})": i for i in session.increments
+            }
             self.load.value = session.increment
             self.table.value = self._properties()
         sigma = session.data.sigma_vm[0]
@@ -249,12 +252,17 @@ class Page:
         self.stress_colours.high = sigma.max()
         self._show_grain()
         self._show_increment()
-        self._predict()
+        self._mark_progress(f"{session.network} computes …", FADED)
+        self._predict_soon()
 
     def _show_grain(self):
+        maps = self.session.data.property_maps([0])[0]
         inside = self._grain_id == self.grain
         edge = inside & ~np.all([np.roll(inside, s, a) for a in (0, 1) for s in (1, -1)], axis=0)
-        self.fields.data["mark"] = [np.where(edge, 1.0, np.nan).T]
+        self.cell.data = {
+            **{name: [maps[..., i].T] for i, name in enumerate(PROPERTIES)},
+            "mark": [np.where(edge, 1.0, np.nan).T],
+        }
         with self._refresh():
             self.table.selection = [self.grain]
             for slider, value, (low, high) in zip(
@@ -286,11 +294,12 @@ class Page:
 
     def _show_increment(self):
         session, at = self.session, self.session.increment
-        self.fields.data[STRESSES[0]] = [session.data.sigma_vm[0, at].T]
+        truth = session.data.sigma_vm[0, at].T
+        shown = {**self.fields.data, STRESSES[0]: [truth]}
         if session.example:
-            network = session.example.sigma_network[session.step]
-            self.fields.data[STRESSES[1]] = [network.T]
-            self.fields.data[STRESSES[2]] = [np.abs(network - session.data.sigma_vm[0, at]).T]
+            network = session.example.sigma_network[session.step].T
+            shown |= {STRESSES[1]: [network], STRESSES[2]: [np.abs(network - truth)]}
+        self.fields.data = shown
         for span in self.spans:
             span.location = session.data.F11[at]
         self.read_out.object = f"<div role=status>{'<br>'.join(session.read_out())}</div>"
@@ -307,7 +316,7 @@ class Page:
         ]
         colours = self.stress_colours, self.stress_colours, self.error_colours
         self.stresses = [
-            self._field(name, f"{name} / MPa", STRESS, mapper)
+            self._field(self.fields, name, f"{name} / MPa", STRESS, mapper)
             for name, mapper in zip(STRESSES, colours, strict=True)
         ]
         mean, error = self.curves = [
@@ -323,8 +332,8 @@ class Page:
         for curve, span in zip(self.curves, self.spans, strict=True):
             curve.add_layout(span)
 
-    def _field(self, name, title, edge, mapper):
-        """A column of `fields` as a picture, x1 to the right, with its colour bar."""
+    def _field(self, source, name, title, edge, mapper):
+        """A column of a source as a picture, x1 to the right, with its colour bar."""
         picture = figure(
             title=title,
             frame_width=edge,
@@ -337,7 +346,7 @@ class Page:
         )
         picture.axis.visible = False
         picture.grid.visible = False
-        image = picture.image(name, **CELL, color_mapper=mapper, source=self.fields)
+        image = picture.image(name, **CELL, color_mapper=mapper, source=source)
         picture.add_tools(HoverTool(renderers=[image], tooltips=f"@{{{name}}}{{0.0}}"))
         bar = ColorBar(color_mapper=mapper, width=8, padding=6, major_label_text_font_size="11px")
         picture.add_layout(bar, "right")
@@ -345,9 +354,9 @@ class Page:
 
     def _map(self, name, mapper):
         """A map of a property: click a grain to select it, drag its seed point to move it."""
-        picture = self._field(name, PROPERTIES[name], MAP, mapper)
+        picture = self._field(self.cell, name, PROPERTIES[name], MAP, mapper)
         mark = LinearColorMapper([MARK], nan_color="#00000000")
-        picture.image("mark", **CELL, color_mapper=mark, source=self.fields)
+        picture.image("mark", **CELL, color_mapper=mark, source=self.cell)
         seeds = picture.scatter(
             "x1", "x2", source=self.seeds, size=7, color="white", line_color="black"
         )
@@ -387,7 +396,7 @@ class Page:
             _title("Cell"),
             pn.Row(*self.draw),
             self.draw_button,
-            pn.Row(self.path, self.cell),
+            pn.Row(self.path, self.number),
             self.open_button,
             self.grain_title,
             *self.sliders,
