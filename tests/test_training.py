@@ -18,6 +18,7 @@ from repro.data.pairs import make_pairs
 from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
+from repro.tools import progress
 from repro.training import snapshot, statistics
 from repro.training.snapshot import SnapshotError
 from repro.training.trainer import AveragingAdam, TrainingConfig, TrainingEngine, train
@@ -167,18 +168,20 @@ def test_time_limit_stops_before_the_epoch_that_would_overrun(data, tmp_path):
     assert run(data, tmp_path, epochs=2).epoch == 2
 
 
-def test_progress_goes_on_where_the_run_does(data, tmp_path, capsys):
+def test_progress_goes_on_where_the_run_does(data, tmp_path, capsys, monkeypatch):
     run(data, tmp_path, epochs=2)
+    monkeypatch.setattr(progress, "LINES", {**progress.LINES, "delay": 0, "mininterval": 0})
     capsys.readouterr()
     pairs = make_pairs(data, range(5), 5)
     config = TrainingConfig(epochs=3, batch_size=4)
     train(small_network(), pairs, make_pairs(data, [5], 5), config, tmp_path, {"stride": 5})
     output = capsys.readouterr()
     assert output.out == "going on after epoch 2\n"
-    lines = output.err.split("\r")
-    assert " 10/15 " in lines[1]  # two epochs of five steps are done, and no time left is known
-    assert "<?" in lines[1]
-    assert " 15/15 " in lines[-1]
+    lines = output.err.splitlines()
+    # Two epochs of five steps are done, and no time left is known.
+    assert "10 of 15 steps" in lines[0]
+    assert "? left" in lines[0]
+    assert "epoch 3/3: 15 of 15 steps" in lines[-1]
 
 
 def test_patience_stops_after_epochs_without_gain(data, tmp_path, monkeypatch):

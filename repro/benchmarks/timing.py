@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from repro.tools.progress import Progress
+
 
 class Timing(NamedTuple):
     """The fastest of several calls."""
@@ -43,7 +45,7 @@ def timed(
     """
     clock = clock or time.perf_counter
     best = {name: Timing(np.inf, np.inf, call()) for name, call in variants.items()}
-    for _ in range(repeats):
+    for _ in Progress(range(repeats), "measuring", "round"):
         for name, call in variants.items():
             started, cpu = clock(), time.process_time()
             result = call()

@@ -23,6 +23,7 @@ from repro.reference import TOLERANCE, ConvergenceError, exact, material, simula
 from repro.reference.audit import Audit, audit
 from repro.reference.simulation import simulate_points
 from repro.tools import provenance
+from repro.tools.progress import Progress
 
 # Of the solver where it is compared with exact solutions, so that time is the only error left.
 TIGHT = 1e-10
@@ -406,7 +407,7 @@ CHECKS: dict[str, Callable[..., Iterator[Finding]]] = {
 def run(directory=TRAJECTORIES) -> pd.DataFrame:
     """All checks at full size; one row per finding, with its provenance."""
     rows = []
-    for name, check in CHECKS.items():
+    for name, check in Progress(CHECKS.items(), "verifying", "check"):
         start = time.perf_counter()
         found = list(check(directory) if check is damask else check())
         wall = time.perf_counter() - start

@@ -12,6 +12,7 @@ from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
 from repro.tools import provenance
+from repro.tools.progress import Progress
 
 # Out of reach of any stress: (|S|/xi)^20 vanishes, which leaves elasticity.
 UNREACHABLE_XI0 = 1e7  # MPa
@@ -115,7 +116,7 @@ def effects(microstructures: Sequence[Microstructure], **about) -> list[dict]:
     started = time.perf_counter()
     wanted = [simulate(cell).sigma_vm for cell in microstructures]
     rows = []
-    for deviation in DEVIATIONS:
+    for deviation in Progress(DEVIATIONS, "solving", "deviation"):
         pairs = [
             effect(deviation.solve(cell), sigma)
             for cell, sigma in zip(microstructures, wanted, strict=True)

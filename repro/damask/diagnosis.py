@@ -18,6 +18,7 @@ from repro.data.checks import Check
 from repro.data.dataset import LINEAR
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
+from repro.tools.progress import Progress
 
 AGREEMENT = 0.5  # MPa; DAMASK's default tolerance alone makes a tenth of it
 
@@ -61,7 +62,7 @@ def report_files(paths: Iterable) -> tuple[str, bool]:
         If a path does not exist or a folder has no results.
     """
     groups, lines, first = {}, [], {}
-    for path in dict.fromkeys(dadf5.find(paths)):
+    for path in Progress(dict.fromkeys(dadf5.find(paths)), "reading", "file"):
         name = dadf5.shown(path)
         try:
             result = dadf5.read(path)

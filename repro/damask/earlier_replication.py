@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from repro import paper, reference
 from repro.damask import dadf5, exchange
@@ -25,6 +24,7 @@ from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
+from repro.tools.progress import Progress
 
 SI = np.array([1e9, 1.0, 1e6, 1e9])  # of E/GPa, nu, xi0/MPa, h0/GPa
 SPLITS = ("train", "val", "test")
@@ -116,7 +116,7 @@ def import_simulations(folder, skip: bool = False) -> tuple[DataSet, dict[str, s
         If files are missing, unreadable or at odds and `skip` is false, or no seed is left.
     """
     parts, problems = {}, {}
-    for seed, files in tqdm(_simulations(folder).items(), desc="reading", disable=None):
+    for seed, files in Progress(_simulations(folder).items(), "reading", "simulation"):
         name = f"seed{seed}"
         try:
             parts[name] = replace(_simulation(name, files), seed=np.array([[seed]]))
@@ -316,7 +316,7 @@ def _samples(folder) -> tuple[list[_Sample], dict[str, str]]:
     if not names:
         raise FileNotFoundError(f"{folder}: no {{train,val,test}}/inputs/sample_*.npy")
     samples, problems = [], {}
-    for split, name in tqdm(sorted(names), desc="reading", disable=None):
+    for split, name in Progress(sorted(names), "reading", "pair"):
         files = [folder / split / side / name for side in ("inputs", "outputs")]
         try:
             samples.append(_sample(split, name, *files))

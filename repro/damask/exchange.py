@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from repro.damask import dadf5, export
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
 from repro.data.microstructure import Microstructure
+from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
 
 MAX_GRAINS = 256  # grain_id is uint8
@@ -110,7 +110,7 @@ def import_damask(paths, skip: bool = False) -> tuple[DataSet, dict[str, str]]:
     """
     parts, problems = {}, {}
     named = Counter(dadf5.find(paths))
-    for path in tqdm(named, desc="reading", unit="file", disable=None):
+    for path in Progress(named, "reading", "file"):
         name = dadf5.shown(path)
         try:
             parts[name] = data_set(dadf5.read(path))

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from repro.damask import dadf5, export
+from repro.tools.progress import Progress
 
 EXECUTABLE = "DAMASK_grid"
 LOG = "DAMASK_grid.log"
@@ -53,9 +52,8 @@ def run(directories: Sequence[Path], workers: int | None = None) -> dict[str, st
     """
     command = executable()
     todo = [directory for directory in directories if not is_done(directory)]
-    bar = tqdm(
-        total=len(directories), initial=len(directories) - len(todo), desc=EXECUTABLE, unit="run"
-    )
+    done = len(directories) - len(todo)
+    bar = Progress(what=EXECUTABLE, unit="run", total=len(directories), initial=done)
 
     def simulate(directory):
         failure = _simulate(command, directory)

@@ -15,6 +15,7 @@ from repro.data.suites import SUITES
 from repro.evaluation import modes, naive
 from repro.evaluation.metrics import measure
 from repro.tools import provenance
+from repro.tools.progress import Progress
 from repro.training.run_directory import Run, run_of
 
 LABEL_NOISE = "reference model"
@@ -73,7 +74,8 @@ def assess(
         contenders = {
             (run, mode): partial(ask, predict, pairs) for mode, ask in modes.MODES.items()
         } | _naive(data, indices, pairs, curve)
-        for (who, mode), fields in contenders.items():
+        what = f"evaluating {data.attributes.get('suite', 'the data')}, {part}"
+        for (who, mode), fields in Progress(contenders.items(), what, "prediction"):
             about = {**_about(who), "mode": mode, "split": part, "split_hash": split_hash}
             rows += _measured(fields, modes.truth(pairs), data, indices, stride, about)
     return rows

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from repro.data import dataset
 from repro.data import microstructure as ms
@@ -20,6 +19,7 @@ from repro.data.microstructure import Microstructure
 from repro.data.suites import SUITES, Suite
 from repro.reference.simulation import TOLERANCE, ConvergenceError, batch_size, simulate_batch
 from repro.tools import engine
+from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
 
 
@@ -127,13 +127,12 @@ def _solve_missing(job, shards, dask, workers, progress):
     """Write the shards that are not there yet."""
     todo = {shard: indices for shard, indices in shards.items() if not shard.exists()}
     total, left = (sum(map(len, group.values())) for group in (shards, todo))
-    bar = tqdm(
+    bar = Progress(
+        what=f"solving {job.suite}",
+        unit="cell",
         total=total,
         initial=total - left,
-        desc=f"solving {job.suite}",
-        unit="cell",
-        mininterval=1,
-        disable=not progress,
+        shown=progress,
     )
     with bar:
         # Threads will do for this process, since the compiled solver frees the GIL.

@@ -22,6 +22,7 @@ from repro.report.templates import render
 from repro.surrogate import refiner
 from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
+from repro.tools.progress import Progress
 from repro.training.run_directory import read_environment, run_of
 
 # The paper's figures of fields: number -> suite and what it shows.
@@ -134,7 +135,7 @@ def build(directory, check: bool = False) -> list[Path]:
             stale.append(path)
             if not check:
                 write_text(path, text)
-    for path, draw in drawings.items():
+    for path, draw in Progress(drawings.items(), "drawing", "figure"):
         drawn = pictures.png(draw())
         if not pictures.looks_like(path, drawn):
             stale.append(path)

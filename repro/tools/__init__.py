@@ -1,3 +1,3 @@
 """What knows no mechanics: the command line, whole files, where a number comes from."""
 
-__all__ = ["cli", "engine", "files", "provenance"]
+__all__ = ["cli", "engine", "files", "progress", "provenance"]

@@ -15,13 +15,13 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 from repro import models, paper
 from repro.data.dataset import array_hash
 from repro.data.pairs import Pairs
 from repro.models.acceleration import accelerated
 from repro.models.backend import ON_TENSORFLOW_CPU, as_networks_need_it, keras
+from repro.tools.progress import Progress
 from repro.training import feed, run_directory, snapshot, statistics
 from repro.training.snapshot import TrainingState
 
@@ -414,15 +414,7 @@ class _Progress:
 
     def __init__(self, epochs, steps, done, enabled):
         self.epochs, self.best = epochs, np.inf
-        # Time left by the mean rate of this start: it holds the validations as well.
-        self.bar = tqdm(
-            total=epochs * steps,
-            initial=done * steps,
-            unit="step",
-            mininterval=1,
-            smoothing=0,
-            disable=not enabled,
-        )
+        self.bar = Progress(total=epochs * steps, initial=done * steps, shown=enabled)
         self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._on_batch)
 
     def __enter__(self):
@@ -433,7 +425,7 @@ class _Progress:
 
     def begin_epoch(self, state):
         self.best = state.best
-        self.bar.set_description(f"epoch {state.epoch + 1}/{self.epochs}", refresh=False)
+        self.bar.set_description_str(f"epoch {state.epoch + 1}/{self.epochs}", refresh=False)
 
     def _on_batch(self, batch, logs=None):
         # Reading the logs waits for the device: do it only when the bar is drawn.
