@@ -20,11 +20,13 @@ the increments that were solved are kept, and `n`, `dilatation` and `hardening_l
 rule is of another form.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -33,6 +35,9 @@ from repro import paper
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.tools.files import atomic_path
+
+if TYPE_CHECKING:
+    import xarray
 
 SCHEMA_VERSION = 1
 SPLIT_SEED = 0
@@ -132,6 +137,43 @@ class DataSet:
     def property_maps(self, indices) -> np.ndarray:
         """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
         return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Labelled arrays, for analysis and for NetCDF; needs the package xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions cell, grain, increment, x1 and x2, and i, j of tensors; coordinates time/s
+            and F11 of the increments, x1 and x2 of the pixels' centres in edges of the cell. The
+            attribute `units` of an array names its unit.
+        """
+        import xarray
+
+        pixels = (np.arange(self.grain_id.shape[1]) + 0.5) / self.grain_id.shape[1]
+        properties = {
+            name: (("cell", "grain"), self.properties[..., i], {"units": unit})
+            for i, (name, unit) in enumerate(
+                zip(paper.PROPERTY_NAMES, paper.PROPERTY_UNITS, strict=True)
+            )
+        }
+        stress, tensor = ("cell", "increment", "x1", "x2"), ("cell", "increment", "i", "j")
+        return xarray.Dataset(
+            {
+                "grain_id": (("cell", "x1", "x2"), self.grain_id),
+                **properties,
+                "sigma_vm": (stress, self.sigma_vm, {"units": "MPa"}),
+                "P_mean": (tensor, self.P_mean, {"units": "MPa"}),
+                "seed": (("cell", "part"), self.seed),
+            },
+            {
+                "time": ("increment", self.time, {"units": "s"}),
+                "F11": ("increment", self.F11),
+                "x1": ("x1", pixels, {"units": "cell edge"}),
+                "x2": ("x2", pixels, {"units": "cell edge"}),
+            },
+            self.attributes,
+        )
 
 
 def _as_load(time, F11) -> Load:

@@ -75,7 +75,7 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
 
 
 @styled
-def loading_animation(F11, sigma_rm, sigma_network) -> FuncAnimation:
+def loading_film(F11, sigma_rm, sigma_network) -> FuncAnimation:
     """The loading as a film: both fields and their difference, each with one scale of colours.
 
     Arguments are those of `prediction_figure`; one picture per increment, the last stays longer.
@@ -86,7 +86,7 @@ def loading_animation(F11, sigma_rm, sigma_network) -> FuncAnimation:
     for axes, row in zip(figure.subplots(1, 3), rows, strict=True):
         images.append(_field(axes, row.fields[0], row.colours, 0, row.high))
         axes.set_title(row.label)
-        figure.colorbar(images[-1], ax=axes, extend=row.extend, label="MPa")
+        figure.colorbar(images[-1], ax=axes, extend=row.extend, label="MPa", shrink=0.84)
     title = figure.suptitle(" ", fontsize=8)
 
     def show(step):

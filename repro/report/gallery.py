@@ -1,6 +1,7 @@
 """Single microstructures solved and predicted on the spot: what the figures of fields show."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,6 +14,8 @@ from repro.evaluation import modes
 from repro.models.backend import keras
 from repro.reference import generation
 from repro.report import figures
+
+Mode = Literal[*modes.MODES]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def solve_example(suite: str, size: int | None = None) -> DataSet:
 
 
 def predict_example(
-    model: keras.Model, data: DataSet, stride: int, i: int = 0, mode: str = "rollout"
+    model: keras.Model, data: DataSet, stride: int, i: int = 0, mode: Mode = "rollout"
 ) -> Example:
     """What a network predicts in a mode of `modes.MODES` for microstructure i of a data set."""
     pairs = make_pairs(data, [i], stride)

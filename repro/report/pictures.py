@@ -13,10 +13,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import image
+from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
+from repro.report import figures
 from repro.tools.files import atomic_path
+from repro.tools.progress import Progress
 
+FILMS = {".gif": PillowWriter, ".mp4": FFMpegWriter}  # by the suffix of the file
 # Pixels along the edge of a block, and by how much the mean colours (0 to 1) of one may differ.
 # Between matplotlib 3.9.4 and 3.11.2 the pictures of this project differ by up to 0.6 in blocks of
 # 8 pixels and by up to 0.095 in blocks of 32.
@@ -41,6 +45,27 @@ def write_png(path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def check_film(path) -> None:
+    """Raise ValueError if a film cannot be written in the format that the name of `path` asks for.
+
+    GIF always can, MP4 where ffmpeg is installed.
+    """
+    if Path(path).suffix not in FILMS:
+        raise ValueError(f"{path}: a film is a {' or '.join(FILMS)} file")
+    if not FILMS[Path(path).suffix].isAvailable():
+        raise ValueError(f"{path}: ffmpeg is not on the PATH: install it, or write a .gif")
+
+
+def save_film(path, film: FuncAnimation) -> None:
+    """Write a film, whole or not at all; folders are made. Errors as `check_film`."""
+    path = Path(path)
+    check_film(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = FILMS[path.suffix](fps=figures.FRAMES_PER_SECOND)
+    with atomic_path(path) as temporary, Progress(what="drawing", unit="picture") as bar:
+        film.save(temporary, writer, progress_callback=lambda *_: bar.update())
 
 
 def looks_like(path, content: bytes) -> bool:

@@ -1,0 +1,47 @@
+"""Make a film of the loading of a cell: reference model, network and their difference."""
+
+from pathlib import Path
+
+from repro import models
+from repro.damask import exchange
+from repro.report import figures, gallery, paraview, pictures
+from repro.tools import cli
+from repro.training.run_directory import run_of
+
+
+def main(
+    model: str = "paper_unet",
+    data: Path | None = None,
+    index: int = 0,
+    mode: gallery.Mode = "rollout",
+    out: Path = Path("results/figures/loading.gif"),
+    vti: Path | None = None,
+) -> None:
+    """Write the stress over the load as GIF, or as MP4 where ffmpeg is installed.
+
+    Args:
+        model: A .keras file, a run directory, or the name of a shipped model.
+        data: Data set (HDF5) or result of DAMASK (DADF5). Default: the first cell of the paper's
+            data that no network was trained on, solved at once.
+        index: Number of the cell in the data set.
+        mode: Each step from the true stress, or the whole load on the network's own output.
+        out: File to write, .gif or .mp4.
+        vti: Folder to write the same fields to for ParaView as well, one file per increment.
+    """
+    pictures.check_film(out)
+    cells = exchange.read(data) if data else gallery.solve_example("paper")
+    if not 0 <= index < len(cells):
+        raise ValueError(f"no cell {index}: the data set has 0 to {len(cells) - 1}")
+    stride = run_of(models.model_path(model)).stride or 1
+    network = models.load(model)
+    models.check_grid(network, cells.grain_id.shape[-1])
+    shown = gallery.predict_example(network, cells, stride, index, mode)
+    film = figures.loading_film(shown.F11, shown.sigma_rm, shown.sigma_network)
+    pictures.save_film(out, film)
+    print(f"{out} written")
+    if vti:
+        print(f"{len(paraview.write(vti, shown))} increments written to {vti}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
