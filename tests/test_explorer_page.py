@@ -96,7 +96,8 @@ def after(page, change):
     return read_out(page).inner_text()
 
 
-def test_the_page_loads_and_shows_stresses(page):
+def test_the_page_loads_and_shows_stresses(page, tmp_path):
+    page.screenshot(path=tmp_path / "explorer.png")
     reference, network, difference = fields(page)
     assert len(reference) == 64 * 64
     assert 0 < min(reference) < max(reference) < 2000
