@@ -1,11 +1,13 @@
 """What the explorer does, without its page."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from damask_files import PAPER, results
 
+from repro import explore
 from repro.damask import dadf5, exchange
 from repro.data import dataset
 from repro.data.microstructure import generator, polycrystal
@@ -184,3 +186,10 @@ def test_the_data_set_and_the_picture_that_are_saved(session, tmp_path):
     np.testing.assert_array_equal(saved.sigma_vm, session.data.sigma_vm)
     assert saved.law == session.data.law
     assert session.picture().startswith(b"\x89PNG")
+
+
+def test_without_panel_the_command_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "panel", None)
+    monkeypatch.delitem(sys.modules, "repro.explorer.page", raising=False)
+    with pytest.raises(ValueError, match=r"the explorer needs panel: pip install '\.\[explore\]'"):
+        explore.main(browser=False)

@@ -10,35 +10,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import panel as pn
-from bokeh import events
-from bokeh.models import (
-    ColorBar,
-    ColumnDataSource,
-    HoverTool,
-    LinearColorMapper,
-    NumberFormatter,
-    NumeralTickFormatter,
-    PointDrawTool,
-    Range1d,
-    Span,
-)
-from bokeh.plotting import figure
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
+from bokeh.events import Tap
+from bokeh.models import ColumnDataSource, NumberFormatter, Span
 
 from repro import paper
+from repro.explorer import plots
 from repro.explorer.session import Session
 from repro.report import figures
 
-MARK, PENDING = "#e4572e", "#e3e6ea"  # colours of what is selected, and of what is not there yet
 FADED = 0.35  # opacity of what is to be replaced
 PAUSE = 100  # ms without a change, after which the network is asked
 PROPERTIES = dict(zip(paper.PROPERTY_NAMES, ("E / GPa", "ν", "ξ0 / MPa", "h0 / GPa"), strict=True))
 STEPS = (1.0, 0.005, 1.0, 0.5)  # of the sliders
 STRESSES = ("reference model", "network", "|difference|")
-CELL = {"x": 0, "y": 0, "dw": 1, "dh": 1, "level": "image"}  # of a picture
 STRETCH = "mean stretch F11"
-FORMATS = ("0.0", "0.000", "0.0", "0.0")
+FORMATS = dict(zip(PROPERTIES, ("0.0", "0.000", "0.0", "0.0"), strict=True))
 SIDE, MAP, STRESS = 224, 138, 248  # pixels: width of the controls, edges of the pictures
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _networks = ThreadPoolExecutor(1)  # apart, since they would keep the page waiting
@@ -62,9 +48,8 @@ class Page:
         self.session, self.grain, self.refreshing = Session(), 0, False
         self.asked, self.waiting = Future(), None
         self.document = pn.state.curdoc
-        self.cell, self.seeds, self.curve = (
-            ColumnDataSource(name=n) for n in ("cell", "seeds", "")
-        )
+        self.cell, self.seeds = ColumnDataSource(name="cell"), ColumnDataSource(name="seeds")
+        self.curve = ColumnDataSource()
         nothing = {name: [np.full((1, 1), np.nan)] for name in STRESSES}
         self.fields = ColumnDataSource(nothing, name="fields")
         self.predicted = ColumnDataSource({"F11": [], "mean": [], "error": []})
@@ -98,15 +83,14 @@ class Page:
         )
         self.sliders = [
             pn.widgets.FloatSlider(name=label, step=step, format=digits, width=SIDE)
-            for label, step, digits in zip(PROPERTIES.values(), STEPS, FORMATS, strict=True)
+            for label, step, digits in zip(
+                PROPERTIES.values(), STEPS, FORMATS.values(), strict=True
+            )
         ]
         self.table = pn.widgets.Tabulator(
             self._properties(),
             titles=PROPERTIES,
-            formatters={
-                name: NumberFormatter(format=digits)
-                for name, digits in zip(PROPERTIES, FORMATS, strict=True)
-            },
+            formatters={n: NumberFormatter(format=f) for n, f in FORMATS.items()},
             widths={"grain": 60},
             selectable=1,
             theme="simple",
@@ -126,10 +110,7 @@ class Page:
         self._on_change(self.stretch, lambda: self._change(session.stretch, self.stretch.value))
         self._on_change(self.load, self._select_increment)
         for control in (self.network, self.mode):
-            self._on_change(
-                control,
-                lambda: self._change(session.compare, self.network.value, self.mode.value),
-            )
+            self._on_change(control, self._compare)
         for column, slider in enumerate(self.sliders):
             self._on_change(slider, partial(self._slide, column))
         self.draw_button.on_click(
@@ -138,9 +119,7 @@ class Page:
         self.open_button.on_click(
             lambda _: self._change(session.open, self.path.value, self.number.value)
         )
-        self.table.on_edit(
-            lambda _: self._change(session.set_properties, self.table.value.to_numpy(float))
-        )
+        self.table.on_edit(lambda _: self._edit(self.table.value.to_numpy(float)))
         self.table.on_click(lambda event: self._select_grain(event.row))
         self.seeds.on_change("data", self._move)
 
@@ -175,7 +154,13 @@ class Page:
     def _slide(self, column):
         properties = self.session.problem.properties.copy()
         properties[self.grain, column] = self.sliders[column].value
+        self._edit(properties)
+
+    def _edit(self, properties):
         self._change(self.session.set_properties, properties)
+
+    def _compare(self):
+        self._change(self.session.compare, self.network.value, self.mode.value)
 
     def _move(self, attribute, old, new):
         if not self.refreshing:
@@ -234,11 +219,8 @@ class Page:
         points = session.problem.points
         points = np.empty((0, 2)) if points is None else points
         with self._refresh():
-            self.seeds.data = {
-                "x1": points[:, 0],
-                "x2": points[:, 1],
-                "grain": np.arange(len(points)),
-            }
+            grains = np.arange(len(points))
+            self.seeds.data = {"x1": points[:, 0], "x2": points[:, 1], "grain": grains}
             self.stretch.value = float(session.problem.load.F11[-1])
             self.network.param.update(options=session.contenders, value=session.network)
             self.mode.value = session.mode
@@ -265,14 +247,12 @@ class Page:
         }
         with self._refresh():
             self.table.selection = [self.grain]
-            for slider, value, (low, high) in zip(
-                self.sliders,
-                self.session.problem.properties[self.grain],
-                paper.PROPERTY_RANGES,
-                strict=True,
+            values = self.session.problem.properties[self.grain].tolist()
+            for slider, value, limits in zip(
+                self.sliders, values, paper.PROPERTY_RANGES, strict=True
             ):
-                bounds = {"start": min(low, value), "end": max(high, value)}
-                slider.param.update(value=float(value), **bounds)
+                low, high = min(value, *limits), max(value, *limits)
+                slider.param.update(value=value, start=low, end=high)
         self.grain_title.object = f"<h2>Grain {self.grain}</h2>"
 
     def _show_prediction(self):
@@ -307,90 +287,39 @@ class Page:
     # --- Pictures ----------------------------------------------------------------------
 
     def _make_pictures(self):
-        palette = partial(LinearColorMapper, low=0, high=1, nan_color=PENDING)
-        self.stress_colours = palette(_colours(figures.FIELD_MAP))
-        self.error_colours = palette(_colours(figures.ERROR_MAP))
-        self.maps = [
-            self._map(name, LinearColorMapper(_colours(figures.PROPERTY_MAP), low=low, high=high))
-            for name, (low, high) in zip(PROPERTIES, paper.PROPERTY_RANGES, strict=True)
-        ]
-        colours = self.stress_colours, self.stress_colours, self.error_colours
+        self.stress_colours = plots.colours(figures.FIELD_MAP)
+        self.error_colours = plots.colours(figures.ERROR_MAP)
+        self.maps = []
+        for (name, label), limits in zip(PROPERTIES.items(), paper.PROPERTY_RANGES, strict=True):
+            mapper = plots.colours(figures.PROPERTY_MAP, *limits)
+            picture = plots.field(self.cell, name, label, MAP, mapper)
+            picture.on_event(Tap, self._tap)
+            self.maps.append(plots.let_drag(picture, self.cell, self.seeds))
+        mappers = self.stress_colours, self.stress_colours, self.error_colours
         self.stresses = [
-            self._field(self.fields, name, f"{name} / MPa", STRESS, mapper)
-            for name, mapper in zip(STRESSES, colours, strict=True)
+            plots.field(self.fields, name, f"{name} / MPa", STRESS, mapper)
+            for name, mapper in zip(STRESSES, mappers, strict=True)
         ]
-        mean, error = self.curves = [
-            self._curve("mean σvM / MPa (points: network)"),
-            self._curve("mean |difference| / MPa"),
-        ]
+        size = STRESS + 52, (STRESS + 38) // 2
+        mean = plots.curve("mean σvM / MPa (points: network)", STRETCH, *size)
+        error = plots.curve("mean |difference| / MPa", STRETCH, *size)
         error.x_range = mean.x_range
         mean.line("F11", "mean", source=self.curve, color="black")
-        mean.scatter("F11", "mean", source=self.predicted, color=MARK)
-        error.line("F11", "error", source=self.predicted, color=MARK)
-        error.scatter("F11", "error", source=self.predicted, color=MARK)
-        self.spans = [Span(dimension="height", line_color=MARK, line_dash="dashed") for _ in "12"]
+        mean.scatter("F11", "mean", source=self.predicted, color=plots.MARK)
+        error.line("F11", "error", source=self.predicted, color=plots.MARK)
+        error.scatter("F11", "error", source=self.predicted, color=plots.MARK)
+        self.curves = mean, error
+        dashed = {"line_color": plots.MARK, "line_dash": "dashed"}
+        self.spans = [Span(dimension="height", **dashed) for _ in self.curves]
         for curve, span in zip(self.curves, self.spans, strict=True):
             curve.add_layout(span)
-
-    def _field(self, source, name, title, edge, mapper):
-        """A column of a source as a picture, x1 to the right, with its colour bar."""
-        picture = figure(
-            title=title,
-            frame_width=edge,
-            frame_height=edge,
-            x_range=Range1d(0, 1),
-            y_range=Range1d(0, 1),
-            tools="",
-            toolbar_location=None,
-            name=name,
-        )
-        picture.axis.visible = False
-        picture.grid.visible = False
-        image = picture.image(name, **CELL, color_mapper=mapper, source=source)
-        picture.add_tools(HoverTool(renderers=[image], tooltips=f"@{{{name}}}{{0.0}}"))
-        bar = ColorBar(color_mapper=mapper, width=8, padding=6, major_label_text_font_size="11px")
-        picture.add_layout(bar, "right")
-        return picture
-
-    def _map(self, name, mapper):
-        """A map of a property: click a grain to select it, drag its seed point to move it."""
-        picture = self._field(self.cell, name, PROPERTIES[name], MAP, mapper)
-        mark = LinearColorMapper([MARK], nan_color="#00000000")
-        picture.image("mark", **CELL, color_mapper=mark, source=self.cell)
-        seeds = picture.scatter(
-            "x1", "x2", source=self.seeds, size=7, color="white", line_color="black"
-        )
-        seeds.nonselection_glyph = None
-        drag = PointDrawTool(renderers=[seeds], add=False)
-        picture.add_tools(drag)
-        picture.toolbar.active_drag = picture.toolbar.active_tap = drag
-        picture.on_event(events.Tap, self._tap)
-        return picture
-
-    def _curve(self, title):
-        height = (STRESS + 38) // 2
-        curve = figure(
-            title=title, width=STRESS + 52, height=height, tools="", toolbar_location=None
-        )
-        curve.xaxis.axis_label = STRETCH
-        curve.xaxis.formatter = NumeralTickFormatter(format="0.000")
-        curve.y_range.start = 0
-        return curve
 
     def _lay_out(self):
         self.grain_title = pn.pane.HTML()
         save = [
-            pn.widgets.FileDownload(
-                callback=lambda content=content: BytesIO(content()),
-                filename=name,
-                label=label,
-                width=SIDE // 3 - 8,
-            )
-            for label, name, content in (
-                ("data set", "cell.h5", self.session.hdf5),
-                ("picture", "cell.png", self.session.picture),
-                ("Python", "cell.py", lambda: self.session.python().encode()),
-            )
+            _download("data set", "cell.h5", self.session.hdf5),
+            _download("picture", "cell.png", self.session.picture),
+            _download("Python", "cell.py", lambda: self.session.python().encode()),
         ]
         controls = pn.Column(
             _title("Cell"),
@@ -433,9 +362,11 @@ def _header():
     return pn.pane.HTML(f"<h1>Stress of a polycrystal</h1> {text}", css_classes=["header"])
 
 
+def _download(label, name, content):
+    """A button that saves what `content()` returns as the file `name`."""
+    options = {"filename": name, "label": label, "width": SIDE // 3 - 8}
+    return pn.widgets.FileDownload(callback=lambda: BytesIO(content()), **options)
+
+
 def _title(text):
     return pn.pane.HTML(f"<h2>{text}</h2>")
-
-
-def _colours(name):
-    return [to_hex(colour) for colour in colormaps[name](np.linspace(0, 1, 256))]
