@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import tyro
+
 from repro.tools import cli
 
 
-def main(file: Path | None = None, port: int = 0, browser: bool = True) -> None:
+def main(
+    file: tyro.conf.Positional[Path | None] = None, port: int = 0, browser: bool = True
+) -> None:
     """Serve the explorer to the browsers of this machine, and open one. Ctrl-C ends it.
 
     Args:

@@ -38,7 +38,10 @@ def serve(file: Path | None, port: int, browser: bool) -> None:
     first.predict()  # compiles solver and network before somebody waits for them
     pn.extension("tabulator", raw_css=[STYLE])
     options = {"address": "127.0.0.1", "port": port, "show": browser, "title": "repro explorer"}
-    pn.serve(lambda: Page(file).layout, **options)
+    try:
+        pn.serve(lambda: Page(file).layout, **options)
+    except OSError as error:
+        raise ValueError(f"port {port}: {error.strerror}: choose another with --port") from None
 
 
 class Page:
@@ -340,7 +343,7 @@ class Page:
         )
         cell = pn.Column(
             _title("Properties"),
-            pn.pane.HTML("Click a grain to change it. Drag its seed point to move it."),
+            pn.pane.HTML("Click a grain to change it. Drag its seed point; Backspace removes it."),
             pn.Row(*self.maps[:2]),
             pn.Row(*self.maps[2:]),
             self.table,

@@ -41,7 +41,7 @@ def field(
     )
     picture.grid.visible = False
     image = picture.image(name, **_WHOLE, color_mapper=mapper, source=source)
-    picture.add_tools(HoverTool(renderers=[image], tooltips=f"@{{{name}}}{{0.0}}"))
+    picture.add_tools(HoverTool(renderers=[image], tooltips=f"@{{{name}}}{{0.[000]}}"))
     bar = ColorBar(color_mapper=mapper, width=8, padding=6, major_label_text_font_size="11px")
     picture.add_layout(bar, "right")
     return picture
