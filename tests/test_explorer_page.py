@@ -12,8 +12,9 @@ pytest.importorskip("panel")
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"no {' or '.join(NAMES)} on the PATH")
 # What a browser in a container needs, and nothing that asks the network on its own.
 FLAGS = (
     "--no-sandbox",

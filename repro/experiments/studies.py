@@ -25,6 +25,7 @@ from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
 from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
+from repro.tools.progress import Progress
 from repro.training import trainer
 from repro.training.recipes import RECIPES
 from repro.training.trainer import TrainingConfig
@@ -210,6 +211,7 @@ def run(
     train = partial(_row, scale, Path(directory).absolute(), progress and dask is None)
     about = {"command": provenance.command_line()}  # and not that of a worker
     done = engine.run(train, todo.values(), dask) if todo else ()
+    done = Progress(done, "all runs", "run", progress, total=len(todo))
     for row in chain(trained.values(), (row | about for row in done)):
         new = [key for key in chosen if key[-1] == row["run"]]
         known |= {key: row | {"varied": key[0], "setting": key[1]} for key in new}
