@@ -99,6 +99,7 @@ def after(page, change):
 
 def test_the_page_loads_and_shows_stresses(page, tmp_path):
     page.screenshot(path=tmp_path / "explorer.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1400
     reference, network, difference = fields(page)
     assert len(reference) == 64 * 64
     assert 0 < min(reference) < max(reference) < 2000
@@ -175,6 +176,7 @@ def test_a_wrong_file_shows_a_sentence_and_a_right_one_its_cell(page, data_file,
     open_file(page, wrong)
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("notes.h5: not a readable HDF5 file")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1400
     assert fields(page) == before
     after(page, lambda: open_file(page, data_file))
     expect(alert).to_be_hidden()

@@ -26,6 +26,7 @@ STRESSES = ("reference model", "network", "|difference|")
 STRETCH = "mean stretch F11"
 FORMATS = dict(zip(PROPERTIES, ("0.0", "0.000", "0.0", "0.0"), strict=True))
 SIDE, MAP, STRESS = 224, 138, 248  # pixels: width of the controls, edges of the pictures
+WIDTH = 2 * (MAP + 52)  # of two maps with their colour bars
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _networks = ThreadPoolExecutor(1)  # apart, since they would keep the page waiting
 
@@ -56,7 +57,7 @@ class Page:
         nothing = {name: [np.full((1, 1), np.nan)] for name in STRESSES}
         self.fields = ColumnDataSource(nothing, name="fields")
         self.predicted = ColumnDataSource({"F11": [], "mean": [], "error": []})
-        self.message = pn.pane.HTML(css_classes=["message"], visible=False)
+        self.message = pn.pane.HTML(css_classes=["message"], visible=False, width=620)
         self.read_out = pn.pane.HTML(css_classes=["read-out"])
         self.progress = pn.pane.HTML(css_classes=["progress"])
         self._make_pictures()
@@ -101,7 +102,7 @@ class Page:
             layout="fit_columns",
             configuration={"rowHeight": 27},
             height=334,
-            width=2 * (MAP + 52),
+            width=WIDTH,
         )
         self.network = pn.widgets.Select(name="compare with", options=[], width=SIDE)
         self.mode = pn.widgets.RadioButtonGroup(options=["one-step", "rollout"], width=SIDE)
@@ -343,7 +344,9 @@ class Page:
         )
         cell = pn.Column(
             _title("Properties"),
-            pn.pane.HTML("Click a grain to change it. Drag its seed point; Backspace removes it."),
+            pn.pane.HTML(
+                "Click a grain, drag its seed point, remove it by Backspace.", width=WIDTH
+            ),
             pn.Row(*self.maps[:2]),
             pn.Row(*self.maps[2:]),
             self.table,
