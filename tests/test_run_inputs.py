@@ -360,7 +360,8 @@ def test_the_package_holds_what_its_code_reads(tmp_path):
     assert run.returncode == 0, (setuptools.__version__, run.stderr)
     built = tmp_path / "built" / "repro"
     code = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")}
-    data = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.h5")}
+    kinds = ("*.h5", "*.css")
+    data = {path.relative_to(PACKAGE) for kind in kinds for path in PACKAGE.rglob(kind)}
     data |= {path.relative_to(PACKAGE) for path in SHIPPED}
     assert len(data) > 10
     assert not [path for path in sorted(code | data) if not (built / path).is_file()]
