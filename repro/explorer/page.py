@@ -63,6 +63,7 @@ class Page:
         self._make_pictures()
         self._make_controls()
         self.layout = self._lay_out()
+        self._show_controls()
         self._show_all()
         if file:
             self._change(self.session.open, file)
@@ -217,13 +218,23 @@ class Page:
         return table.rename_axis("grain")
 
     def _show_all(self):
-        """Everything as the session has it, before the network has answered."""
+        """Everything as the session has it, the stress first; the network has still to answer."""
         session = self.session
         self.grain = min(self.grain, len(session.problem.properties) - 1)
+        sigma = session.data.sigma_vm[0]
+        self.stress_colours.high = sigma.max()
+        self._show_increment()
+        self.curve.data = {"F11": session.data.F11, "mean": sigma.mean((1, 2))}
+        self._mark_progress(f"{session.network} computes …", FADED)
+        self._predict_soon()
+        self._soon(self._show_controls)
+
+    def _show_controls(self):
+        session = self.session
         points = session.problem.points
         points = np.empty((0, 2)) if points is None else points
+        grains = np.arange(len(points))
         with self._refresh():
-            grains = np.arange(len(points))
             self.seeds.data = {"x1": points[:, 0], "x2": points[:, 1], "grain": grains}
             self.stretch.value = float(session.problem.load.F11[-1])
             self.network.param.update(options=session.contenders, value=session.network)
@@ -233,13 +244,7 @@ class Page:
             }
             self.load.value = session.increment
             self.table.value = self._properties()
-        sigma = session.data.sigma_vm[0]
-        self.curve.data = {"F11": session.data.F11, "mean": sigma.mean((1, 2))}
-        self.stress_colours.high = sigma.max()
         self._show_grain()
-        self._show_increment()
-        self._mark_progress(f"{session.network} computes …", FADED)
-        self._predict_soon()
 
     def _show_grain(self):
         maps = self.session.data.property_maps([0])[0]
