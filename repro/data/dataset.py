@@ -129,7 +129,7 @@ class DataSet:
         properties = self.properties[i]
         return Microstructure(self.grain_id[i], properties[~np.isnan(properties).any(1)])
 
-    def first(self, count: int) -> "DataSet":
+    def first(self, count: int) -> DataSet:
         """The first microstructures, in memory."""
         own = [name for name, letters in _SHAPES.items() if letters[0] == "M"]
         return replace(self, **{name: getattr(self, name)[:count] for name in own})
