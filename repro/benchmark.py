@@ -11,7 +11,7 @@ from repro.benchmarks import training as trainer
 from repro.benchmarks import verification as verify
 from repro.damask.trajectories import TRAJECTORIES
 from repro.data.suites import SUITES
-from repro.models import NETWORKS
+from repro.models import NETWORKS, shipped
 from repro.reference import generation
 from repro.report import benchmark_pages, tables
 from repro.tools import cli
@@ -54,7 +54,7 @@ def speed(
         repeats: How often; the fastest counts.
         out: Table (CSV) to write.
     """
-    table = measurement.measure(models or measurement.shipped(), microstructures, repeats)
+    table = measurement.measure(models or shipped(), microstructures, repeats)
     measurement.write(out, table)
     print(tables.markdown(tables.speed(table)))
 

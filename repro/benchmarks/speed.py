@@ -102,11 +102,6 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
     return pd.DataFrame([{**about, **row} for row in rows], columns=COLUMNS)
 
 
-def shipped() -> list[str]:
-    """Names of the trained networks that come with the project."""
-    return sorted(path.parent.name for path in models.SHIPPED.glob("*/best.keras"))
-
-
 def write(path, table: pd.DataFrame) -> None:
     """Write a table of `measure` as CSV."""
     write_csv(path, table, digits=5)

@@ -89,7 +89,6 @@ def read_sources(directory) -> Sources:
     def optional(name):
         return read_csv(directory / name) if (directory / name).is_file() else None
 
-    shipped = sorted(path.parent for path in models.SHIPPED.glob("*/best.keras"))
     return Sources(
         directory,
         read_rows(directory / "results.csv"),
@@ -106,7 +105,7 @@ def read_sources(directory) -> Sources:
             for name in benchmark_pages.PAGES
             if (directory / f"{name}.csv").is_file()
         },
-        {path.name: path for path in shipped},
+        {name: models.SHIPPED / name for name in models.shipped()},
     )
 
 
