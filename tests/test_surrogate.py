@@ -148,17 +148,35 @@ def test_few_cells_are_solved_one_and_all(cells):
     np.testing.assert_array_equal(answer.sigma_vm, surrogate.solve(cells[:3]))
 
 
+def test_a_cell_that_the_coarse_solve_gives_up_is_solved_exactly(cells, monkeypatch):
+    hard = cells[3]
+    simulate = reference.simulate
+
+    def gives_up(cell, *arguments, **options):
+        if cell is hard and "dtype" in options:
+            raise reference.ConvergenceError(0, 1, 1.0, options["tol"])
+        return simulate(cell, *arguments, **options)
+
+    monkeypatch.setattr(reference, "simulate", gives_up)
+    for seed in range(3):  # it may be among those that calibrate
+        answer = surrogate.predict(cells[:20], tolerance=100, calibration=9, seed=seed)
+        assert answer.exact[3]
+        assert np.isfinite(answer.sigma_vm).all() and np.isfinite(answer.bound).all()
+        np.testing.assert_array_equal(answer.sigma_vm[3], surrogate.solve([hard])[0])
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
         ({"calibration": 5}, "at least 9 cells to calibrate on, got 5"),
         ({"confidence": 1.0}, "confidence must lie between 0 and 1"),
         ({"tolerance": -1.0}, "tolerance must not be negative"),
+        ({"cells": []}, "the cells must be on equal grids, got no cells"),
     ],
 )
 def test_arguments_out_of_range_are_refused(cells, options, message):
     with pytest.raises(ValueError, match=message):
-        surrogate.predict(cells, **{"tolerance": 1.0, **options})
+        surrogate.predict(**{"cells": cells, "tolerance": 1.0, **options})
 
 
 def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):

@@ -22,6 +22,7 @@ from repro.surrogate.refiner import LOAD
 __all__ = ["Answer", "Calibration", "calibrate", "predict", "refined_solve", "rollout", "solve"]
 
 CALIBRATION = 50  # cells
+TOGETHER = 100  # cells that a predictor is asked at a time: their inputs are in memory
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,20 @@ def predict(
     Raises
     ------
     ValueError
-        If `calibration` is too small for `confidence`, or the predictor does not know the load.
+        If `calibration` is too small for `confidence`, the grids differ, or the predictor does not
+        know the load.
     ConvergenceError
         As `repro.reference.simulate`.
     """
     check_sample(calibration, confidence)
+    sizes = {cell.grain_id.shape for cell in cells}
+    if len(sizes) != 1:
+        raise ValueError(f"the cells must be on equal grids, got {sorted(sizes) or 'no cells'}")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must not be negative (MPa), got {tolerance}")
     if len(cells) <= calibration:
         return _all_exact(cells, load, confidence)
-    sigma_vm, scores = (predictor or refined_solve())(cells, load)
+    sigma_vm, scores = _asked(predictor or refined_solve(), cells, load)
     chosen = np.random.default_rng(seed).permutation(len(cells))[:calibration]
     sample = [cells[i] for i in chosen]
     true = solve(sample, load)
@@ -115,7 +120,7 @@ def calibrate(
     ValueError, ConvergenceError
         As `predict`.
     """
-    sigma_vm, scores = predictor(cells, load)
+    sigma_vm, scores = _asked(predictor, cells, load)
     return _measured(cells, sigma_vm, solve(cells, load), scores, confidence)
 
 
@@ -124,6 +129,13 @@ def solve(cells: Sequence[Microstructure], load: Load = LOAD) -> np.ndarray:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         paths = pool.map(lambda cell: reference.simulate(cell, load), cells)
         return np.stack([path.sigma_vm for path in paths]).astype(np.float32)
+
+
+def _asked(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
+    starts = range(0, len(cells), TOGETHER)
+    parts = [predictor(cells[start : start + TOGETHER], load) for start in starts]
+    sigma_vm, scores = zip(*parts, strict=True)
+    return np.concatenate(sigma_vm), np.concatenate(scores)
 
 
 def _measured(cells, sigma_vm, true, scores, confidence) -> Calibration:

@@ -46,13 +46,20 @@ class Calibration:
 
     def of_cells(self, scores) -> np.ndarray:
         """Bound of the error of each cell over the whole load, (n,), MPa."""
-        ratios = self.errors[:, 1:].mean(1) / self.scores
-        return conformal_quantile(ratios, self.confidence) * np.asarray(scores)
+        return self._bounds(self.errors[:, 1:].mean(1, keepdims=True), scores)[:, 0]
 
     def of_fields(self, scores) -> np.ndarray:
         """Bound of the error of each field, (n, T+1), MPa."""
-        ratios = self.errors / self.scores[:, None]
-        return np.outer(scores, conformal_quantile(ratios, self.confidence))
+        return self._bounds(self.errors, scores)
+
+    def _bounds(self, errors, scores) -> np.ndarray:
+        """Bounds in proportion to the scores; infinite where nothing was predicted."""
+        known, predicted = np.isfinite(self.scores), np.isfinite(scores)
+        ratios = errors[known] / self.scores[known, None]
+        bounds = np.full((len(predicted), errors.shape[1]), np.inf)
+        quantile = conformal_quantile(ratios, self.confidence)
+        bounds[predicted] = np.outer(np.asarray(scores)[predicted], quantile)
+        return bounds
 
     def applies_to(self, cells: Sequence[Microstructure], scores) -> bool:
         """Whether cells look like those of the calibration, by their scores and their properties.

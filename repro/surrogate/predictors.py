@@ -2,7 +2,8 @@
 
 A predictor is a callable: cells and a load in; stress (n, T+1, N, N) in MPa at all increments, and
 a positive score per cell (n,) out. A score need not be an error: only its order and its proportions
-count, since `repro.surrogate.calibration` measures what it means.
+count, since `repro.surrogate.calibration` measures what it means. It is infinite for a cell that
+cannot be predicted.
 """
 
 from collections.abc import Callable, Sequence

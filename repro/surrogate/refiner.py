@@ -85,6 +85,8 @@ class Coarse(NamedTuple):
     sigma_vm: np.ndarray  # (n, K+1, N, N) float32, MPa
     missing: np.ndarray  # strain that equilibrium still asks for, (n, K+1)
 
+    # Where a cell did not converge, its stress is NaN and the missing strain infinite.
+
 
 def coarse_solve(
     cells: Sequence[Microstructure], load: Load = LOAD, tol: float = COARSE_TOLERANCE
@@ -95,20 +97,20 @@ def coarse_solve(
     ------
     ValueError
         If the load does not suit (`check_load`).
-    ConvergenceError
-        As `repro.reference.simulate`.
     """
     check_load(load)
     coarse = Load(load.time[::COARSENING], load.F11[::COARSENING])
 
     def solve(cell):
-        return reference.simulate(cell, coarse, tol=tol, dtype=np.float32)
+        try:
+            path = reference.simulate(cell, coarse, tol=tol, dtype=np.float32)
+            return path.sigma_vm, path.residual
+        except reference.ConvergenceError:
+            ends = len(coarse.time)
+            return np.full((ends, *cell.grain_id.shape), np.nan, np.float32), np.full(ends, np.inf)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        paths = list(pool.map(solve, cells))
-    return Coarse(
-        *(np.stack([getattr(p, name) for p in paths]) for name in ("sigma_vm", "residual"))
-    )
+        return Coarse(*map(np.stack, zip(*pool.map(solve, cells), strict=True)))
 
 
 @dataclass(frozen=True)
