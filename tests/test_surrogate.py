@@ -194,14 +194,14 @@ def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):
 
 
 def test_study_of_refiners_trains_what_is_missing_and_measures_all(data, tmp_path, monkeypatch):
-    variants = {"as shipped": {}, "smaller": {"filters": 4, "hidden": 1}}
+    variants = {"as shipped": {}, "1 hidden convolution": {"hidden": 1}}
     monkeypatch.setattr(refiners, "VARIANTS", variants)
     monkeypatch.setattr(refiners, "SEEDS", {})
     first = refiners.study(data, 1, tmp_path / "refiners.csv", tmp_path)
     monkeypatch.setattr(refiners, "_row", None)  # nothing to train and to measure
     again = refiners.study(data, 1, tmp_path / "refiners.csv", tmp_path)
     assert again["MAE / MPa"].tolist() == pytest.approx(first["MAE / MPa"].tolist(), rel=1e-5)
-    assert first["parameters"].tolist() == [1444, (7 + 1) * 4 + (4 + 1) * 4]
+    assert first["parameters"].tolist() == [1444, (7 + 1) * 32 + (32 + 1) * 4]
     table = tables.refiners(read_csv(tmp_path / "refiners.csv"))
     assert table["variant"].tolist() == list(variants)
     assert (first["seconds"] > 0).all()
