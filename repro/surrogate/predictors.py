@@ -20,6 +20,7 @@ from repro.surrogate import refiner
 from repro.training.run_directory import run_of
 
 Predictor = Callable[[Sequence[Microstructure], Load], tuple[np.ndarray, np.ndarray]]
+INTERVALS = 8  # that the refiner is asked at a time: what is between its layers stays in the cache
 SMALLEST_SCORE = 1e-3  # MPa, of a network that is symmetric up to rounding
 REFLECTIONS = ((), (1,), (2,), (1, 2))  # axes of (n, N, N, ...): exact symmetries of the problem
 
@@ -42,7 +43,7 @@ def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -
     FileNotFoundError, ModelFileError
         As `repro.models.load`.
     """
-    ask = network_predictor(refiner.load(path))
+    ask = network_predictor(refiner.load(path), INTERVALS)
 
     def predict(cells, load):
         coarse, maps = refiner.coarse_solve(cells, load, tol), _property_maps(cells)
