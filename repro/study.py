@@ -58,7 +58,7 @@ def ablation(
 
 
 def refiner(
-    epochs: int = 10,
+    epochs: int = 25,
     data: Path = Path("data"),
     out: Path = Path("results/refiners.csv"),
     runs: Path = RUNS,

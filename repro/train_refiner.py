@@ -13,7 +13,7 @@ from repro.training.trainer import TrainingConfig
 def main(
     out: Path = Path("runs/refiner"),
     data: Path = Path("data"),
-    epochs: int = 40,
+    epochs: int = 100,
     training: TrainingConfig = refiners.RECIPE,
     time_limit: float | None = None,
 ) -> None:

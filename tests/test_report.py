@@ -101,7 +101,7 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monk
     assert "| last.keras | 2 | 8.500 | 8.000 |" in card
     for image in pictures_of(card):
         assert (directory / "models/tiny" / image).is_file(), image
-    assert "1,444 parameters" in (directory.parent / "refiner" / "README.md").read_text()
+    assert "parameters: (n, N, N, 11)" in (directory.parent / "refiner" / "README.md").read_text()
     assert "| pixels | 16x16 | 64x64 | no |" in (directory / "DATA_CARD.md").read_text()
 
     table = results.read_rows(directory / "results.csv")

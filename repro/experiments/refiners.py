@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro import paper, surrogate
+from repro import surrogate
 from repro.benchmarks.timing import process_on, timed
 from repro.data import dataset
 from repro.data.dataset import DataSet
@@ -21,13 +21,14 @@ from repro.training.trainer import TrainingConfig
 
 RECIPE = TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True)
 TIMED_CELLS = 8
+TRAINING_WINDOWS = refiner.TRAINING_LOAD.increments // refiner.FINE
 # Name -> options of `refiner.increment_refiner`, and `tol` of the coarse solve.
 VARIANTS = {
     "as shipped": {},
     "tol 1e-4": {"tol": 1e-4},
     "tol 1e-5": {"tol": 1e-5},
-    "16 filters": {"filters": 16},
-    "64 filters": {"filters": 64},
+    "32 filters": {"filters": 32},
+    "96 filters": {"filters": 96},
     "1 hidden convolution": {"hidden": 1},
     "3 hidden convolutions": {"hidden": 3},
     "kernels of 3x3 pixels": {"kernel": 3},
@@ -48,6 +49,7 @@ def train(
     Parameters
     ----------
     data : DataSet
+        Whose microstructures are solved beyond its own load, to `refiner.TRAINING_LOAD`.
     config : TrainingConfig
     out : path-like
         Directory of the run.
@@ -60,7 +62,8 @@ def train(
     """
     split = dataset.split(data)
     parts = split.training, split.validation
-    pairs = [refiner.make_refinements(data, part, tol) for part in parts]
+    cells = [[data.microstructure(i) for i in part] for part in parts]
+    pairs = [refiner.make_refinements(some, tol=tol) for some in cells]
     keras.utils.set_random_seed(config.seed)
     network = refiner.increment_refiner(**options)
     identity = {"network": refiner.NAME, "tol": tol, **options, "split_hash": split.hash}
@@ -114,7 +117,7 @@ def _row(data, variant, epochs, seed, directory) -> dict:
         "MAE / MPa": np.abs(sigma_vm - data.sigma_vm[validation])[:, 1:].mean(),
         "parameters": refiner.load(run).count_params(),
         "epochs": state.epoch,
-        "samples": state.epoch * paper.INCREMENTS // refiner.COARSENING * (len(data) - len(cells)),
+        "samples": state.epoch * TRAINING_WINDOWS * (len(data) - len(cells)),
         "n": len(cells),
         "seed": seed,
         "wall_s": round(sum(row["seconds"] for row in state.history), 1),

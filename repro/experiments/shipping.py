@@ -56,8 +56,9 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
             if temporary.suffix == ".keras":
                 make_portable(temporary)
     x = golden_input()
-    if refines:  # the stress at the end of the increment before, at its start and at its end
-        x = np.concatenate([x[..., :4], x[..., 4:] * [0, 1, 2]], axis=-1).astype(np.float32)
+    if refines:  # a stress that grows along the window
+        stresses = len(refiner.CHANNELS) - x.shape[-1] + 1
+        x = np.concatenate([x[..., :-1], x[..., -1:] * np.arange(stresses, dtype=x.dtype)], axis=-1)
     y = network_predictor(_load(target))(x)
     with atomic_path(target / GOLDEN) as temporary:
         np.savez_compressed(temporary, x=x, y=y)

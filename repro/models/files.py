@@ -33,7 +33,7 @@ KNOWN = {
         "GlorotUniform": "seed",
         "HeNormal": "seed",
         "InputLayer": "batch_shape dtype name ragged sparse",
-        "LinearRefinement": f"{_LAYER} factor",
+        "LinearRefinement": f"{_LAYER} factor intervals",
         "MaxPooling2D": f"{_LAYER} {_POOLING}",
         "Ones": "",
         "ReLU": f"{_LAYER} max_value negative_slope threshold",

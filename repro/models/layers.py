@@ -174,21 +174,26 @@ class ElasticStiffness(layers.Layer):
 
 @keras.saving.register_keras_serializable("repro")
 class LinearRefinement(layers.Layer):
-    """Values at `factor` equal parts of an increment, linear between the last two channels."""
+    """Values at `factor` equal parts of each of `intervals`, linear between the last channels.
 
-    def __init__(self, factor: int, **options):
+    The last `intervals` + 1 channels are the values at the ends of the intervals.
+    """
+
+    def __init__(self, factor: int, intervals: int, **options):
         super().__init__(**options)
-        self.factor = factor
+        self.factor, self.intervals = factor, intervals
+        ends = np.arange(intervals + 1)
+        fine = np.arange(1, factor * intervals + 1) / factor
+        self._weights = np.maximum(0, 1 - np.abs(ends[:, None] - fine)).astype(np.float32)
 
     def call(self, x):
-        """Weigh the channel at the start against that at the end; the last part ends there."""
-        part = np.arange(1, self.factor + 1, dtype=np.float32) / self.factor
-        return x[..., -2:-1] * (1 - part) + x[..., -1:] * part
+        """Weigh the values at the ends; the one at the start of all is not repeated."""
+        return ops.matmul(x[..., -self.intervals - 1 :], self._weights)
 
     def compute_output_shape(self, shape):
-        """Shape (n, N1, N2, factor)."""
-        return (*shape[:-1], self.factor)
+        """Shape (n, N1, N2, factor intervals)."""
+        return (*shape[:-1], self.factor * self.intervals)
 
     def get_config(self):
         """For saving."""
-        return {**super().get_config(), "factor": self.factor}
+        return {**super().get_config(), "factor": self.factor, "intervals": self.intervals}

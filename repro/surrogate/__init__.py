@@ -5,19 +5,16 @@ and solves exactly where the bound misses the tolerance. Nothing is assumed of t
 those to calibrate on are drawn from them at random.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from repro import reference
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.surrogate.calibration import Calibration, check_sample, features_of
 from repro.surrogate.predictors import Predictor, refined_solve, rollout
-from repro.surrogate.refiner import LOAD
+from repro.surrogate.refiner import LOAD, solve
 
 __all__ = ["Answer", "Calibration", "calibrate", "predict", "refined_solve", "rollout", "solve"]
 
@@ -122,13 +119,6 @@ def calibrate(
     """
     sigma_vm, scores = _asked(predictor, cells, load)
     return _measured(cells, sigma_vm, solve(cells, load), scores, confidence)
-
-
-def solve(cells: Sequence[Microstructure], load: Load = LOAD) -> np.ndarray:
-    """Stress (n, T+1, N, N) by the reference model, on all cores."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        paths = pool.map(lambda cell: reference.simulate(cell, load), cells)
-        return np.stack([path.sigma_vm for path in paths]).astype(np.float32)
 
 
 def _asked(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:

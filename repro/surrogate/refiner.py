@@ -3,7 +3,8 @@
 What takes the reference model its time is equilibrium, once per increment. What large increments
 get wrong is mostly the integration of the flow rule in time, which is local. So the reference model
 takes increments `COARSENING` times as large, in single precision and to a loose tolerance, and a
-network of 1x1 convolutions that was trained on its errors gives the stress at all increments.
+network of 1x1 convolutions that was trained on its errors gives the stress at all increments, a
+window of `FINE` of them at a time.
 """
 
 import os
@@ -16,10 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from repro import models, paper, reference
-from repro.data.dataset import DataSet
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
-from repro.data.pairs import Pairs, make_pairs, pixels
+from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers
 from repro.models.layers import LinearRefinement, convolve
@@ -28,15 +28,18 @@ NAME = "refiner"
 SHIPPED = Path(__file__).with_name("shipped")
 COARSENING = 4  # increments of the paper in one of the coarse solve
 COARSE_TOLERANCE = 3e-5
-# The properties, and the stress at the ends of the increment before and of the increment itself.
-CHANNELS = (*paper.PROPERTY_NAMES, "sigma_vm before", "sigma_vm at start", "sigma_vm at end")
-LOAD = Load.stretch()  # whose increments and rate the network knows, however many they are
+WINDOW = 5  # coarse increments that the network is given at a time
+FINE = COARSENING * WINDOW  # increments of the paper in a window
+# The properties, and the stress at the end of the increment before the window and at all of its.
+CHANNELS = (*paper.PROPERTY_NAMES, "sigma_vm before", *(f"sigma_vm {i}" for i in range(WINDOW + 1)))
+LOAD = Load.stretch()  # a window
+TRAINING_LOAD = Load.stretch(paper.F11_EXTENSION, 2 * paper.INCREMENTS)  # two of them
 CORRECTION_SCALE = 10.0  # MPa, a usual error of the coarse solve
 
 
 @as_networks_need_it()
-def increment_refiner(filters: int = 32, hidden: int = 2, kernel: int = 1) -> keras.Model:
-    """Network of few convolutions that corrects the linear interpolation of a coarse increment.
+def increment_refiner(filters: int = 48, hidden: int = 2, kernel: int = 1) -> keras.Model:
+    """Network of few convolutions that corrects the linear interpolation of a coarse solve.
 
     Parameters
     ----------
@@ -50,21 +53,21 @@ def increment_refiner(filters: int = 32, hidden: int = 2, kernel: int = 1) -> ke
     Returns
     -------
     keras.Model
-        (n, N, N, 7) = `CHANNELS` in physical units -> (n, N, N, 4): sigma_vM/MPa at the four
-        increments of the paper that the coarse increment is made of.
+        (n, N, N, 11) = `CHANNELS` in physical units -> (n, N, N, 20): sigma_vM/MPa at the
+        increments of the paper that the window is made of.
     """
     low, high = np.array(paper.PROPERTY_RANGES).T
     stresses = len(CHANNELS) - len(low)
     scale = np.append(1 / (high - low), np.full(stresses, 1 / paper.STRESS_SCALE))
     offset = np.append(-low / (high - low), np.zeros(stresses))
-    inputs = keras.Input((None, None, len(CHANNELS)), name="coarse_increment")
+    inputs = keras.Input((None, None, len(CHANNELS)), name="coarse_solve")
     x = layers.Rescaling(scale.tolist(), offset.tolist(), name="normalize")(inputs)
     for _ in range(hidden):
         style = {"activation": "relu", "kernel_initializer": "he_normal"}
         x = convolve(x, filters, kernel, "circular", **style)
-    x = layers.Conv2D(COARSENING, 1, kernel_initializer="zeros")(x)
+    x = layers.Conv2D(FINE, 1, kernel_initializer="zeros")(x)
     correction = layers.Rescaling(CORRECTION_SCALE, name="correction")(x)
-    linear = LinearRefinement(COARSENING, name="interpolation")(inputs)
+    linear = LinearRefinement(COARSENING, WINDOW, name="interpolation")(inputs)
     return keras.Model(inputs, layers.Add(name="sigma_vm")([linear, correction]), name=NAME)
 
 
@@ -72,10 +75,10 @@ def check_load(load: Load) -> None:
     """Raise ValueError if a load is not made of increments that the refiner knows."""
     increments = load.increments
     known = np.allclose(np.diff(load.time), LOAD.time[1]) and np.allclose(load.rates, paper.RATE)
-    if not known or increments % COARSENING:
+    if not known or increments % FINE:
         raise ValueError(
             f"the refiner knows increments of {LOAD.F11[1] - 1:g} at {paper.RATE:g} 1/s, a "
-            f"multiple of {COARSENING} of them: solve other loads with repro.reference.simulate"
+            f"multiple of {FINE} of them: solve other loads with repro.reference.simulate"
         )
 
 
@@ -115,39 +118,39 @@ def coarse_solve(
 
 @dataclass(frozen=True)
 class Refinements(Pairs):
-    """Pairs for the refiner: coarse increments in, the increments of the paper in them out.
+    """Pairs for the refiner: windows of the coarse solve in, the increments of the paper out.
 
-    A step is a coarse increment.
+    A step is a window.
     """
 
     coarse: np.ndarray | None = None  # (M, K+1, N, N) float32, MPa
 
-    channels = len(CHANNELS), COARSENING
+    channels = len(CHANNELS), FINE
     in_memory = False  # of a device: the host gathers them
 
     @property
     def steps(self) -> int:
-        """Coarse increments per microstructure."""
-        return self.coarse.shape[1] - 1
+        """Windows per microstructure."""
+        return (self.coarse.shape[1] - 1) // WINDOW
 
     def of(self, microstructures) -> "Refinements":
         """Those of some of the microstructures."""
         return replace(super().of(microstructures), coarse=self.coarse[microstructures])
 
     def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (n, N, N, 7) and outputs (n, N, N, 4) of samples (n, 5)."""
+        """Inputs (n, N, N, 11) and outputs (n, N, N, 20) of samples (n, 5)."""
         cell, step = (index[:, None, None] for index in np.divmod(samples[:, 0], self.steps))
         x1, x2 = pixels(samples, self.sigma_vm.shape[-1])
-        before, start, end = (self.coarse[cell, at, x1, x2] for at in _ends(step))
-        inputs = [self.properties[cell, x1, x2], np.stack([before, start, end], axis=-1)]
-        fine = COARSENING * step + 1
-        outputs = [self.sigma_vm[cell, fine + i, x1, x2] for i in range(COARSENING)]
+        stresses = [self.coarse[cell, end, x1, x2] for end in _ends(step)]
+        inputs = [self.properties[cell, x1, x2], np.stack(stresses, axis=-1)]
+        outputs = [self.sigma_vm[cell, FINE * step + 1 + i, x1, x2] for i in range(FINE)]
         return np.concatenate(inputs, axis=-1), np.stack(outputs, axis=-1)
 
 
-def _ends(step):
-    """Number, in the coarse solve, of the end before an increment, of its start, and of its end."""
-    return np.maximum(step - 1, 0), step, step + 1
+def _ends(window) -> list:
+    """Ends of increments of the coarse solve, by their number, that a window is given."""
+    start = window * WINDOW
+    return [np.maximum(start - 1, 0), *(start + i for i in range(WINDOW + 1))]
 
 
 def refined(
@@ -158,19 +161,17 @@ def refined(
     Parameters
     ----------
     predict : callable
-        The refiner, (n, N, N, 7) -> (n, N, N, 4).
+        The refiner, (n, N, N, 11) -> (n, N, N, 20).
     maps : ndarray, shape (n, N, N, 4)
         Properties of each pixel.
     coarse : ndarray, shape (n, K+1, N, N)
         Stress of the coarse solve, MPa.
     """
-    step = np.arange(coarse.shape[1] - 1)
-    stresses = np.stack([coarse[:, at] for at in _ends(step)], axis=-1)  # (n, K, N, N, 3)
-    maps = np.broadcast_to(maps[:, None], (*stresses.shape[:-1], maps.shape[-1]))
-    x = np.concatenate([maps, stresses], axis=-1)
-    y = predict(x.reshape(-1, *x.shape[2:]))
-    y = np.moveaxis(y, -1, 1)  # (n K, 4, N, N)
-    return y.reshape(len(coarse), -1, *y.shape[2:])
+    windows = []
+    for window in range((coarse.shape[1] - 1) // WINDOW):
+        stresses = np.moveaxis(coarse[:, _ends(window)], 1, -1)
+        windows.append(predict(np.concatenate([maps, stresses], axis=-1)))
+    return np.moveaxis(np.concatenate(windows, axis=-1), -1, 1)
 
 
 def load(path=SHIPPED) -> keras.Model:
@@ -181,18 +182,31 @@ def load(path=SHIPPED) -> keras.Model:
     FileNotFoundError, ModelFileError
         As `repro.models.load`.
     """
-    return files.read(models.model_path(path), (len(CHANNELS), COARSENING))
+    return files.read(models.model_path(path), (len(CHANNELS), FINE))
 
 
-def make_refinements(data: DataSet, microstructures, tol: float = COARSE_TOLERANCE) -> Refinements:
-    """The pairs of some microstructures of a data set, whose coarse solves are made for it.
+def make_refinements(
+    cells: Sequence[Microstructure], load: Load = TRAINING_LOAD, tol: float = COARSE_TOLERANCE
+) -> Refinements:
+    """The pairs of some cells, which are solved for it: coarsely, and as the paper's data are.
 
     Raises
     ------
-    ValueError
-        If the load of the data set does not suit (`check_load`), or as `make_pairs`.
+    ValueError, ConvergenceError
+        As `coarse_solve` and `solve`.
     """
-    pairs = make_pairs(data, microstructures)
-    cells = [data.microstructure(i) for i in microstructures]
-    coarse = coarse_solve(cells, data.load, tol).sigma_vm
-    return Refinements(pairs.properties, pairs.sigma_vm, 1, coarse=coarse)
+    maps = np.stack([cell.property_maps() for cell in cells]).astype(np.float32)
+    return Refinements(maps, solve(cells, load), 1, coarse=coarse_solve(cells, load, tol).sigma_vm)
+
+
+def solve(cells: Sequence[Microstructure], load: Load = LOAD) -> np.ndarray:
+    """Stress (n, T+1, N, N) float32, MPa, by the reference model, on all cores.
+
+    Raises
+    ------
+    ConvergenceError
+        As `repro.reference.simulate`.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        paths = pool.map(lambda cell: reference.simulate(cell, load), cells)
+        return np.stack([path.sigma_vm.astype(np.float32) for path in paths])
