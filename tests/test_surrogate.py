@@ -203,7 +203,7 @@ def test_study_of_refiners_trains_what_is_missing_and_measures_all(data, tmp_pat
     monkeypatch.setattr(refiners, "_row", None)  # nothing to train and to measure
     again = refiners.study(data, 1, tmp_path / "refiners.csv", tmp_path)
     assert again["MAE / MPa"].tolist() == pytest.approx(first["MAE / MPa"].tolist(), rel=1e-5)
-    assert first["parameters"].tolist() == [3860, (11 + 1) * 48 + (48 + 1) * 20]
+    assert first["parameters"].tolist() == [3908, (11 + 1) * 48 + (48 + 1) * 20]
     table = tables.refiners(read_csv(tmp_path / "refiners.csv"))
     assert table["variant"].tolist() == list(variants)
     assert (first["seconds"] > 0).all()
