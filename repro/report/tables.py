@@ -9,6 +9,7 @@ from repro.evaluation.regions import FRAME, REGIONS
 from repro.evaluation.results import select
 from repro.tools.files import write_text
 
+ALIKE = 1.1
 STUDIED = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}  # columns of a study
 
 
@@ -225,15 +226,17 @@ def by_region(results: pd.DataFrame) -> pd.DataFrame:
 def worth_it(measured: pd.DataFrame) -> pd.DataFrame:
     """Times without the settings of a contender that another of its settings beats in both.
 
-    Of networks all settings stay: they have one error.
+    An error up to `ALIKE` times as large is no worse. Of networks all settings stay.
     """
 
     def beaten(row):
         others = measured[measured["cores"] == row["cores"]]
         others = others[others["contender"] == row["contender"]]
-        return ((others["seconds"] < row["seconds"]) & (others["mae"] < row["mae"])).any()
+        no_worse = others["mae"] < ALIKE * row["mae"]
+        return ((others["seconds"] < row["seconds"]) & no_worse).any()
 
-    return measured[~measured.apply(beaten, axis=1) | measured["default"]]
+    kept = measured["default"] | (measured["kind"] == "network")
+    return measured[~measured.apply(beaten, axis=1) | kept]
 
 
 def speed(measured: pd.DataFrame) -> pd.DataFrame:
