@@ -180,7 +180,7 @@ def read(path) -> Result:
             creator=str(file.attrs.get("creator", "DAMASK")),
             grain_id=_on_grid(_phase_index(labels, setup), N),
             increments=increments,
-            time=np.array([file[i].attrs["t/s"] for i in names], dtype=float),
+            time=_times(file, names),
             F=F,
             P=P / 1e6,
         )
@@ -251,6 +251,13 @@ def _setup(group, used) -> Setup:
     if before.phases != setup.phases:
         raise DADF5Error("restarted with another material")
     return replace(setup, eps_rel_div=max(setup.eps_rel_div, before.eps_rel_div))
+
+
+def _times(file, increments) -> np.ndarray:
+    times = np.array([file[name].attrs["t/s"] for name in increments])
+    if times.dtype.kind not in "iuf":
+        raise DADF5Error("the times of its increments are no numbers")
+    return times.astype(float)
 
 
 def _number(increment: str) -> int:
