@@ -27,7 +27,7 @@ from repro.damask import run as damask
 from repro.damask.trajectories import cases_like_training
 from repro.data import dataset
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, property_maps
 from repro.evaluation import metrics
 from repro.reference import generation
 from repro.tools import provenance
@@ -191,7 +191,7 @@ def _network_rows(name, predict, cells, truth, repeats) -> list[dict]:
 
 def _rollouts(model, stride, cells) -> np.ndarray:
     """Rollouts (n, T, N, N) from the microstructures, everything included."""
-    properties = np.stack([cell.property_maps() for cell in cells]).astype(np.float32)
+    properties = property_maps(cells)
     stress = np.zeros_like(properties[..., :1])
     steps = [stress[..., 0]]
     for _ in range(paper.INCREMENTS // stride):

@@ -1,6 +1,6 @@
 """Microstructures: a periodic grain map and the properties of each grain, and how to draw them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,11 @@ class Microstructure:
     def property_maps(self) -> np.ndarray:
         """Properties of each pixel, shape (N, N, 4): E/GPa, nu, xi0/MPa, h0/GPa."""
         return self.properties[self.grain_id]
+
+
+def property_maps(cells: Sequence[Microstructure]) -> np.ndarray:
+    """`Microstructure.property_maps` of cells on equal grids, (n, N, N, 4) float32."""
+    return np.stack([cell.property_maps() for cell in cells]).astype(np.float32)
 
 
 def check_properties(properties: np.ndarray) -> None:

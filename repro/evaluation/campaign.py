@@ -1,6 +1,6 @@
 """Evaluate a network on many data sets, and keep beside its errors what the data is like."""
 
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -58,16 +58,22 @@ def evaluate_suites(
         rows[suite] = [row | about for row in found]
         results.write_rows(table, rows[suite])
     if "paper" in rows:
-        _write_about(table, load_suite("paper", directory))
+        _write_about(table, _training(directory))
     damask = damask_difference(int(rows[suites[0]][0]["stride"]))
     results.write_rows(table, damask)
     return pd.DataFrame([*chain.from_iterable(rows.values()), *damask])
 
 
 def _on_suite(model, directory, stride, suite) -> tuple[str, list[dict]]:
-    training = load_suite("paper", directory)
+    training = _training(directory)
     data = training if suite == "paper" else load_suite(suite, directory)
     return suite, _rows(model, data, stride, training)
+
+
+@lru_cache(maxsize=1)
+def _training(directory) -> DataSet:
+    """The data set that networks are trained on, read once per process: every suite asks for it."""
+    return load_suite("paper", directory)
 
 
 def _rows(model, data, stride, training) -> list[dict]:

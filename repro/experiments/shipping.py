@@ -7,7 +7,7 @@ import numpy as np
 
 from repro import models
 from repro.evaluation.modes import network_predictor
-from repro.models.files import make_portable
+from repro.models import files
 from repro.reference import generation
 from repro.surrogate import refiner
 from repro.tools.files import atomic_path
@@ -43,30 +43,27 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     FileNotFoundError
         If the run lacks one of its files.
     """
-    run, files = Path(run), RESULT if best_only else RESULT + RESUMABLE
-    missing = [file for file in files if not (run / file).is_file()]
+    run, parts = Path(run), RESULT if best_only else RESULT + RESUMABLE
+    missing = [file for file in parts if not (run / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
     refines = read_config(run).get("network") == refiner.NAME
     target = refiner.SHIPPED if refines else models.SHIPPED / (name or run.resolve().name)
     target.mkdir(parents=True, exist_ok=True)
-    for file in files:
+    for file in parts:
         with atomic_path(target / file) as temporary:
             shutil.copyfile(run / file, temporary)
             if temporary.suffix == ".keras":
-                make_portable(temporary)
+                files.make_portable(temporary)
     x = golden_input()
     if refines:  # a stress that grows along the window
         stresses = len(refiner.CHANNELS) - x.shape[-1] + 1
         x = np.concatenate([x[..., :-1], x[..., -1:] * np.arange(stresses, dtype=x.dtype)], axis=-1)
-    y = network_predictor(_load(target))(x)
+    network = refiner.load(target) if refines else models.load(target)
+    y = network_predictor(network)(x)
     with atomic_path(target / GOLDEN) as temporary:
         np.savez_compressed(temporary, x=x, y=y)
     return target
-
-
-def _load(directory):
-    return refiner.load(directory) if Path(directory) == refiner.SHIPPED else models.load(directory)
 
 
 def golden_input() -> np.ndarray:
@@ -81,5 +78,6 @@ def golden_input() -> np.ndarray:
 def golden_error(directory) -> float:
     """Mean absolute difference, MPa, of a shipped model's output here from its golden output."""
     with np.load(Path(directory, GOLDEN), allow_pickle=False) as golden:
-        y = network_predictor(_load(directory))(golden["x"])
-        return float(np.abs(y - golden["y"]).mean())
+        x, y = golden["x"], golden["y"]
+    network = files.read(models.model_path(directory), (x.shape[-1], y.shape[-1]))
+    return float(np.abs(network_predictor(network)(x) - y).mean())

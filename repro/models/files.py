@@ -124,14 +124,8 @@ def read(path, channels: tuple[int, int] = (len(paper.CHANNELS), 1)) -> keras.Mo
             f"{saved_by} ({reason[:300]})"
         ) from None
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if (
-        not all(isinstance(shape, tuple) and len(shape) == 4 for shape in shapes)
-        or (
-            shapes[0][-1],
-            shapes[1][-1],
-        )
-        != channels
-    ):
+    fields = (shape for shape in shapes if isinstance(shape, tuple) and len(shape) == 4)
+    if tuple(shape[-1] for shape in fields) != channels:
         wanted = "{} channels to {}".format(*channels)
         raise ModelFileError(f"{path}: maps {shapes[0]} to {shapes[1]}, not {wanted}")
     return model

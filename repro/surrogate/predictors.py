@@ -12,15 +12,14 @@ import numpy as np
 
 from repro import models
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs
-from repro.evaluation.modes import network_predictor
-from repro.evaluation.modes import rollout as rollout_of
+from repro.evaluation import modes
 from repro.surrogate import refiner
 from repro.training.run_directory import run_of
 
 Predictor = Callable[[Sequence[Microstructure], Load], tuple[np.ndarray, np.ndarray]]
-INTERVALS = 8  # that the refiner is asked at a time: what is between its layers stays in the cache
+BATCH = 8  # windows for the refiner at a time: what is between its layers stays in the cache
 SMALLEST_SCORE = 1e-3  # MPa, of a network that is symmetric up to rounding
 REFLECTIONS = ((), (1,), (2,), (1, 2))  # axes of (n, N, N, ...): exact symmetries of the problem
 
@@ -43,10 +42,10 @@ def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -
     FileNotFoundError, ModelFileError
         As `repro.models.load`.
     """
-    ask = network_predictor(refiner.load(path), INTERVALS)
+    ask = modes.network_predictor(refiner.load(path), BATCH)
 
     def predict(cells, load):
-        coarse, maps = refiner.coarse_solve(cells, load, tol), _property_maps(cells)
+        coarse, maps = refiner.coarse_solve(cells, load, tol), property_maps(cells)
         sigma_vm = refiner.refined(ask, maps, coarse.sigma_vm)
         E, nu = maps[..., 0], maps[..., 1]
         modulus = 1e3 * (E / (2 * (1 + nu))).mean((1, 2))
@@ -75,12 +74,12 @@ def rollout(model) -> Predictor:
     stride = run_of(path).stride or 1
     if stride != 1:
         raise ValueError(f"{path}: steps {stride} increments at once, but all are asked for")
-    ask = network_predictor(models.load(path))
+    ask = modes.network_predictor(models.load(path))
 
     def predict(cells, load):
         if not load.same_as(refiner.LOAD):
             raise ValueError("a network that steps the stress knows the paper's training load only")
-        maps = _property_maps(cells)
+        maps = property_maps(cells)
         reflected = [_reflected_rollout(ask, maps, axes, load) for axes in REFLECTIONS]
         mean = np.mean(reflected, axis=0)
         score = np.mean([np.abs(one - mean).mean((1, 2, 3)) for one in reflected], axis=0)
@@ -89,15 +88,11 @@ def rollout(model) -> Predictor:
     return predict
 
 
-def _property_maps(cells) -> np.ndarray:
-    return np.stack([cell.property_maps() for cell in cells]).astype(np.float32)
-
-
 def _reflected_rollout(ask, maps, axes, load) -> np.ndarray:
     """Rollout (n, T, N, N) on the reflected cells, reflected back."""
     maps = np.flip(maps, axes)
     at_rest = np.zeros((len(maps), load.increments + 1, *maps.shape[1:3]), np.float32)
-    sigma_vm = rollout_of(ask, Pairs(maps, at_rest, 1))
+    sigma_vm = modes.rollout(ask, Pairs(maps, at_rest, 1))
     return np.flip(sigma_vm, [axis + 1 for axis in axes])
 
 

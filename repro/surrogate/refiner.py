@@ -18,7 +18,7 @@ import numpy as np
 
 from repro import models, paper, reference
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers
@@ -112,8 +112,7 @@ def coarse_solve(
             ends = len(coarse.time)
             return np.full((ends, *cell.grain_id.shape), np.nan, np.float32), np.full(ends, np.inf)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return Coarse(*map(np.stack, zip(*pool.map(solve, cells), strict=True)))
+    return Coarse(*map(np.stack, zip(*_on_all_cores(solve, cells), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -195,8 +194,8 @@ def make_refinements(
     ValueError, ConvergenceError
         As `coarse_solve` and `solve`.
     """
-    maps = np.stack([cell.property_maps() for cell in cells]).astype(np.float32)
-    return Refinements(maps, solve(cells, load), 1, coarse=coarse_solve(cells, load, tol).sigma_vm)
+    coarse = coarse_solve(cells, load, tol).sigma_vm
+    return Refinements(property_maps(cells), solve(cells, load), 1, coarse=coarse)
 
 
 def solve(cells: Sequence[Microstructure], load: Load = LOAD) -> np.ndarray:
@@ -207,6 +206,14 @@ def solve(cells: Sequence[Microstructure], load: Load = LOAD) -> np.ndarray:
     ConvergenceError
         As `repro.reference.simulate`.
     """
+
+    def stress(cell):
+        return reference.simulate(cell, load).sigma_vm.astype(np.float32)
+
+    return np.stack(_on_all_cores(stress, cells))
+
+
+def _on_all_cores(function, cells) -> list:
+    """`function(cell)` of all cells; threads will do, since the compiled solver frees the GIL."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        paths = pool.map(lambda cell: reference.simulate(cell, load), cells)
-        return np.stack([path.sigma_vm.astype(np.float32) for path in paths])
+        return list(pool.map(function, cells))
