@@ -67,8 +67,9 @@ class Pairs:
         )
 
     def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of samples (n, 5)."""
-        cell, step = np.divmod(samples[:, 0], self.steps)
+        """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of samples (n, 5); also of JAX's arrays."""
+        xp = samples.__array_namespace__()
+        cell, step = xp.divmod(samples[:, 0], self.steps)
         x1, x2 = pixels(samples, self.sigma_vm.shape[-1])
         cell, step = cell[:, None, None], step[:, None, None]
         start = step * self.stride
@@ -78,7 +79,7 @@ class Pairs:
             before = self.own[cell, step, x1, x2]
         after = self.sigma_vm[cell, start + self.stride, x1, x2]
         inputs = [self.properties[cell, x1, x2], before[..., None]]
-        return np.concatenate(inputs, axis=-1), after[..., None]
+        return xp.concat(inputs, axis=-1), after[..., None]
 
     def batches(self, samples: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches of the samples in their order; the last may be smaller."""

@@ -5,8 +5,7 @@ import os
 import numpy as np
 
 from repro.models.backend import keras
-from repro.training import feed
-from repro.training.trainer import TrainingEngine
+from repro.training.engine import TrainingEngine
 
 
 class DistributedEngine(TrainingEngine):
@@ -45,11 +44,10 @@ class DistributedEngine(TrainingEngine):
         full = len(samples) - len(samples) % self.config.batch_size if self.replicas else 0
         parts = []
         if full:
-            _copy(self.network, self.model, self.replicas, self.replicas)
-            batches = feed.batches(pairs, samples[:full], self.config.batch_size)
+            _copy(self.network, self.network, self.replicas, self.replicas)
             with self.scope():
-                parts.append(self._fit(self.replicas, {"x": batches}, epoch, callbacks))
-            _copy(self.replicas, self.replicas, self.network, self.model)
+                parts.append(self._fit(self.replicas, pairs, samples[:full], epoch, callbacks))
+            _copy(self.replicas, self.replicas, self.network, self.network)
         if full < len(samples):
             parts.append(super().fit(pairs, samples[full:], epoch, callbacks))
         counts = [count for count in (full, len(samples) - full) if count]

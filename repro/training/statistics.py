@@ -40,19 +40,28 @@ class Statistics:
             normalized by its own statistics on the way to deeper layers, as in training.
         """
         means, variances = [], []
-        with self._remembering_nothing():
+        with self.of_last_batch():
             for x in batches:
                 self._forward(x)
                 means.append([_array(layer.moving_mean) for layer in self._layers])
                 variances.append([_array(layer.moving_variance) for layer in self._layers])
-        of_layers = zip(*means, strict=True), zip(*variances, strict=True)
-        for layer, mean, variance in zip(self._layers, *of_layers, strict=True):
+        self.set(zip(*means, strict=True), zip(*variances, strict=True))
+
+    def set(self, means: Iterable, variances: Iterable) -> None:
+        """Set the statistics to those of all batches.
+
+        Parameters
+        ----------
+        means, variances : iterable of array_like, (batches, C)
+            Of every batch, one array per normalization.
+        """
+        for layer, mean, variance in zip(self._layers, means, variances, strict=True):
             layer.moving_mean.assign(np.mean(mean, axis=0))
             # Within the batches, and between them.
             layer.moving_variance.assign(np.mean(variance, axis=0) + np.var(mean, axis=0))
 
     @contextmanager
-    def _remembering_nothing(self):
+    def of_last_batch(self):
         """Let the moving statistics be those of the last batch alone."""
         momenta = [layer.momentum for layer in self._layers]
         try:

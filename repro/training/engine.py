@@ -1,0 +1,190 @@
+"""What takes the steps of training: the compiled network, its optimizer and its batches."""
+
+import time
+
+import numpy as np
+
+from repro import models, paper
+from repro.data.pairs import Pairs
+from repro.models.acceleration import accelerated
+from repro.models.backend import ON_TENSORFLOW_CPU, keras
+from repro.training import feed, statistics
+from repro.training.snapshot import TrainingState
+
+
+class TrainingEngine:
+    """Takes the steps through Keras, one after another: on every backend, from memory or a file."""
+
+    def __init__(self, network, training, validation, config):
+        self.config, self.training, self.validation = config, training, validation
+        self.steps = -(-len(training) // config.batch_size)
+        self.network = self._accelerated(network)
+        # XLA is ruinous for depthwise convolution on a CPU.
+        self._compile(self.network, jit_compile=False if ON_TENSORFLOW_CPU else "auto")
+        self.statistics = statistics.Statistics(self.network)
+
+    def _accelerated(self, network):
+        return accelerated(network) if ON_TENSORFLOW_CPU else network
+
+    def _compile(self, model, jit_compile):
+        model.compile(
+            optimizer=_optimizer(self.config, self.steps),
+            loss="mae",
+            # The loss is that of the normalized stress, the metric its value in MPa.
+            loss_weights=[1 / paper.STRESS_SCALE],
+            metrics=["mae"],
+            jit_compile=jit_compile,
+        )
+        model.optimizer.build(model.trainable_variables)
+
+    def train_epoch(self, state: TrainingState, callbacks) -> TrainingState:
+        """The state one epoch later."""
+        started = time.monotonic()
+        seed = self.config.shuffle_seed
+        samples = self.training.epoch(seed, state.epoch, self.config.augment)
+        pairs = self.training.pushed_forward(
+            self._predict, self.config.pushforward, seed, state.epoch
+        )
+        logs = self.fit(pairs, samples, state.epoch, callbacks)
+        weights = _copies(self.network.weights)
+        validated = self.for_inference(weights)
+        row = {
+            "epoch": state.epoch + 1,
+            "mae_training": logs["mae"][0],  # mean over the epoch, weights still moving
+            "mae_validation": self._validate(validated, weights),
+            "learning_rate": float(self.network.optimizer.learning_rate),
+        }
+        if self._measures_statistics:
+            # Beside it, with those that were averaged in training.
+            row["mae_validation_averaged"] = self._validate(self._averaged(weights), weights)
+        row["seconds"] = round(time.monotonic() - started, 3)
+        if not np.isfinite(row["mae_training"]):
+            raise FloatingPointError(
+                f"training diverged in epoch {row['epoch']}: lower --learning-rate"
+            )
+        return TrainingState(
+            weights,
+            _copies(self.network.optimizer.variables),
+            validated if row["mae_validation"] < state.best else state.best_weights,
+            [*state.history, row],
+        )
+
+    def fit(self, pairs: Pairs, samples, epoch: int = 0, callbacks=()) -> dict:
+        """Take one step per batch of samples; return the logs."""
+        return self._fit(self.network, pairs, samples, epoch, callbacks)
+
+    def _fit(self, model, pairs, samples, epoch, callbacks) -> dict:
+        return model.fit(
+            feed.batches(pairs, samples, self.config.batch_size),
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            shuffle=False,
+            verbose=0,
+            callbacks=list(callbacks),
+        ).history
+
+    def _predict(self, x):
+        return models.predict(self.network, x, 4 * self.config.batch_size)
+
+    def for_inference(self, weights) -> list[np.ndarray]:
+        """The weights to validate and to keep: averaged if asked for, with measured statistics."""
+        averaged = self._averaged(weights)
+        if not self._measures_statistics:
+            return averaged
+        self.network.set_weights(averaged)
+        # The first samples of the first epoch: the same ones whenever they are asked for.
+        samples = self.training.epoch(self.config.shuffle_seed, 0)
+        self._measure_statistics(samples[: self.config.statistics_samples])
+        measured = _copies(self.network.weights)
+        self.network.set_weights(weights)
+        return measured
+
+    def _measure_statistics(self, samples):
+        batches = self.training.batches(samples, self.config.batch_size)
+        self.statistics.measure(x for x, _ in batches)
+
+    @property
+    def _measures_statistics(self) -> bool:
+        return bool(self.config.statistics_samples and statistics.normalizations(self.network))
+
+    def _averaged(self, weights):
+        """With an EMA, its values of the weights that are trained."""
+        if self.config.ema is None:
+            return weights
+        average = self.network.optimizer.average_of
+        return [
+            np.array(keras.ops.convert_to_numpy(average(v))) if v.trainable else weight
+            for v, weight in zip(self.network.weights, weights, strict=True)
+        ]
+
+    def _validate(self, weights, then) -> float:
+        """Validation MAE of some weights, in MPa; leaves the weights `then`."""
+        self.network.set_weights(weights)
+        mae = self._mae(self.validation)
+        self.network.set_weights(then)
+        return mae
+
+    def _mae(self, pairs) -> float:
+        """MAE of the present weights, MPa."""
+        batches = feed.batches(pairs, pairs.in_order(), self.config.batch_size)
+        return float(self.network.evaluate(batches, verbose=0, return_dict=True)["mae"])
+
+    def state(self, history) -> TrainingState:
+        """The present state."""
+        weights = _copies(self.network.weights)
+        return TrainingState(weights, _copies(self.network.optimizer.variables), weights, history)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go back to a state."""
+        self.network.set_weights(state.weights)
+        for variable, value in zip(self.network.optimizer.variables, state.optimizer, strict=True):
+            variable.assign(value)
+
+
+class AveragingAdam(keras.optimizers.Adam):
+    """Adam whose weight average is asked for, not forced on the weights after every `fit`.
+
+    After t steps the momentum of the average is at most t/(10 + t): so it spans a tenth of the run
+    and forgets where it began, however short the run is.
+    """
+
+    def finalize_variable_values(self, var_list):
+        """Leave the weights as they are."""
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        if not self.use_ema:
+            return
+        steps = keras.ops.cast(self.iterations, "float32")
+        momentum = keras.ops.minimum(self.ema_momentum, steps / (10 + steps))
+        for variable in trainable_variables:
+            average = self.average_of(variable)
+            average.assign(variable + momentum * (average - variable))
+
+    def average_of(self, variable):
+        """Moving average of a trained variable."""
+        return self._model_variables_moving_average[self._get_variable_index(variable)]
+
+
+def _optimizer(config, steps: int) -> keras.optimizers.Optimizer:
+    rate = config.learning_rate
+    if config.cosine or config.warmup_epochs:
+        warmup = config.warmup_epochs * steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            config.epochs * steps - warmup,
+            alpha=0.0 if config.cosine else 1.0,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    return AveragingAdam(
+        rate,
+        beta_1=paper.BETA_1,
+        weight_decay=config.weight_decay or None,
+        global_clipnorm=config.clip_norm,
+        use_ema=config.ema is not None,
+        ema_momentum=config.ema or 0.99,
+    )
+
+
+def _copies(variables) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
