@@ -20,8 +20,9 @@ from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
 from repro.tools import progress
 from repro.training import snapshot, statistics
+from repro.training.engine import AveragingAdam, TrainingEngine
 from repro.training.snapshot import SnapshotError
-from repro.training.trainer import AveragingAdam, TrainingConfig, TrainingEngine, train
+from repro.training.trainer import TrainingConfig, train
 
 # A different number of threads, or kernel, sums in another order; on one machine nothing differs.
 SAME = {"rtol": 0, "atol": 0}

@@ -46,8 +46,8 @@ class MatrixSeparableConv2D(keras.layers.SeparableConv2D):
         pointwise = jnp.asarray(self.pointwise_kernel)[0, 0]  # (C, filters)
         if self.filters == 1:
             # The channels can be summed for each tap of the kernel first.
-            taps = jnp.einsum("nijc,abc->nijab", x, depthwise * pointwise[:, 0])
-            y = collect(collect(taps, 2, 4), 1, 3)[..., None]
+            taps = jnp.einsum("nijc,abc->abnij", x, depthwise * pointwise[:, 0])
+            y = collect(collect(taps, 4, 1), 2, 0)[..., None]
         else:
             y = depthwise_convolution(x.transpose(3, 0, 1, 2), depthwise.transpose(2, 0, 1))
             y = jnp.einsum("cnij,cf->nijf", y, pointwise)

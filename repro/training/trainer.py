@@ -8,7 +8,6 @@ and ends where it would have ended.
 import signal
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -99,10 +98,6 @@ class TrainingConfig:
         return fields
 
 
-class Interruption(BaseException):
-    """SIGTERM or SIGINT arrived."""
-
-
 @as_networks_need_it()
 def train(
     network: keras.Model,
@@ -172,19 +167,18 @@ def train(
             print(f"going on after epoch {state.epoch}")
     run_directory.start(out, {**identity, **asdict(config)}, state.epoch)
     bar = _Progress(config.epochs, engine.steps, state.epoch, progress)
-    callbacks = [bar.callback]
+    signals = _Signals()
+    callbacks = [bar.callback, signals.callback]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False))
-    with _signals_raise(), bar:
-        try:
-            while not finished(state, config) and _time_left(state, deadline):
-                bar.begin_epoch(state)
-                state = engine.train_epoch(state, callbacks)
-                snapshot.save(out, state, identity)
-                run_directory.write_history(out, state)
-        except Interruption:
-            # The epoch in flight is lost, the snapshot holds the others.
-            state = replace(state, interrupted=True)
+    with signals, bar:
+        # After a signal the epoch in flight is lost, the snapshot holds the others.
+        while not (finished(state, config) or signals.arrived) and _time_left(state, deadline):
+            bar.begin_epoch(state)
+            state = engine.train_epoch(state, callbacks)
+            snapshot.save(out, state, identity)
+            run_directory.write_history(out, state)
+    state = replace(state, interrupted=signals.arrived)
     run_directory.export(out, network, state.best_weights, engine.for_inference(state.weights))
     return state
 
@@ -244,20 +238,39 @@ def _time_left(state, deadline) -> bool:
     return time.monotonic() + seconds < deadline
 
 
-@contextmanager
-def _signals_raise():
-    """Turn SIGTERM and SIGINT into `Interruption` for the time of the block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
-        return
+class _Interruption(BaseException):
+    """Leaves the epoch in flight."""
 
-    def interrupt(signum, frame):
-        raise Interruption
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, interrupt) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
+class _Signals:
+    """Ends training after SIGTERM or SIGINT, at the next batch; a second one ends it at once.
+
+    Raised where it happens to arrive, an exception may be swallowed, or leave Keras half-way.
+    """
+
+    def __init__(self):
+        self.arrived = False
+        self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._on_batch)
+        self._before = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():  # signals reach no other
+            numbers = (signal.SIGTERM, signal.SIGINT)
+            self._before = {number: signal.signal(number, self._note) for number in numbers}
+        return self
+
+    def __exit__(self, kind, *_):
+        self._restore()
+        return kind is _Interruption
+
+    def _note(self, number, frame):
+        self.arrived = True
+        self._restore()
+
+    def _restore(self):
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _on_batch(self, batch, logs=None):
+        if self.arrived:
+            raise _Interruption
