@@ -106,7 +106,8 @@ def spread(y, axis, taps, k):
 
 collect.defvjp(
     lambda z, axis, taps: (collect(z, axis, taps), z.shape[taps]),
-    lambda axis, taps, k, dy: (spread(dy, axis, taps, k),),
+    # Without the taps, the axes behind them count one less.
+    lambda axis, taps, k, dy: (spread(dy, axis - (taps < axis), taps, k),),
 )
 
 
