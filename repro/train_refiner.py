@@ -7,7 +7,7 @@ from repro.evaluation.campaign import load_suite
 from repro.experiments import refiners
 from repro.tools import cli
 from repro.training import trainer
-from repro.training.trainer import TrainingConfig
+from repro.training.recipes import TrainingConfig
 
 
 def main(

@@ -18,9 +18,8 @@ from repro.experiments import chain
 from repro.tools import cli
 from repro.training import run_directory, snapshot
 from repro.training.devices import DistributedEngine
-from repro.training.recipes import RECIPES
+from repro.training.recipes import RECIPES, TrainingConfig
 from repro.training.snapshot import SnapshotError
-from repro.training.trainer import TrainingConfig
 
 
 def command(module, *arguments, **options):

@@ -15,7 +15,7 @@ from repro.evaluation import campaign, results
 from repro.models.backend import keras
 from repro.report import tables
 from repro.training import trainer
-from repro.training.trainer import TrainingConfig
+from repro.training.recipes import TrainingConfig
 
 LOADS = {
     "load and unload": Load.through((1.004, 1.001), 5),

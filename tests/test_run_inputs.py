@@ -24,7 +24,8 @@ from repro.models import files as model_files
 from repro.models.files import ModelFileError
 from repro.tools import cli, files
 from repro.training import run_directory, snapshot
-from repro.training.trainer import TrainingConfig, train
+from repro.training.recipes import TrainingConfig
+from repro.training.trainer import train
 
 PACKAGE = Path(models.__file__).parents[1]
 SHIPPED = sorted(models.SHIPPED.glob("*/*.keras"))

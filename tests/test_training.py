@@ -21,8 +21,9 @@ from repro.experiments import chain
 from repro.tools import progress
 from repro.training import snapshot, statistics
 from repro.training.engine import AveragingAdam, TrainingEngine
+from repro.training.recipes import TrainingConfig
 from repro.training.snapshot import SnapshotError
-from repro.training.trainer import TrainingConfig, train
+from repro.training.trainer import train
 
 # A different number of threads, or kernel, sums in another order; on one machine nothing differs.
 SAME = {"rtol": 0, "atol": 0}

@@ -2,7 +2,8 @@
 
 Usage: train_on_devices.py DATA OUT DEVICES PHASE. In phase "killed" a run goes on from one device
 to all, and is killed after its third epoch. In phase "whole" one device ends it, and two more runs
-do all of it, `one` and `all`. An epoch has four steps, the last of them of a smaller batch.
+do all of it, `one` and `all`; under JAX one device does it in one call per epoch, too. An epoch
+has four steps, the last of them of a smaller batch.
 """
 
 import os
@@ -24,7 +25,9 @@ from repro.data.pairs import make_pairs  # noqa: E402
 from repro.models.backend import keras  # noqa: E402
 from repro.training import snapshot  # noqa: E402
 from repro.training.devices import DistributedEngine, all_devices  # noqa: E402
-from repro.training.trainer import TrainingConfig, train  # noqa: E402
+from repro.training.recipes import TrainingConfig  # noqa: E402
+from repro.training.scanned import ScannedEngine  # noqa: E402
+from repro.training.trainer import train  # noqa: E402
 
 EPOCHS = 5
 data = dataset.read(data_file)
@@ -60,3 +63,5 @@ else:
     run("killed", EPOCHS)
     run("one", EPOCHS)
     run("all", EPOCHS, DistributedEngine)
+    if keras.backend.backend() == "jax":
+        run("scanned", EPOCHS, ScannedEngine)

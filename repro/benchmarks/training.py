@@ -13,7 +13,8 @@ from repro.data.pairs import make_pairs
 from repro.models.acceleration import accelerated
 from repro.models.backend import ON_TENSORFLOW_CPU, keras
 from repro.tools import provenance
-from repro.training.trainer import TrainingConfig, TrainingEngine
+from repro.training.engine import TrainingEngine
+from repro.training.recipes import TrainingConfig
 
 
 def run(

@@ -18,8 +18,8 @@ from repro.reference import generation
 from repro.report import figures, gallery, pictures, tables
 from repro.training import trainer
 from repro.training.devices import DistributedEngine
-from repro.training.recipes import RECIPES
-from repro.training.trainer import TrainingConfig, check_time_limit
+from repro.training.recipes import RECIPES, TrainingConfig
+from repro.training.trainer import check_time_limit
 
 FIXED_BOUNDS = ("table 3", "table 3, 1000 MPa")  # of the normalizations
 # Demonstration size: shows that everything works, not what accuracy it gives.

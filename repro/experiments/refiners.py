@@ -16,8 +16,8 @@ from repro.surrogate import refiner
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.training import trainer
+from repro.training.recipes import TrainingConfig
 from repro.training.run_directory import LAST
-from repro.training.trainer import TrainingConfig
 
 RECIPE = TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True)
 TIMED_CELLS = 8

@@ -27,8 +27,7 @@ from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.tools.progress import Progress
 from repro.training import trainer
-from repro.training.recipes import RECIPES
-from repro.training.trainer import TrainingConfig
+from repro.training.recipes import RECIPES, TrainingConfig
 
 PAPER, PICTURES = "float32", "8-bit pictures"
 GENERATOR = "the generator's, M = 1 and h = 3"  # that the paper's first author published

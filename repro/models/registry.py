@@ -25,7 +25,7 @@ class Network:
     title : str
         What it is, in a line.
     recipe : dict
-        How it is trained: fields of `repro.training.trainer.TrainingConfig` that are not the
+        How it is trained: fields of `repro.training.recipes.TrainingConfig` that are not the
         paper's.
     """
 

@@ -9,6 +9,7 @@ from repro.data.pairs import Pairs
 from repro.models.acceleration import accelerated
 from repro.models.backend import ON_TENSORFLOW_CPU, keras
 from repro.training import feed, statistics
+from repro.training.recipes import TrainingConfig
 from repro.training.snapshot import TrainingState
 
 
@@ -24,7 +25,12 @@ class TrainingEngine:
         self.statistics = statistics.Statistics(self.network)
 
     def _accelerated(self, network):
-        return accelerated(network) if ON_TENSORFLOW_CPU else network
+        """A copy, since an optimizer does not belong into the network that is shipped."""
+        if ON_TENSORFLOW_CPU:
+            return accelerated(network)
+        copy = keras.models.clone_model(network)
+        copy.set_weights(network.get_weights())
+        return copy
 
     def _compile(self, model, jit_compile):
         model.compile(
@@ -165,7 +171,7 @@ class AveragingAdam(keras.optimizers.Adam):
         return self._model_variables_moving_average[self._get_variable_index(variable)]
 
 
-def _optimizer(config, steps: int) -> keras.optimizers.Optimizer:
+def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
     rate = config.learning_rate
     if config.cosine or config.warmup_epochs:
         warmup = config.warmup_epochs * steps

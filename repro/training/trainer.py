@@ -8,94 +8,20 @@ and ends where it would have ended.
 import signal
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import tyro
 
-from repro import paper
 from repro.data.dataset import array_hash
 from repro.data.pairs import Pairs
 from repro.models.backend import as_networks_need_it, keras
 from repro.tools.progress import Progress
 from repro.training import run_directory, snapshot
 from repro.training.engine import TrainingEngine
+from repro.training.recipes import TrainingConfig
 from repro.training.scanned import ScannedEngine
 from repro.training.snapshot import TrainingState
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train; the defaults are the paper's (Methods).
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the training pairs.
-    batch_size : int
-        Pairs per step (not stated in the paper).
-    learning_rate : float
-        Learning rate of Adam, at its highest.
-    seed : int
-        Seed of the initial weights.
-    shuffle_seed : int
-        Seed of the order of the samples and of their symmetries.
-    weight_decay : float
-        Decoupled weight decay, as in AdamW.
-    clip_norm : float, optional
-        Largest norm of the whole gradient.
-    warmup_epochs : int
-        Epochs in which the learning rate rises linearly from zero.
-    cosine : bool
-        Whether it then falls to zero as a cosine over the remaining `epochs`.
-    patience : int, optional
-        Stop after so many epochs without a lower validation MAE.
-    ema : float, optional
-        Momentum of the moving average of the weights that is validated in place of the weights;
-        less in the beginning (`AveragingAdam`).
-    augment : bool
-        Whether samples come under random exact symmetries (`Pairs.epoch`).
-    pushforward : float
-        Share of the trajectories whose inputs are the network's own rollout instead of the true
-        stress, drawn and computed anew for every epoch: so it learns to correct its own errors.
-    statistics_samples : int
-        Training samples on which the statistics of batch normalization are measured before
-        validating (`repro.training.statistics`); 0 for those averaged in training.
-    """
-
-    epochs: Annotated[int, tyro.conf.Suppress] = paper.EPOCHS
-    batch_size: int = paper.BATCH_SIZE
-    learning_rate: float = paper.LEARNING_RATE
-    seed: int = 0
-    shuffle_seed: int = 0
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    warmup_epochs: int = 0
-    cosine: bool = False
-    patience: int | None = None
-    ema: float | None = None
-    augment: bool = False
-    pushforward: float = 0.0
-    statistics_samples: int = 1152
-
-    def __post_init__(self):
-        for name in ("epochs", "batch_size", "learning_rate", "patience", "clip_norm"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.cosine and self.epochs <= self.warmup_epochs:
-            raise ValueError(
-                f"epochs ({self.epochs}) must be more than warmup_epochs ({self.warmup_epochs})"
-            )
-
-    def identity(self) -> dict:
-        """What must not change when a run goes on; a run may be extended, unless it is annealed."""
-        fields = asdict(self)
-        if not self.cosine:
-            del fields["epochs"]
-        del fields["patience"], fields["statistics_samples"]  # training does not know of them
-        return fields
 
 
 @as_networks_need_it()
