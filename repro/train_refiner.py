@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from repro.evaluation.campaign import load_suite
-from repro.experiments import refiners
+from repro.experiments import surrogates
 from repro.tools import cli
 from repro.training import trainer
 from repro.training.recipes import TrainingConfig
@@ -14,7 +14,7 @@ def main(
     out: Path = Path("runs/refiner"),
     data: Path = Path("data"),
     epochs: int = 100,
-    training: TrainingConfig = refiners.RECIPE,
+    training: TrainingConfig = surrogates.REFINER.recipe,
     time_limit: float | None = None,
 ) -> None:
     """Solve the paper's microstructures coarsely and train a network on what that gets wrong.
@@ -29,7 +29,7 @@ def main(
         time_limit: Minutes; stop cleanly before an epoch that would end later.
     """
     config = replace(training, epochs=epochs)
-    state = refiners.train(load_suite("paper", data), config, out, time_limit=time_limit)
+    state = surrogates.train_refiner(load_suite("paper", data), config, out, time_limit=time_limit)
     if trainer.finished(state, config):
         print(f"validation MAE over the whole load: {state.best:.3f} MPa; results in {out}")
     else:

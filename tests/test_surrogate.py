@@ -1,5 +1,6 @@
 """Predictions with a bound: coarse solve and refiner, calibration, exact solves where they miss."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from repro.data import microstructure as ms
 from repro.data.load import Load
 from repro.data.suites import SUITES
 from repro.evaluation.modes import network_predictor
-from repro.experiments import refiners
+from repro.experiments import surrogates
 from repro.models.backend import keras
 from repro.report import tables
 from repro.surrogate import refiner
@@ -188,23 +189,38 @@ def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):
     sigma_vm, scores = surrogate.rollout(path)(cells[:2], refiner.LOAD)
     np.testing.assert_allclose(sigma_vm[0, :, 3, 3], 10 * np.arange(21))
     assert scores.shape == (2,) and (scores > 0).all()
-    with pytest.raises(ValueError, match="knows the paper's training load only"):
+    with pytest.raises(ValueError, match="knows no other: predict"):
         surrogate.rollout(path)(cells[:2], Load.stretch(1.008, 40))
 
 
 # --- Measurements ---------------------------------------------------------------------------------
 
 
-def test_study_of_refiners_trains_what_is_missing_and_measures_all(data, tmp_path, monkeypatch):
-    variants = {"as shipped": {}, "1 hidden convolution": {"hidden": 1}}
-    monkeypatch.setattr(refiners, "VARIANTS", variants)
-    monkeypatch.setattr(refiners, "SEEDS", {})
-    first = refiners.study(data, 1, tmp_path / "refiners.csv", tmp_path)
-    monkeypatch.setattr(refiners, "_row", None)  # nothing to train and to measure
-    again = refiners.study(data, 1, tmp_path / "refiners.csv", tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "variants", "parameters"),
+    [
+        ("REFINER", {"default": {}, "1": {"hidden": 1}}, [3908, (11 + 1) * 48 + (48 + 1) * 20]),
+        (
+            "WHOLE_PATH",
+            {body: {"body": body, "filters": 2, "blocks": 1} for body in ("residual", "spectral")},
+            # 4x4, body, 3x3 of what the body and the properties give, 1x1
+            [130 + 2 * 38 + 110 + 60, 130 + 2 * 2 * 12 * 2 * 2 + 12 + 10 + 110 + 60],
+        ),
+    ],
+)
+def test_study_trains_what_is_missing_and_measures_all(
+    data, tmp_path, monkeypatch, kind, variants, parameters
+):
+    kind = replace(getattr(surrogates, kind), variants=variants, seeds={})
+    # The measuring process has the kinds as they are, and knows no other variants.
+    monkeypatch.setattr(surrogates, "process_on", lambda _: nullcontext(lambda f, *a: f(*a)))
+    monkeypatch.setattr(surrogates, "KINDS", {kind.name: kind})
+    first = surrogates.study(kind, data, 2, tmp_path / "study.csv", tmp_path)
+    monkeypatch.setattr(surrogates, "_row", None)  # nothing to train and to measure
+    again = surrogates.study(kind, data, 2, tmp_path / "study.csv", tmp_path)
     assert again["MAE / MPa"].tolist() == pytest.approx(first["MAE / MPa"].tolist(), rel=1e-5)
-    assert first["parameters"].tolist() == [3908, (11 + 1) * 48 + (48 + 1) * 20]
-    table = tables.refiners(read_csv(tmp_path / "refiners.csv"))
+    assert first["parameters"].tolist() == parameters
+    table = tables.whole_loads(read_csv(tmp_path / "study.csv"))
     assert table["variant"].tolist() == list(variants)
     assert (first["seconds"] > 0).all()
 

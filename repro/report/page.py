@@ -54,6 +54,7 @@ class Sources:
     deviations: pd.DataFrame | None
     bounds: pd.DataFrame | None
     refiners: pd.DataFrame | None
+    whole_paths: pd.DataFrame | None
     checks: list[Check]
     benchmarks: dict[str, pd.DataFrame]  # name -> rows
     models: dict[str, Path]  # name -> directory
@@ -99,6 +100,7 @@ def read_sources(directory) -> Sources:
         optional("deviations.csv"),
         optional("bounds.csv"),
         optional("refiners.csv"),
+        optional("whole_paths.csv"),
         read_checks(directory / "data_checks.csv"),
         {
             name: read_csv(directory / f"{name}.csv")
@@ -254,7 +256,8 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
         "open_choices": (tables.open_choices, sources.studied),
         "ablation": (tables.ablation, sources.ablation),
         "bounds": (tables.bounds, sources.bounds),
-        "refiners": (tables.refiners, sources.refiners),
+        "refiners": (tables.whole_loads, sources.refiners),
+        "whole_paths": (tables.whole_loads, sources.whole_paths),
     }
     return built | {name: of(table) for name, (of, table) in measured.items() if table is not None}
 

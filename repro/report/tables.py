@@ -278,8 +278,8 @@ def bounds(measured: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def refiners(measured: pd.DataFrame) -> pd.DataFrame:
-    """Variants of the refiner: error over the whole load and milliseconds on one core."""
+def whole_loads(measured: pd.DataFrame) -> pd.DataFrame:
+    """Networks for whole loads: error over all increments and milliseconds on one core."""
     return pd.DataFrame(
         {
             "variant": variant,

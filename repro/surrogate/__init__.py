@@ -13,10 +13,19 @@ import numpy as np
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.surrogate.calibration import Calibration, check_sample, features_of
-from repro.surrogate.predictors import Predictor, refined_solve, rollout
+from repro.surrogate.predictors import Predictor, in_one_pass, refined_solve, rollout
 from repro.surrogate.refiner import LOAD, solve
 
-__all__ = ["Answer", "Calibration", "calibrate", "predict", "refined_solve", "rollout", "solve"]
+__all__ = [
+    "Answer",
+    "Calibration",
+    "calibrate",
+    "in_one_pass",
+    "predict",
+    "refined_solve",
+    "rollout",
+    "solve",
+]
 
 CALIBRATION = 50  # cells
 TOGETHER = 100  # cells that a predictor is asked at a time: their inputs are in memory

@@ -15,7 +15,7 @@ from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs
 from repro.evaluation import modes
-from repro.surrogate import refiner
+from repro.surrogate import refiner, whole_path
 from repro.training.run_directory import run_of
 
 Predictor = Callable[[Sequence[Microstructure], Load], tuple[np.ndarray, np.ndarray]]
@@ -77,8 +77,7 @@ def rollout(model) -> Predictor:
     ask = modes.network_predictor(models.load(path))
 
     def predict(cells, load):
-        if not load.same_as(refiner.LOAD):
-            raise ValueError("a network that steps the stress knows the paper's training load only")
+        _check_load(load)
         maps = property_maps(cells)
         reflected = [_reflected_rollout(ask, maps, axes, load) for axes in REFLECTIONS]
         mean = np.mean(reflected, axis=0)
@@ -86,6 +85,39 @@ def rollout(model) -> Predictor:
         return _from_rest(mean), np.maximum(score, SMALLEST_SCORE)
 
     return predict
+
+
+def in_one_pass(path) -> Predictor:
+    """A network for the whole path (`repro.surrogate.whole_path`).
+
+    Its score is the same for all cells, since one pass tells nothing of its error.
+
+    Parameters
+    ----------
+    path : path-like
+        As for `repro.surrogate.whole_path.load`.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As `repro.models.load`.
+    """
+    ask = modes.network_predictor(whole_path.load(path), BATCH)
+
+    def predict(cells, load):
+        _check_load(load)
+        sigma_vm = np.moveaxis(ask(property_maps(cells)), -1, 1)
+        return _from_rest(sigma_vm), np.ones(len(cells))
+
+    return predict
+
+
+def _check_load(load):
+    if not load.same_as(refiner.LOAD):
+        raise ValueError(
+            "a network that was trained on the paper's training load knows no other: predict "
+            "another with refined_solve()"
+        )
 
 
 def _reflected_rollout(ask, maps, axes, load) -> np.ndarray:

@@ -1,0 +1,162 @@
+"""The whole path in one pass: the stress at all increments, from the properties alone.
+
+No solve and no stress goes in: what equilibrium does over the cell, the network has to know. At
+64x64 pixels it works on a quarter of the pixels, since the properties are constant in a grain; at
+the end it sees them again in full, so that grain boundaries stay sharp.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from repro import models, paper
+from repro.data.pairs import Pairs, pixels
+from repro.models import files
+from repro.models.backend import as_networks_need_it, keras, layers, ops
+from repro.models.layers import CircularPadding2D, convolve, u_shape
+
+NAME = "whole_path"
+CHANNELS = len(paper.PROPERTY_NAMES), paper.INCREMENTS  # of the inputs and of the outputs
+
+
+@as_networks_need_it()
+def whole_path(
+    body: Literal["residual", "u", "spectral"] = "u",
+    filters: int = 32,
+    blocks: int = 2,
+    levels: int = 2,
+    modes: int = 12,
+) -> keras.Model:
+    """Network from the properties to the stress at all increments of the paper.
+
+    Parameters
+    ----------
+    body : {"residual", "u", "spectral"}
+        What is between the first convolution and the last: residual blocks of 3x3 convolutions; a
+        U of them; or the factorized Fourier blocks of arXiv:2111.13802.
+    filters : int
+        Channels; in a U at its finest level.
+    blocks : int
+        Residual or Fourier blocks; in a U at each level, on each side.
+    levels : int
+        Poolings of a U.
+    modes : int
+        Waves along an edge that a Fourier block changes.
+
+    Returns
+    -------
+    keras.Model
+        (n, N, N, 4) in physical units -> (n, N, N, 20): sigma_vM/MPa, N a multiple of 2 (in a U, of
+        2^(levels + 1)).
+    """
+
+    def residual_block(x, channels):
+        branch = convolve(layers.Activation("silu")(x), channels, 3, "circular")
+        branch = convolve(layers.Activation("silu")(branch), channels, 3, "circular")
+        return layers.Add()([x, branch])
+
+    def residual_blocks(x, channels):
+        if x.shape[-1] != channels:
+            x = layers.Conv2D(channels, 1)(x)
+        for _ in range(blocks):
+            x = residual_block(x, channels)
+        return x
+
+    def spectral_block(x):
+        branch = SpectralConvolution2D(modes)(x)
+        branch = layers.Conv2D(2 * filters, 1, activation="silu")(branch)
+        return layers.Add()([x, layers.Conv2D(filters, 1)(branch)])
+
+    low, high = np.array(paper.PROPERTY_RANGES).T
+    scale = 2 / (high - low)
+    inputs = keras.Input((None, None, CHANNELS[0]), name="microstructure")
+    maps = layers.Rescaling(scale.tolist(), (-1 - low * scale).tolist(), name="normalize")(inputs)
+    x = layers.Conv2D(filters, 4, strides=2, padding="valid")(CircularPadding2D(1)(maps))
+    if body == "u":
+        x = u_shape(x, filters, levels, residual_blocks, lambda: layers.AveragePooling2D(2), True)
+    elif body == "residual":
+        x = residual_blocks(x, filters)
+    else:
+        for _ in range(blocks):
+            x = spectral_block(x)
+    x = layers.UpSampling2D(2)(x)
+    x = layers.Concatenate()([x, maps])
+    x = convolve(x, filters, 3, "circular", activation="silu")
+    x = layers.Conv2D(CHANNELS[1], 1)(x)
+    outputs = layers.Rescaling(paper.STRESS_SCALE, name="sigma_vm")(x)
+    return keras.Model(inputs, outputs, name=NAME)
+
+
+@keras.saving.register_keras_serializable("repro")
+class SpectralConvolution2D(layers.Layer):
+    """Sum of a convolution along x1 and one along x2, each by its first waves (N1, N2, C)."""
+
+    def __init__(self, modes: int, **options):
+        super().__init__(**options)
+        self.modes = modes
+
+    def build(self, shape):
+        """A complex matrix for every wave of each axis."""
+        channels = shape[-1]
+        self.kernel = self.add_weight(
+            (2, 2, self.modes, channels, channels),
+            keras.initializers.RandomNormal(stddev=1 / channels),
+            name="kernel",
+        )
+
+    def call(self, x):
+        """Real arithmetic throughout: sums of cosines and sines are matrix products."""
+        along_x1 = self._along(ops.swapaxes(x, 1, 2), self.kernel[0])
+        return ops.swapaxes(along_x1, 1, 2) + self._along(x, self.kernel[1])
+
+    def _along(self, x, kernel):
+        """Of the second to last axis."""
+        n = ops.shape(x)[2]
+        pixel, wave = ops.arange(n, dtype="float32"), ops.arange(self.modes, dtype="float32")
+        angle = 2 * np.pi * pixel[:, None] * wave / ops.cast(n, "float32")
+        c, s = ops.cos(angle), ops.sin(angle)
+        real, imaginary = ops.einsum("nijc,jk->nikc", x, c), ops.einsum("nijc,jk->nikc", x, s)
+        even = _each(real, kernel[0]) - _each(imaginary, kernel[1])
+        odd = _each(real, kernel[1]) + _each(imaginary, kernel[0])
+        weight = ops.where(wave > 0, 2.0, 1.0) / ops.cast(n, "float32")
+        both = ops.concatenate([even, odd], 2), ops.concatenate([c * weight, s * weight], 1)
+        return ops.einsum("nikd,jk->nijd", *both)
+
+    def get_config(self):
+        """For saving."""
+        return {**super().get_config(), "modes": self.modes}
+
+
+def _each(x, matrices):
+    """Every wave (n, N, waves, C) times its matrix."""
+    return ops.einsum("nikc,kcd->nikd", x, matrices)
+
+
+@dataclass(frozen=True)
+class WholePaths(Pairs):
+    """Pairs for such a network: the properties in, the stress at all increments out."""
+
+    channels = CHANNELS
+
+    @property
+    def steps(self) -> int:
+        """Pairs per microstructure."""
+        return 1
+
+    def gather(self, samples):
+        """Inputs (n, N, N, 4) and outputs (n, N, N, 20) of samples (n, 5); also of JAX's arrays."""
+        cell = samples[:, 0, None, None]
+        x1, x2 = pixels(samples, self.sigma_vm.shape[-1])
+        return self.properties[cell, x1, x2], self.sigma_vm[cell, 1:, x1, x2]
+
+
+def load(path) -> keras.Model:
+    """A trained network: a `.keras` file or the directory of a run.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As `repro.models.load`.
+    """
+    return files.read(models.model_path(path), CHANNELS)
