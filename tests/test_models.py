@@ -1,3 +1,5 @@
+import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from repro import models, paper
 from repro.models import summary
 from repro.models.acceleration import accelerated
+from repro.models.matrix_products import collect, depthwise_convolution, spread
 
 
 def sample_batch(rng, n=2, size=16):
@@ -167,6 +170,38 @@ def test_normalization_maps_table_3_to_unit_range():
     low, high = np.array([*paper.PROPERTY_RANGES, (0.0, paper.STRESS_SCALE)], np.float32).T
     np.testing.assert_allclose(scale(low.reshape(1, 1, 1, 5)), 0, atol=1e-6)
     np.testing.assert_allclose(scale(high.reshape(1, 1, 1, 5)), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(9, 9), (3, 5)])
+def test_depthwise_convolution_by_matrix_products_is_that_of_xla(rng, k1, k2):
+    x = jnp.asarray(rng.normal(size=(3, 2, 6, 8)), jnp.float32)  # C, n, N1, N2
+    kernel = jnp.asarray(rng.normal(size=(3, k1, k2)), jnp.float32)
+
+    def wanted(x, kernel):
+        padding = [(k1 // 2, k1 // 2), (k2 // 2, k2 // 2)]
+        y = jax.lax.conv_general_dilated(
+            x.swapaxes(0, 1), kernel[:, None], (1, 1), padding, feature_group_count=3
+        )
+        return y.swapaxes(0, 1)
+
+    for found, true in zip(
+        jax.vjp(depthwise_convolution, x, kernel), jax.vjp(wanted, x, kernel), strict=True
+    ):
+        if callable(found):
+            found, true = (pullback(jnp.cos(x)) for pullback in (found, true))
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(true), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_spread_is_the_adjoint_of_collect(rng):
+    z, y = rng.normal(size=(2, 5, 3, 6)), rng.normal(size=(2, 5, 6))  # taps on axis 2
+    collected, spread_out = collect(jnp.asarray(z), 3, 2), spread(jnp.asarray(y), 2, 2, 3)
+    assert jnp.vdot(collected, y) == pytest.approx(float(jnp.vdot(z, spread_out)), rel=1e-5)
+    np.testing.assert_allclose(
+        jax.vjp(lambda z: collect(z, 3, 2), z)[1](jnp.asarray(y, jnp.float32))[0],
+        spread_out,
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("kernel", [9, 4])

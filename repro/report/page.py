@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,7 @@ from repro.surrogate import refiner
 from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
 from repro.tools.progress import Progress
-from repro.training.run_directory import read_environment, run_of
+from repro.training.run_directory import read_environment, read_history, run_of
 
 # The paper's figures of fields: number -> suite and what it shows.
 FIELD_FIGURES = {
@@ -297,11 +298,28 @@ def _data_card(sources: Sources) -> str:
     )
 
 
+def _machines(directory: Path, history: pd.DataFrame) -> list[dict]:
+    """The machines of a run in their order, with the epochs of each and their usual seconds."""
+    found = []
+    for kind, records in groupby(
+        read_environment(directory), lambda record: (record["hardware"], record["backend"])
+    ):
+        records = list(records)
+        commits = list(dict.fromkeys(record["commit"] for record in records))
+        found.append({"machine": kind, "first": records[0]["from_epoch"] + 1, "commits": commits})
+    ends = [machine["first"] - 1 for machine in found[1:]] + [len(history)]
+    for machine, last in zip(found, ends, strict=True):
+        seconds = history[history["epoch"].between(machine["first"], last)]["seconds"].median()
+        machine |= {"last": last, "seconds": seconds}
+    return [machine for machine in found if machine["first"] <= machine["last"]]
+
+
 def _model_card(directory: Path, results: pd.DataFrame) -> str:
     """What a shipped network is, how it was trained, how well it does, and where it ends."""
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     own = results[results["model"].str.removesuffix(tables.LAST) == directory.name]
     columns = ["model", "suite", "split", "mode", "MAE / MPa", "q99 / MPa", "paper MAE / MPa", "n"]
+    history = read_history(directory)
     return render(
         "model_card",
         paper=paper,
@@ -309,8 +327,8 @@ def _model_card(directory: Path, results: pd.DataFrame) -> str:
         config=config,
         step=tables.time_step(config["stride"]),
         settings=pd.DataFrame(config.items(), columns=["setting", "value"]),
-        machines=read_environment(directory),
-        history=read_csv(directory / "history.csv"),
+        machines=_machines(directory, history),
+        history=history,
         errors=tables.errors(own)[columns] if len(select(own)) else None,
         regions=tables.by_region(own),
     )

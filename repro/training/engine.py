@@ -8,6 +8,7 @@ from repro import models, paper
 from repro.data.pairs import Pairs
 from repro.models.acceleration import accelerated
 from repro.models.backend import ON_TENSORFLOW_CPU, keras
+from repro.models.matrix_products import with_matrix_products
 from repro.training import feed, statistics
 from repro.training.recipes import TrainingConfig
 from repro.training.snapshot import TrainingState
@@ -28,6 +29,8 @@ class TrainingEngine:
         """A copy, since an optimizer does not belong into the network that is shipped."""
         if ON_TENSORFLOW_CPU:
             return accelerated(network)
+        if keras.backend.backend() == "jax":
+            return with_matrix_products(network)
         copy = keras.models.clone_model(network)
         copy.set_weights(network.get_weights())
         return copy

@@ -5,14 +5,14 @@ one. So all steps of an epoch are one call; so are its validation and the statis
 normalization. The mathematics is that of `TrainingEngine`, also the order of the samples.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from repro import paper
-from repro.data.pairs import Pairs
 from repro.models.backend import keras
-from repro.models.banded import with_matrix_products
 from repro.training import statistics
 from repro.training.engine import TrainingEngine
 
@@ -29,9 +29,6 @@ class ScannedEngine(TrainingEngine):
         self._train, self._validated, self._forward = map(
             jax.jit, (self._training_steps, self._absolute_errors, self._statistics_of_batches)
         )
-
-    def _accelerated(self, network):
-        return with_matrix_products(network)
 
     @staticmethod
     def suits(pairs) -> bool:
@@ -68,7 +65,8 @@ class ScannedEngine(TrainingEngine):
 
     def _gather(self, fields, samples):
         properties, sigma_vm, own = fields
-        return Pairs(properties, sigma_vm, self.training.stride, own).gather(samples)
+        pairs = replace(self.training, properties=properties, sigma_vm=sigma_vm, own=own)
+        return pairs.gather(samples)
 
     def _training_steps(self, fields, state, batches):
         """State and MAE/MPa of each batch (steps, n, 5) after steps from `state`."""

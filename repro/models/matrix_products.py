@@ -1,9 +1,9 @@
-"""Layers that train faster under JAX on a GPU: same mathematics, same weights.
+"""Layers that train faster under JAX: same mathematics, same weights.
 
-Libraries for GPUs have no fast kernel for a depthwise convolution of 9x9, and least of all for its
-gradients. Matrix products they do best. Along a row of pixels a convolution is a product with a
-banded matrix, so that all columns of a kernel are one product, and only its rows are left to be
-summed; the gradients are products of the same sizes.
+XLA has no fast kernel for a depthwise convolution of 9x9, and least of all for its gradients: not
+for GPUs, which do matrix products best, and not for a CPU. Along a row of pixels a convolution is a
+product with a banded matrix. So all columns of a kernel are one product, and only its rows are left
+to be summed; the gradients are products of the same sizes.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ from repro.models.backend import keras
 
 
 def with_matrix_products(model: keras.Model) -> keras.Model:
-    """A copy of a functional model that trains faster on a GPU under JAX; same weights."""
+    """A copy of a functional model that trains faster under JAX; same weights."""
 
     def faster(layer):
         for cls in (MatrixSeparableConv2D, BlockMaxPooling2D):
