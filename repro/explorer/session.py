@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro import models, paper, reference
+from repro import models, paper, reference, surrogate
 from repro.damask import exchange
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
@@ -24,15 +24,19 @@ from repro.data.pairs import check_stride
 from repro.evaluation.metrics import mae
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
+from repro.surrogate import refiner
 from repro.tools.provenance import code_commit
 from repro.training.run_directory import run_of
 
 NETWORK = "paper_unet"
-FILE = "the stress in the file"  # beside the networks, if the cell comes from one
+REFINED = "refined coarse solve"  # beside the networks (`repro.surrogate`)
+FILE = "the stress in the file"  # if the cell comes from one
+LAW = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
 STRETCH_STEP = (paper.F11_TRAINING - 1) / paper.INCREMENTS  # of an increment: dt of the networks
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
 
 _load = cache(models.load)
+_refined_solve = cache(surrogate.refined_solve)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Session:
     data : DataSet
         The solution by the reference model, a data set of one.
     network : str
-        Name of a shipped network, or `FILE`.
+        One of `contenders`: a shipped network, `REFINED` or `FILE`.
     mode : str
         "one-step" or "rollout".
     example : Example or None
@@ -127,7 +131,7 @@ class Session:
                 table3_properties(rng, grains),
                 load,
                 np.arange(load.increments + 1),
-                {"M": paper.DAMASK_M, "h": paper.DAMASK_H},
+                LAW,
                 points,
             )
         )
@@ -184,21 +188,25 @@ class Session:
 
     def compare(self, network: str, mode: str) -> None:
         """Choose what is compared with the reference model: one of `contenders`, and how."""
-        self._check(self.data, network)
+        self._check(self.problem, network)
         self.network, self.mode = network, mode
         self._changed()
 
     def _change(self, problem: Problem) -> None:
         network = NETWORK if self.network == FILE and problem.stored is None else self.network
+        self._check(problem, network)
         data = problem.solve()
-        self._check(data, network)
         self.problem, self.data, self.network = problem, data, network
         self._changed()
 
-    def _check(self, data, network) -> None:
-        if network != FILE:
-            models.check_grid(_load(network), data.grain_id.shape[-1])
-            check_stride(_stride(network), data.load.increments)
+    def _check(self, problem, network) -> None:
+        if network == REFINED:
+            refiner.check_load(problem.load)
+            if problem.law != LAW or len(problem.kept) != len(problem.load.time):
+                raise ValueError(f"the {REFINED} knows the paper's flow rule and all increments")
+        elif network != FILE:
+            models.check_grid(_load(network), len(problem.grain_id))
+            check_stride(_stride(network), len(problem.kept) - 1)
 
     def _changed(self):
         self.example = None
@@ -211,7 +219,7 @@ class Session:
     @property
     def contenders(self) -> list[str]:
         """What can be compared with the reference model."""
-        return models.shipped() + [FILE] * (self.problem.stored is not None)
+        return [*models.shipped(), REFINED] + [FILE] * (self.problem.stored is not None)
 
     @property
     def increments(self) -> list[int]:
@@ -228,9 +236,10 @@ class Session:
         """What the network predicts, and of which state: takes longer, may run in a thread."""
         changes, network, mode = self.changes, self.network, self.mode
         data, stored = self.data, self.problem.stored
-        if network == FILE:
-            maps = data.property_maps([0])[0]
-            return changes, Example(maps, data.F11[1:], data.sigma_vm[0, 1:], stored[1:])
+        if network in (REFINED, FILE):
+            cell, true = data.microstructure(0), data.sigma_vm[0, 1:]
+            beside = stored if network == FILE else _refined_solve()([cell], data.load)[0][0]
+            return changes, Example(cell.property_maps(), data.F11[1:], true, beside[1:])
         return changes, predict_example(_load(network), data, _stride(network), mode=mode)
 
     def accept(self, answer: tuple[int, Example]) -> bool:
@@ -295,6 +304,8 @@ class Session:
         )
         if self.network == FILE:
             return f"{solve}\npredicted = data.sigma_vm[{problem.file[1]}, 1:]\n"
+        if self.network == REFINED:
+            return f"{solve}\n{_REFINE}"
         before = "truth[i]" if self.mode == "one-step" else "stress"
         return solve + _PREDICT.format(network=self.network, stride=stride, before=before)
 
@@ -319,6 +330,11 @@ for i in range(0, len(truth) - stride, stride):
     x = np.concatenate([cell.property_maps(), {before}[..., None]], axis=-1)
     stress = models.predict(network, x[None])[0, ..., 0]
     predicted.append(stress)
+"""
+_REFINE = """\
+from repro import surrogate
+
+predicted = surrogate.refined_solve()([cell], load)[0][0, 1:]
 """
 
 
@@ -350,4 +366,4 @@ def _load_in_python(load: Load) -> str:
 
 def _stride(network: str) -> int:
     """Increments from a network's input to its output."""
-    return 1 if network == FILE else run_of(models.model_path(network)).stride or 1
+    return 1 if network in (REFINED, FILE) else run_of(models.model_path(network)).stride or 1
