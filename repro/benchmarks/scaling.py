@@ -18,11 +18,12 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from repro.benchmarks.timing import available_cores, timed
+from repro.benchmarks.timing import timed
 from repro.data import dataset
 from repro.data.pairs import make_pairs
 from repro.reference import batch_size, generation
 from repro.tools import engine, provenance
+from repro.tools.engine import available_cores
 
 EMPTY_TASKS = 2000
 SAMPLES, BATCH = 640, 16  # read for training

@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.interpolate import CubicSpline
 
 from repro import models, paper, reference, surrogate
-from repro.benchmarks.timing import available_cores, process_on, timed
+from repro.benchmarks.timing import process_on, timed
 from repro.damask import dadf5, export
 from repro.damask import run as damask
 from repro.damask.trajectories import cases_like_training
@@ -32,6 +32,7 @@ from repro.evaluation import metrics
 from repro.reference import generation
 from repro.tools import provenance
 from repro.tools.csv_files import write_csv
+from repro.tools.engine import available_cores
 from repro.training.run_directory import run_of
 
 

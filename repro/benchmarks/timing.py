@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from repro.tools.engine import available_cores
 from repro.tools.progress import Progress
 
 
@@ -52,11 +53,6 @@ def timed(
             found = clock() - started, time.process_time() - cpu
             best[name] = Timing(*map(min, best[name][:2], found), result)
     return best
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from repro.damask import dadf5, export
+from repro.tools.engine import available_cores
 from repro.tools.progress import Progress
 
 EXECUTABLE = "DAMASK_grid"
@@ -60,7 +61,7 @@ def run(directories: Sequence[Path], workers: int | None = None) -> dict[str, st
         bar.update()
         return failure
 
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    pool = ThreadPoolExecutor(workers or available_cores())
     try:
         with bar:
             failures = dict(zip(map(str, todo), pool.map(simulate, todo), strict=True))

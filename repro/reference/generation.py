@@ -5,7 +5,6 @@ loses only the shards in flight; the next run of the same command goes on from t
 processes, of one machine or of many that share a disk, can write the shards of one request.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -89,7 +88,7 @@ def generate(
     if suite not in SUITES:
         raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
     count = SUITES[suite].count if count is None else count
-    workers = os.cpu_count() if workers is None else workers
+    workers = engine.available_cores() if workers is None else workers
     job = Job(suite, seed, size, tol, M, h)
     per_shard = batch_size() if per_shard is None else per_shard
     numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}

@@ -7,7 +7,6 @@ network of 1x1 convolutions that was trained on its errors gives the stress at a
 window of `FINE` of them at a time.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers
 from repro.models.layers import LinearRefinement, convolve
+from repro.tools.engine import available_cores
 
 NAME = "refiner"
 SHIPPED = Path(__file__).with_name("shipped")
@@ -215,5 +215,5 @@ def solve(cells: Sequence[Microstructure], load: Load = LOAD) -> np.ndarray:
 
 def _on_all_cores(function, cells) -> list:
     """`function(cell)` of all cells; threads will do, since the compiled solver frees the GIL."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         return list(pool.map(function, cells))
