@@ -290,11 +290,8 @@ def test_the_tables_of_statements_find_their_numbers_in_the_results(monkeypatch)
     sources = page.read_sources(Path(page.__file__).parents[2] / "results")
     built = page._tables(sources, page._numbers(sources))
     measured = built["fidelity"].set_index("statement")["measured"]
-    for statement in ("where the skips start", "one-step or rollout", "batch size"):
-        assert "MPa" in measured[statement]
-    stated = built["fidelity"].query("status != 'not stated'")["measured"]
-    assert (stated == "not measured").sum() <= 1  # the effect of the bias
-    assert (built["causes"].iloc[:4, 3] != "not measured").all()
+    assert set(measured.index[measured == "not measured"]) <= {"padding"}  # ten times slower
+    assert (built["causes"].iloc[:, 3] != "not measured").all()
 
 
 def test_a_number_has_to_be_the_only_one_of_its_name():
