@@ -318,6 +318,9 @@ def _line_styles(rows):
     return styles
 
 
+_BESIDE = ((-5, -2), "right"), ((5, -2), "left")
+
+
 @styled
 def pareto_figure(speed: pd.DataFrame) -> Figure:
     """Error beside seconds per simulation on one core, of networks and of solvers alike.
@@ -338,19 +341,13 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
         part = part.sort_values("mae")
         style = {"color": colours[contender], "ms": 4, "label": contender}
         axes.plot(part["seconds"], part["mae"], "o-", **style)
-        for row in part.itertuples():
-            # Networks lie side by side: their labels are above. Those of solvers are at the left.
-            above = row.kind == "network"
+        for i, row in enumerate(part.itertuples()):
+            # Networks lie side by side: their labels are above. Solvers lie below each other.
+            place, side = ((0, 4), "center") if row.kind == "network" else _BESIDE[i % 2]
             name = row.setting.removesuffix(" (best)").removeprefix("batch ")
             name = name.removesuffix(", single precision").replace(" increments, tol", ",")
-            axes.annotate(
-                name,
-                (row.seconds, row.mae),
-                fontsize=5.5,
-                xytext=(0, 4) if above else (-5, -2),
-                textcoords="offset points",
-                ha="center" if above else "right",
-            )
+            style = {"fontsize": 5.5, "textcoords": "offset points", "ha": side}
+            axes.annotate(name, (row.seconds, row.mae), xytext=place, **style)
     axes.plot(
         paper.NETWORK_SECONDS,
         paper.MAE_VALIDATION,
