@@ -25,12 +25,6 @@ def accelerated(model: keras.Model) -> keras.Model:
     """A copy of a functional model that trains faster on a CPU under TensorFlow; same weights."""
     origins = {}  # layer and inputs of every tensor of the copy
 
-    def faster(layer):
-        for cls in (FastGradientSeparableConv2D, FusedBatchNormalization):
-            if type(layer) is cls.__base__ and cls.suits(layer):
-                return cls.from_config(layer.get_config())
-        return type(layer).from_config(layer.get_config())
-
     def call(layer, *inputs, **options):
         if type(layer) is FastGradientSeparableConv2D:
             layer, *inputs = _with_upsampling(layer, *inputs, origins)
@@ -38,9 +32,22 @@ def accelerated(model: keras.Model) -> keras.Model:
         origins[id(output)] = layer, keras.tree.flatten(inputs)
         return output
 
+    faster = stand_in(FastGradientSeparableConv2D, FusedBatchNormalization)
     copy = keras.models.clone_model(model, clone_function=faster, call_function=call)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def stand_in(*classes: type[keras.layers.Layer]):
+    """What `keras.models.clone_model` makes of a layer: one of a class that suits, or its like."""
+
+    def copied(layer):
+        for cls in classes:
+            if type(layer) is cls.__base__ and cls.suits(layer):
+                return cls.from_config(layer.get_config())
+        return type(layer).from_config(layer.get_config())
+
+    return copied
 
 
 def _with_upsampling(layer, x, origins):
