@@ -148,6 +148,7 @@ WHOLE_PATH = Kind(
         "Fourier blocks": {"body": "spectral", "filters": 24, "blocks": 4},
     },
     1,
+    {"U of residual blocks": 3},
 )
 KINDS = {kind.name: kind for kind in (REFINER, WHOLE_PATH)}
 
