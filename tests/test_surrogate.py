@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from repro import reference, surrogate
-from repro.benchmarks import bounds
+from repro.benchmarks import bounds, speed
 from repro.data import microstructure as ms
 from repro.data.load import Load
 from repro.data.suites import SUITES
@@ -219,9 +219,11 @@ def test_study_trains_what_is_missing_and_measures_all(
     monkeypatch.setattr(surrogates, "_row", None)  # nothing to train and to measure
     again = surrogates.study(kind, data, 2, tmp_path / "study.csv", tmp_path)
     assert again["MAE / MPa"].tolist() == pytest.approx(first["MAE / MPa"].tolist(), rel=1e-5)
-    assert first["parameters"].tolist() == parameters
+    assert first["parameters"].tolist() == parameters + [0] * len(speed.LOOSE)
+    exact, *_, coarsest = first["MAE / MPa"][2:]
+    assert 0 < exact < coarsest
     table = tables.whole_loads(read_csv(tmp_path / "study.csv"))
-    assert table["variant"].tolist() == list(variants)
+    assert table["variant"].tolist()[:3] == [*variants, f"reference model, {speed.LOOSE[0]}"]
     assert (first["seconds"] > 0).all()
 
 

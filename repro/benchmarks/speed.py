@@ -49,11 +49,14 @@ class Setting:
         return f"{self.increments} increments, tol {self.tol:g}{single}"
 
 
+LOOSE = (  # as fast as a network
+    *(Setting(10, tol, np.float32) for tol in (1e-5, 3e-5)),
+    *(Setting(5, tol, np.float32) for tol in (3e-5, 1e-4, 3e-4)),
+)
 SETTINGS = (
     *(Setting(paper.INCREMENTS, tol) for tol in (1e-5, 1e-6, 1e-7, 1e-8)),
     *(Setting(20, tol, np.float32) for tol in (1e-6, 1e-5)),
-    *(Setting(10, tol, np.float32) for tol in (1e-5, 3e-5)),
-    *(Setting(5, tol, np.float32) for tol in (3e-5, 1e-4, 3e-4)),
+    *LOOSE,
 )
 REFINED = "refined coarse solve"  # of `repro.surrogate`
 DEFAULT = Setting(paper.INCREMENTS, reference.TOLERANCE)  # as the data is made
@@ -110,8 +113,8 @@ def write(path, table: pd.DataFrame) -> None:
 
 def _measure_here(paths, cells, cores, repeats) -> list[dict]:
     """Rows of the reference model and of the networks on the cores of this process."""
-    truth = _solve(cells, Setting(paper.INCREMENTS, TRUTH_TOLERANCE))
-    solvers = {setting: partial(_solve, cells, setting, cores) for setting in SETTINGS}
+    truth = solve(cells, Setting(paper.INCREMENTS, TRUTH_TOLERANCE))
+    solvers = {setting: partial(solve, cells, setting, cores) for setting in SETTINGS}
     rows = [
         {
             "contender": "reference model",
@@ -134,16 +137,16 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
     return [{**common, **row} for row in rows]
 
 
-def _solve(cells, setting, workers=1) -> np.ndarray:
+def solve(cells, setting, workers=1) -> np.ndarray:
     """Stress (n, T, N, N) of simulations, `workers` at a time in threads, as data is generated."""
     load = Load.stretch(increments=setting.increments)
 
-    def solve(cell):
+    def stress(cell):
         solved = reference.simulate(cell, load, tol=setting.tol, dtype=setting.dtype)
         return _at_all_increments(solved.sigma_vm)
 
     with ThreadPoolExecutor(workers) as pool:
-        return np.stack(list(pool.map(solve, cells)))
+        return np.stack(list(pool.map(stress, cells)))
 
 
 def _at_all_increments(sigma_vm) -> np.ndarray:

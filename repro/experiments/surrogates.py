@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from repro import surrogate
+from repro.benchmarks import speed
 from repro.benchmarks.timing import process_on, timed
 from repro.data import dataset
 from repro.data.dataset import DataSet
@@ -150,6 +151,9 @@ WHOLE_PATH = Kind(
     1,
     {"U of residual blocks": 3},
 )
+_SOLVERS = {
+    f"reference model, {setting}": partial(speed.solve, setting=setting) for setting in speed.LOOSE
+}
 KINDS = {kind.name: kind for kind in (REFINER, WHOLE_PATH)}
 
 
@@ -169,6 +173,7 @@ def study(kind: Kind, data: DataSet, epochs: int, out, directory) -> pd.DataFram
         Where the runs are kept: a study that was killed goes on.
     """
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
+    rows = [row for row in rows if row["parameters"] > 0]
     known = {(row["variant"], row["seed"], row["epochs"]) for row in rows}
     for name, options in kind.variants.items():
         for seed in range(kind.seeds.get(name, 1)):
@@ -176,7 +181,7 @@ def study(kind: Kind, data: DataSet, epochs: int, out, directory) -> pd.DataFram
                 row = _row(kind, data, options, epochs, seed, directory)
                 rows.append({"variant": name, **row})
                 write_csv(out, pd.DataFrame(rows), digits=6)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows + _beside(data))
     with process_on(1) as call:
         runs = {
             name: _run(kind, directory, options, epochs, 0)
@@ -186,6 +191,18 @@ def study(kind: Kind, data: DataSet, epochs: int, out, directory) -> pd.DataFram
         table["seconds"] = table["variant"].map(call(_seconds, kind.name, runs, cells))
     write_csv(out, table, digits=6)
     return table
+
+
+def _beside(data) -> list[dict]:
+    """Rows of the reference model, which takes no training."""
+    validation = dataset.split(data).validation
+    cells = [data.microstructure(i) for i in validation]
+    rows = []
+    for name, predict in _SOLVERS.items():
+        error = np.abs(predict(cells) - data.sigma_vm[validation, 1:]).mean()
+        about = {"parameters": 0, "n": len(cells), **provenance.stamp()}
+        rows.append({"variant": name, "MAE / MPa": error, **about})
+    return rows
 
 
 def _run(kind, directory, options, epochs, seed) -> Path:
@@ -219,4 +236,5 @@ def _seconds(kind: str, runs: dict[str, Path], cells) -> dict[str, float]:
         name: partial(predictor(run / LAST, **variants[name]), cells, surrogate.LOAD)
         for name, run in runs.items()
     }
+    asked |= {name: partial(predict, cells) for name, predict in _SOLVERS.items()}
     return {name: timing.each(len(cells))["seconds"] for name, timing in timed(asked, 5).items()}

@@ -252,14 +252,13 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
     built["naive_references"] = tables.naive_references(results)
     built["regions"] = tables.by_region(results)
     built["fidelity"], built["causes"] = (fill_table(path, names) for path in (FIDELITY, CAUSES))
-    whole_loads = partial(tables.whole_loads, speed=speed)
     measured = {
         "speed": (tables.speed, speed),
         "open_choices": (tables.open_choices, sources.studied),
         "ablation": (tables.ablation, sources.ablation),
         "bounds": (tables.bounds, sources.bounds),
-        "refiners": (whole_loads, sources.refiners),
-        "whole_paths": (whole_loads, sources.whole_paths),
+        "refiners": (tables.whole_loads, sources.refiners),
+        "whole_paths": (tables.whole_loads, sources.whole_paths),
     }
     return built | {name: of(table) for name, (of, table) in measured.items() if table is not None}
 
