@@ -189,7 +189,7 @@ def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):
     sigma_vm, scores = surrogate.rollout(path)(cells[:2], refiner.LOAD)
     np.testing.assert_allclose(sigma_vm[0, :, 3, 3], 10 * np.arange(21))
     assert scores.shape == (2,) and (scores > 0).all()
-    with pytest.raises(ValueError, match="knows no other: predict"):
+    with pytest.raises(ValueError, match="knows the paper's training load only"):
         surrogate.rollout(path)(cells[:2], Load.stretch(1.008, 40))
 
 

@@ -30,6 +30,7 @@ from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.evaluation import metrics
 from repro.reference import generation
+from repro.surrogate import refiner
 from repro.tools import provenance
 from repro.tools.csv_files import write_csv
 from repro.tools.engine import available_cores
@@ -58,7 +59,6 @@ SETTINGS = (
     *(Setting(20, tol, np.float32) for tol in (1e-6, 1e-5)),
     *LOOSE,
 )
-REFINED = "refined coarse solve"  # of `repro.surrogate`
 DEFAULT = Setting(paper.INCREMENTS, reference.TOLERANCE)  # as the data is made
 TRUTH_TOLERANCE = 1e-9
 BATCHES = (4, 16, 64)  # of the networks, beside 1
@@ -127,7 +127,7 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
         for setting, timing in timed(solvers, repeats).items()
     ]
     refine = surrogate.refined_solve()
-    predictors = {REFINED: lambda some: refine(some, surrogate.LOAD)[0][:, 1:]}
+    predictors = {refiner.TITLE: lambda some: refine(some, surrogate.LOAD)[0][:, 1:]}
     for path in paths:
         run = run_of(path)
         predictors[run.model] = partial(_rollouts, models.load(path), run.stride or 1)

@@ -137,7 +137,7 @@ REFINER = Kind(
     refiner.TRAINING_LOAD.increments // refiner.FINE,
     {"as shipped": 3},
 )
-# All take about as long as the refined coarse solve.
+# All take about as long as each other.
 WHOLE_PATH = Kind(
     whole_path.NAME,
     train_whole_path,

@@ -29,7 +29,7 @@ from repro.tools.provenance import code_commit
 from repro.training.run_directory import run_of
 
 NETWORK = "paper_unet"
-REFINED = "refined coarse solve"  # beside the networks (`repro.surrogate`)
+REFINED = refiner.TITLE  # beside the networks (`repro.surrogate`)
 FILE = "the stress in the file"  # if the cell comes from one
 LAW = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
 STRETCH_STEP = (paper.F11_TRAINING - 1) / paper.INCREMENTS  # of an increment: dt of the networks

@@ -32,22 +32,30 @@ def accelerated(model: keras.Model) -> keras.Model:
         origins[id(output)] = layer, keras.tree.flatten(inputs)
         return output
 
-    faster = stand_in(FastGradientSeparableConv2D, FusedBatchNormalization)
-    copy = keras.models.clone_model(model, clone_function=faster, call_function=call)
-    copy.set_weights(model.get_weights())
-    return copy
+    return copied(model, FastGradientSeparableConv2D, FusedBatchNormalization, call_function=call)
 
 
-def stand_in(*classes: type[keras.layers.Layer]):
-    """What `keras.models.clone_model` makes of a layer: one of a class that suits, or its like."""
+def copied(model: keras.Model, *classes: type[keras.layers.Layer], **options) -> keras.Model:
+    """A copy of a functional model, with layers of `classes` where they suit; same weights.
 
-    def copied(layer):
+    Parameters
+    ----------
+    model : keras.Model
+    *classes : type
+        Each of them stands in for layers of its base class.
+    **options
+        Of `keras.models.clone_model`.
+    """
+
+    def like(layer):
         for cls in classes:
             if type(layer) is cls.__base__ and cls.suits(layer):
                 return cls.from_config(layer.get_config())
         return type(layer).from_config(layer.get_config())
 
-    return copied
+    copy = keras.models.clone_model(model, clone_function=like, **options)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _with_upsampling(layer, x, origins):

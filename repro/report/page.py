@@ -215,6 +215,7 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
     }
     values = {"paper": paper, "sources": sources, "tables": built, **numbers.names()}
     values["refiner"] = {
+        "title": refiner.TITLE,
         "coarsening": refiner.COARSENING,
         "parameters": refiner.increment_refiner().count_params(),
     }

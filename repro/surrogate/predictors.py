@@ -115,8 +115,7 @@ def in_one_pass(path) -> Predictor:
 def _check_load(load):
     if not load.same_as(refiner.LOAD):
         raise ValueError(
-            "a network that was trained on the paper's training load knows no other: predict "
-            "another with refined_solve()"
+            "this network knows the paper's training load only: predict others with refined_solve()"
         )
 
 

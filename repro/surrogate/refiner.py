@@ -21,10 +21,11 @@ from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers
-from repro.models.layers import LinearRefinement, convolve
+from repro.models.layers import LinearRefinement, convolve, normalize
 from repro.tools.engine import available_cores
 
 NAME = "refiner"
+TITLE = "refined coarse solve"
 SHIPPED = Path(__file__).with_name("shipped")
 COARSENING = 4  # increments of the paper in one of the coarse solve
 COARSE_TOLERANCE = 3e-5
@@ -58,10 +59,9 @@ def increment_refiner(filters: int = 48, hidden: int = 2, kernel: int = 1) -> ke
     """
     low, high = np.array(paper.PROPERTY_RANGES).T
     stresses = len(CHANNELS) - len(low)
-    scale = np.append(1 / (high - low), np.full(stresses, 1 / paper.STRESS_SCALE))
-    offset = np.append(-low / (high - low), np.zeros(stresses))
+    bounds = [[*low, *[0.0] * stresses], [*high, *[paper.STRESS_SCALE] * stresses]]
     inputs = keras.Input((None, None, len(CHANNELS)), name="coarse_solve")
-    x = layers.Rescaling(scale.tolist(), offset.tolist(), name="normalize")(inputs)
+    x = normalize(inputs, bounds)
     for _ in range(hidden):
         style = {"activation": "relu", "kernel_initializer": "he_normal"}
         x = convolve(x, filters, kernel, "circular", **style)

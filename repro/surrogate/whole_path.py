@@ -14,7 +14,7 @@ from repro import models, paper
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers, ops
-from repro.models.layers import CircularPadding2D, convolve, u_shape
+from repro.models.layers import CircularPadding2D, convolve, normalize, u_shape
 
 NAME = "whole_path"
 CHANNELS = len(paper.PROPERTY_NAMES), paper.INCREMENTS  # of the inputs and of the outputs
@@ -69,9 +69,8 @@ def whole_path(
         return layers.Add()([x, layers.Conv2D(filters, 1)(branch)])
 
     low, high = np.array(paper.PROPERTY_RANGES).T
-    scale = 2 / (high - low)
     inputs = keras.Input((None, None, CHANNELS[0]), name="microstructure")
-    maps = layers.Rescaling(scale.tolist(), (-1 - low * scale).tolist(), name="normalize")(inputs)
+    maps = normalize(inputs, [(low + high) / 2, high])
     x = layers.Conv2D(filters, 4, strides=2, padding="valid")(CircularPadding2D(1)(maps))
     if body == "u":
         x = u_shape(x, filters, levels, residual_blocks, lambda: layers.AveragePooling2D(2), True)

@@ -44,10 +44,10 @@ class DistributedEngine(TrainingEngine):
         full = len(samples) - len(samples) % self.config.batch_size if self.replicas else 0
         parts = []
         if full:
-            _copy(self.network, self.network, self.replicas, self.replicas)
+            _copy(self.network, self.replicas)
             with self.scope():
                 parts.append(self._fit(self.replicas, pairs, samples[:full], epoch, callbacks))
-            _copy(self.replicas, self.replicas, self.network, self.network)
+            _copy(self.replicas, self.network)
         if full < len(samples):
             parts.append(super().fit(pairs, samples[full:], epoch, callbacks))
         counts = [count for count in (full, len(samples) - full) if count]
@@ -86,9 +86,8 @@ def _synchronized(layer):
     return type(layer).from_config(config)
 
 
-def _copy(network, compiled, to_network, to_compiled):
+def _copy(network, to):
     """Copy weights and the state of the optimizer."""
-    to_network.set_weights(network.get_weights())
-    pairs = zip(to_compiled.optimizer.variables, compiled.optimizer.variables, strict=True)
-    for variable, value in pairs:
+    to.set_weights(network.get_weights())
+    for variable, value in zip(to.optimizer.variables, network.optimizer.variables, strict=True):
         variable.assign(keras.ops.convert_to_numpy(value))

@@ -6,7 +6,7 @@ import numpy as np
 
 from repro import models, paper
 from repro.data.pairs import Pairs
-from repro.models.acceleration import accelerated
+from repro.models.acceleration import accelerated, copied
 from repro.models.backend import ON_TENSORFLOW_CPU, keras
 from repro.models.matrix_products import with_matrix_products
 from repro.training import feed, statistics
@@ -31,9 +31,7 @@ class TrainingEngine:
             return accelerated(network)
         if keras.backend.backend() == "jax":
             return with_matrix_products(network)
-        copy = keras.models.clone_model(network)
-        copy.set_weights(network.get_weights())
-        return copy
+        return copied(network)
 
     def _compile(self, model, jit_compile):
         model.compile(

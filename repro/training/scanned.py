@@ -33,9 +33,8 @@ class ScannedEngine(TrainingEngine):
     @staticmethod
     def suits(pairs) -> bool:
         """Whether the device can hold and gather these pairs, and JAX has one to do so."""
-        if keras.backend.backend() != "jax" or jax.default_backend() == "cpu":
-            return False
-        return pairs.in_memory
+        on_device = keras.backend.backend() == "jax" and jax.default_backend() != "cpu"
+        return on_device and pairs.in_memory
 
     def fit(self, pairs, samples, epoch=0, callbacks=()):
         """Take one step per batch of samples; return the logs."""
