@@ -1,9 +1,10 @@
 """Measure what single choices do, and write it into results."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro import paper
-from repro.evaluation.campaign import load_suite
+from repro.evaluation.campaign import load_further, load_suite
 from repro.experiments import studies, surrogates
 from repro.experiments.studies import Scale
 from repro.report import tables
@@ -38,6 +39,7 @@ def open_choices(
 
 
 def ablation(
+    choices: tuple[str, ...] = (),
     scale: Scale = Scale(microstructures=200, filters=8, samples=19200),
     out: Path = Path("results/ablation.csv"),
     runs: Path = RUNS,
@@ -48,52 +50,76 @@ def ablation(
     Takes about half an hour per seed on two cores; start it again to go on.
 
     Args:
+        choices: Which of them, such as "pushforward". Default: all.
         scale: How small.
         out: Table (CSV) to write.
         runs: Where the runs are kept.
         dask: Train on the workers of Dask, as for open_choices.
     """
-    rows = studies.run(studies.ABLATION, scale, out, runs, dask=dask)
+    rows = studies.run(studies.ABLATION, scale, out, runs, choices, dask=dask)
     print(tables.markdown(tables.ablation(rows)))
 
 
-def refiner(
-    epochs: int = 25,
-    data: Path = Path("data"),
-    out: Path = Path("results/refiners.csv"),
-    runs: Path = RUNS,
-) -> None:
+@dataclass(frozen=True)
+class WholeLoads:
+    """Options of the studies of networks for whole loads.
+
+    Parameters
+    ----------
+    variants : tuple of str
+        Those to train, by name. Default: all.
+    further : int
+        Microstructures to train on beside the paper's 800.
+    batch_size : int
+        Samples per step.
+    data : Path
+        Folder of the data sets, which are generated if they are not there.
+    out : Path, optional
+        Table (CSV) to write. Default: results/refiners.csv or results/whole_paths.csv.
+    runs : Path
+        Where the runs are kept.
+    """
+
+    variants: tuple[str, ...] = ()
+    further: int = 0
+    batch_size: int = 8
+    data: Path = Path("data")
+    out: Path | None = None
+    runs: Path = RUNS
+
+
+def refiner(epochs: int = 25, training: WholeLoads = WholeLoads()) -> None:
     """Train the refiner of a coarse solve with each of its choices changed.
 
     Takes about a quarter of an hour on two cores; start it again to go on.
 
     Args:
         epochs: Passes over the training pairs.
-        data: Folder of the data sets. Generated first if there is none.
-        out: Table (CSV) to write.
-        runs: Where the runs are kept.
+        training: What to train, on what, and where to put it.
     """
-    table = surrogates.study(surrogates.REFINER, load_suite("paper", data), epochs, out, runs)
-    print(tables.markdown(tables.whole_loads(table)))
+    _whole_loads(surrogates.REFINER, epochs, training, Path("results/refiners.csv"))
 
 
-def whole_path(
-    epochs: int = 60,
-    data: Path = Path("data"),
-    out: Path = Path("results/whole_paths.csv"),
-    runs: Path = RUNS,
-) -> None:
-    """Train networks that give the whole path in one pass, each in about the same time.
+def whole_path(epochs: int = 60, training: WholeLoads = WholeLoads()) -> None:
+    """Train networks that give the whole path in one pass.
 
-    Takes about an hour on two cores; start it again to go on.
+    Takes about an hour and a half on two cores; start it again to go on.
 
     Args:
         epochs: Passes over the training part.
-        data: Folder of the data sets. Generated first if there is none.
-        out: Table (CSV) to write.
-        runs: Where the runs are kept.
+        training: What to train, on what, and where to put it.
     """
-    table = surrogates.study(surrogates.WHOLE_PATH, load_suite("paper", data), epochs, out, runs)
+    _whole_loads(surrogates.WHOLE_PATH, epochs, training, Path("results/whole_paths.csv"))
+
+
+def _whole_loads(kind, epochs, options, out):
+    data, further = load_suite("paper", options.data), None
+    if options.further:
+        further = load_further(options.further, options.data)
+    config = replace(kind.recipe, epochs=epochs, batch_size=options.batch_size)
+    table = surrogates.study(
+        kind, data, config, options.out or out, options.runs, options.variants, further
+    )
     print(tables.markdown(tables.whole_loads(table)))
 
 

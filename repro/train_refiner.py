@@ -29,7 +29,8 @@ def main(
         time_limit: Minutes; stop cleanly before an epoch that would end later.
     """
     config = replace(training, epochs=epochs)
-    state = surrogates.train_refiner(load_suite("paper", data), config, out, time_limit=time_limit)
+    data_set = load_suite("paper", data)
+    state = surrogates.train(surrogates.REFINER, data_set, config, out, time_limit=time_limit)
     if trainer.finished(state, config):
         print(f"validation MAE over the whole load: {state.best:.3f} MPa; results in {out}")
     else:

@@ -13,6 +13,7 @@ from repro.data.load import Load
 from repro.data.suites import SUITES
 from repro.evaluation.modes import network_predictor
 from repro.experiments import surrogates
+from repro.experiments.surrogates import Variant
 from repro.models.backend import keras
 from repro.report import tables
 from repro.surrogate import refiner
@@ -199,10 +200,17 @@ def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "variants", "parameters"),
     [
-        ("REFINER", {"default": {}, "1": {"hidden": 1}}, [3908, (11 + 1) * 48 + (48 + 1) * 20]),
+        (
+            "REFINER",
+            {"default": Variant(), "1": Variant({"hidden": 1})},
+            [3908, (11 + 1) * 48 + (48 + 1) * 20],
+        ),
         (
             "WHOLE_PATH",
-            {body: {"body": body, "filters": 2, "blocks": 1} for body in ("residual", "spectral")},
+            {
+                body: Variant({"body": body, "filters": 2, "blocks": 1})
+                for body in ("residual", "spectral")
+            },
             # 4x4, body, 3x3 of what the body and the properties give, 1x1
             [130 + 2 * 38 + 110 + 60, 130 + 2 * 2 * 12 * 2 * 2 + 12 + 10 + 110 + 60],
         ),
@@ -215,9 +223,10 @@ def test_study_trains_what_is_missing_and_measures_all(
     # The measuring process has the kinds as they are, and knows no other variants.
     monkeypatch.setattr(surrogates, "process_on", lambda _: nullcontext(lambda f, *a: f(*a)))
     monkeypatch.setattr(surrogates, "KINDS", {kind.name: kind})
-    first = surrogates.study(kind, data, 2, tmp_path / "study.csv", tmp_path)
+    config = replace(kind.recipe, epochs=2)
+    first = surrogates.study(kind, data, config, tmp_path / "study.csv", tmp_path)
     monkeypatch.setattr(surrogates, "_row", None)  # nothing to train and to measure
-    again = surrogates.study(kind, data, 2, tmp_path / "study.csv", tmp_path)
+    again = surrogates.study(kind, data, config, tmp_path / "study.csv", tmp_path)
     assert again["MAE / MPa"].tolist() == pytest.approx(first["MAE / MPa"].tolist(), rel=1e-5)
     assert first["parameters"].tolist() == parameters + [0] * len(speed.LOOSE)
     exact, *_, coarsest = first["MAE / MPa"][2:]

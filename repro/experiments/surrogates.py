@@ -1,9 +1,10 @@
 """Networks for whole loads, varied one choice at a time: refiners, and whole paths in one pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from repro.benchmarks import speed
 from repro.benchmarks.timing import process_on, timed
 from repro.data import dataset
 from repro.data.dataset import DataSet
-from repro.data.pairs import make_pairs
+from repro.data.pairs import Pairs, make_pairs
 from repro.models.backend import keras
 from repro.surrogate import refiner, whole_path
 from repro.surrogate.predictors import Predictor
@@ -26,67 +27,20 @@ from repro.training.run_directory import LAST
 TIMED_CELLS = 8
 
 
-def train_refiner(
-    data: DataSet,
-    config: TrainingConfig,
-    out,
-    time_limit=None,
-    *,
-    tol: float = refiner.COARSE_TOLERANCE,
-    **options,
-) -> trainer.TrainingState:
-    """Train a refiner on the training part of a data set, or go on with the run in `out`.
+@dataclass(frozen=True)
+class Variant:
+    """One way to build and to feed such a network.
 
     Parameters
     ----------
-    data : DataSet
-        Whose microstructures are solved beyond its own load, to `refiner.TRAINING_LOAD`.
-    config : TrainingConfig
-    out : path-like
-        Directory of the run.
-    time_limit : float, optional
-        Minutes.
-    tol : float
-        Tolerance of the coarse solve.
-    **options
-        Of `refiner.increment_refiner`.
+    network : dict
+        Arguments of the builder that differ from its defaults.
+    inputs : dict
+        Arguments of the kind's pairs and predictor, likewise.
     """
-    split = dataset.split(data)
-    parts = split.training, split.validation
-    cells = [[data.microstructure(i) for i in part] for part in parts]
-    pairs = [refiner.make_refinements(some, tol=tol) for some in cells]
-    keras.utils.set_random_seed(config.seed)
-    network = refiner.increment_refiner(**options)
-    identity = {"network": refiner.NAME, "tol": tol, **options, "split_hash": split.hash}
-    return trainer.train(network, *pairs, config, out, identity, time_limit)
 
-
-def train_whole_path(
-    data: DataSet, config: TrainingConfig, out, time_limit=None, **options
-) -> trainer.TrainingState:
-    """Train a network for the whole path on the training part of a data set, or go on.
-
-    Parameters
-    ----------
-    data : DataSet
-        Under the paper's training load.
-    config : TrainingConfig
-    out : path-like
-        Directory of the run.
-    time_limit : float, optional
-        Minutes.
-    **options
-        Of `whole_path.whole_path`.
-    """
-    split = dataset.split(data)
-    pairs = [
-        whole_path.WholePaths(p.properties, p.sigma_vm, p.stride)
-        for p in (make_pairs(data, part) for part in (split.training, split.validation))
-    ]
-    keras.utils.set_random_seed(config.seed)
-    network = whole_path.whole_path(**options)
-    identity = {"network": whole_path.NAME, **options, "split_hash": split.hash}
-    return trainer.train(network, *pairs, config, out, identity, time_limit)
+    network: dict = field(default_factory=dict)
+    inputs: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,14 +50,16 @@ class Kind:
     Parameters
     ----------
     name : str
-    train : callable
-        data, config, out, options -> state.
+    build : callable
+        Options of a variant's network -> network.
+    pairs : callable
+        Data set, microstructures, inputs of a variant -> pairs.
     predictor : callable
-        Path of a `.keras` file, options -> predictor.
+        Path of a `.keras` file, inputs of a variant -> predictor.
     recipe : TrainingConfig
         Its epochs and seed are the study's.
     variants : dict
-        Name -> options.
+        Name -> Variant; the first is the default.
     samples : int
         Pairs per microstructure.
     seeds : dict
@@ -111,42 +67,57 @@ class Kind:
     """
 
     name: str
-    train: Callable[..., trainer.TrainingState]
+    build: Callable[..., keras.Model]
+    pairs: Callable[..., Pairs]
     predictor: Callable[..., Predictor]
     recipe: TrainingConfig
-    variants: dict[str, dict]
+    variants: dict[str, Variant]
     samples: int
     seeds: dict[str, int] = field(default_factory=dict)
 
 
+def _refinements(data, microstructures, **inputs) -> Pairs:
+    cells = [data.microstructure(i) for i in microstructures]
+    return refiner.make_refinements(cells, **inputs)
+
+
+def _whole_paths(data, microstructures) -> Pairs:
+    pairs = make_pairs(data, microstructures)
+    return whole_path.WholePaths(pairs.properties, pairs.sigma_vm, pairs.stride)
+
+
 REFINER = Kind(
     refiner.NAME,
-    train_refiner,
-    lambda path, tol=refiner.COARSE_TOLERANCE, **_: surrogate.refined_solve(path, tol),
+    refiner.increment_refiner,
+    _refinements,
+    surrogate.refined_solve,
     TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True),
     {
-        "as shipped": {},
-        "tol 1e-4": {"tol": 1e-4},
-        "tol 1e-5": {"tol": 1e-5},
-        "32 filters": {"filters": 32},
-        "96 filters": {"filters": 96},
-        "1 hidden convolution": {"hidden": 1},
-        "3 hidden convolutions": {"hidden": 3},
-        "kernels of 3x3 pixels": {"kernel": 3},
+        "as shipped": Variant(),
+        "tol 1e-4": Variant(inputs={"tol": 1e-4}),
+        "tol 1e-5": Variant(inputs={"tol": 1e-5}),
+        "32 filters": Variant({"filters": 32}),
+        "96 filters": Variant({"filters": 96}),
+        "1 hidden convolution": Variant({"hidden": 1}),
+        "3 hidden convolutions": Variant({"hidden": 3}),
+        "kernels of 3x3 pixels": Variant({"kernel": 3}),
     },
     refiner.TRAINING_LOAD.increments // refiner.FINE,
     {"as shipped": 3},
 )
-# All take about as long as each other.
 WHOLE_PATH = Kind(
     whole_path.NAME,
-    train_whole_path,
-    lambda path, **_: surrogate.in_one_pass(path),
+    whole_path.whole_path,
+    _whole_paths,
+    surrogate.in_one_pass,
     TrainingConfig(batch_size=8, cosine=True, warmup_epochs=1, clip_norm=1.0, augment=True),
     {
-        "U of residual blocks": {"body": "u", "filters": 24},
-        "residual blocks": {"body": "residual", "filters": 32, "blocks": 4},
-        "Fourier blocks": {"body": "spectral", "filters": 24, "blocks": 4},
+        # The first three take about as long as each other.
+        "U of residual blocks": Variant({"body": "u", "filters": 24}),
+        "residual blocks": Variant({"body": "residual", "filters": 32, "blocks": 4}),
+        "Fourier blocks": Variant({"body": "spectral", "filters": 24, "blocks": 4}),
+        "U of residual blocks, 16 filters": Variant({"body": "u", "filters": 16}),
+        "U of residual blocks, 32 filters": Variant({"body": "u", "filters": 32}),
     },
     1,
     {"U of residual blocks": 3},
@@ -157,38 +128,96 @@ _SOLVERS = {
 KINDS = {kind.name: kind for kind in (REFINER, WHOLE_PATH)}
 
 
-def study(kind: Kind, data: DataSet, epochs: int, out, directory) -> pd.DataFrame:
-    """Train every variant, and measure its error over the whole load.
-
-    In the end the times of all are measured in turn, on one core.
+def train(
+    kind: Kind,
+    data: DataSet,
+    config: TrainingConfig,
+    out,
+    variant: Variant = Variant(),
+    further: DataSet | None = None,
+    time_limit: float | None = None,
+) -> trainer.TrainingState:
+    """Train a network for whole loads on the training part of a data set, or go on with a run.
 
     Parameters
     ----------
     kind : Kind
     data : DataSet
-    epochs : int
+        Of which a refiner takes the microstructures, and solves them beyond their own load.
+    config : TrainingConfig
+    out : path-like
+        Directory of the run.
+    variant : Variant
+    further : DataSet, optional
+        More to train on, under the same load.
+    time_limit : float, optional
+        Minutes.
+    """
+    split = dataset.split(data)
+    training, about = split.training, {**variant.inputs, **variant.network}
+    if further is not None:
+        training = np.append(training, len(data) + np.arange(len(further)))
+        data = dataset.concatenate([data, further])
+        about["further"] = len(further)
+    pairs = [kind.pairs(data, part, **variant.inputs) for part in (training, split.validation)]
+    keras.utils.set_random_seed(config.seed)
+    identity = {"network": kind.name, **about, "split_hash": split.hash}
+    network = kind.build(**variant.network)
+    return trainer.train(network, *pairs, config, out, identity, time_limit)
+
+
+def study(
+    kind: Kind,
+    data: DataSet,
+    config: TrainingConfig,
+    out,
+    directory,
+    variants: Collection[str] = (),
+    further: DataSet | None = None,
+) -> pd.DataFrame:
+    """Train variants, and measure their errors over the whole load.
+
+    In the end the times of all variants are measured in turn, on one core.
+
+    Parameters
+    ----------
+    kind : Kind
+    data : DataSet
+    config : TrainingConfig
+        Its seeds are the study's.
     out : path-like
         CSV, one row per variant and seed; rewritten after each. Rows that are there are kept.
     directory : path-like
         Where the runs are kept: a study that was killed goes on.
+    variants : collection of str
+        Those to train now; by default all.
+    further : DataSet, optional
+        As for `train`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such variant.
     """
+    for name in variants:
+        if name not in kind.variants:
+            raise ValueError(f"no variant {name}: choose from {', '.join(kind.variants)}")
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
     rows = [row for row in rows if row["parameters"] > 0]
-    known = {(row["variant"], row["seed"], row["epochs"]) for row in rows}
-    for name, options in kind.variants.items():
+    known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
+    cells = len(dataset.split(data).training) + len(further or ())
+    samples = config.epochs * kind.samples * cells
+    for name in variants or kind.variants:
         for seed in range(kind.seeds.get(name, 1)):
-            if (name, seed, epochs) not in known:
-                row = _row(kind, data, options, epochs, seed, directory)
-                rows.append({"variant": name, **row})
+            if (name, seed, config.epochs, samples) not in known:
+                seeded = replace(config, seed=seed, shuffle_seed=seed)
+                row = _row(kind, data, seeded, kind.variants[name], directory, further)
+                rows.append({"variant": name, **row, "samples": samples})
                 write_csv(out, pd.DataFrame(rows), digits=6)
     table = pd.DataFrame(rows + _beside(data))
     with process_on(1) as call:
-        runs = {
-            name: _run(kind, directory, options, epochs, 0)
-            for name, options in kind.variants.items()
-        }
-        cells = [data.microstructure(i) for i in dataset.split(data).validation[:TIMED_CELLS]]
-        table["seconds"] = table["variant"].map(call(_seconds, kind.name, runs, cells))
+        timed_cells = [data.microstructure(i) for i in dataset.split(data).validation[:TIMED_CELLS]]
+        table["seconds"] = table["variant"].map(call(_seconds, kind.name, timed_cells))
     write_csv(out, table, digits=6)
     return table
 
@@ -205,36 +234,36 @@ def _beside(data) -> list[dict]:
     return rows
 
 
-def _run(kind, directory, options, epochs, seed) -> Path:
-    name = "-".join(f"{key}{value}" for key, value in options.items()) or "default"
-    return Path(directory, f"{kind.name}-{name}-{epochs}-{seed}")
-
-
-def _row(kind, data, options, epochs, seed, directory) -> dict:
-    config = replace(kind.recipe, epochs=epochs, seed=seed, shuffle_seed=seed)
-    run = _run(kind, directory, options, epochs, seed)
-    state = kind.train(data, config, run, **options)
+def _row(kind, data, config, variant, directory, further) -> dict:
+    settings = {**variant.inputs, **variant.network, "further": len(further or ())}
+    settings |= {"epochs": config.epochs, "batch": config.batch_size, "seed": config.seed}
+    name = "-".join(f"{key}{value}" for key, value in settings.items())
+    run = Path(directory, f"{kind.name}-{name}")
+    state = train(kind, data, config, run, variant, further)
+    if not trainer.finished(state, config):
+        raise InterruptedError(f"stopped in {run}: the same command goes on from there")
     validation = dataset.split(data).validation
     cells = [data.microstructure(i) for i in validation]
-    sigma_vm, _ = kind.predictor(run / LAST, **options)(cells, data.load)
+    sigma_vm, _ = kind.predictor(run / LAST, **variant.inputs)(cells, data.load)
     return {
         "MAE / MPa": np.abs(sigma_vm - data.sigma_vm[validation])[:, 1:].mean(),
         "parameters": sum(weight.size for weight in state.weights),
         "epochs": state.epoch,
-        "samples": state.epoch * kind.samples * (len(data) - len(cells)),
         "n": len(cells),
-        "seed": seed,
+        "seed": config.seed,
+        "run": run.name,
         "wall_s": round(sum(row["seconds"] for row in state.history), 1),
         **provenance.stamp(),
     }
 
 
-def _seconds(kind: str, runs: dict[str, Path], cells) -> dict[str, float]:
-    """Seconds per cell by variant, coarse solve included."""
-    predictor, variants = KINDS[kind].predictor, KINDS[kind].variants
-    asked = {
-        name: partial(predictor(run / LAST, **variants[name]), cells, surrogate.LOAD)
-        for name, run in runs.items()
-    }
-    asked |= {name: partial(predict, cells) for name, predict in _SOLVERS.items()}
+def _seconds(kind: str, cells) -> dict[str, float]:
+    """Seconds per cell by variant, coarse solve included; weights make no difference."""
+    asked = {name: partial(predict, cells) for name, predict in _SOLVERS.items()}
+    with TemporaryDirectory() as directory:
+        for name, variant in KINDS[kind].variants.items():
+            path = Path(directory, f"{name}.keras")
+            KINDS[kind].build(**variant.network).save(path)
+            predict = KINDS[kind].predictor(path, **variant.inputs)
+            asked[name] = partial(predict, cells, surrogate.LOAD)
     return {name: timing.each(len(cells))["seconds"] for name, timing in timed(asked, 5).items()}

@@ -97,15 +97,19 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return y
 
 
+def is_plain(layer: keras.layers.SeparableConv2D) -> bool:
+    """Whether a layer has no stride, no dilation, one kernel per channel, and the channels last."""
+    counts = *layer.strides, *layer.dilation_rate, layer.depth_multiplier
+    return set(counts) == {1} and layer.data_format == "channels_last"
+
+
 class FastGradientSeparableConv2D(keras.layers.SeparableConv2D):
     """`SeparableConv2D` without stride or dilation, with faster gradients of the kernels."""
 
     @staticmethod
     def suits(layer: keras.layers.SeparableConv2D) -> bool:
         """Whether this class can stand in for a layer."""
-        plain = (layer.strides, layer.dilation_rate) == ((1, 1), (1, 1))
-        same = layer.padding == "same" and layer.data_format == "channels_last"
-        return plain and same and layer.depth_multiplier == 1
+        return layer.padding == "same" and is_plain(layer)
 
     def call(self, x):
         import tensorflow as tf

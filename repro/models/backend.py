@@ -48,6 +48,7 @@ keras = _import_backend()
 from keras import layers, ops  # noqa: E402
 
 ON_TENSORFLOW_CPU = False
+PRECISION = "highest"  # of matrix products and convolutions
 if keras.backend.backend() == "tensorflow":
     with _silent_stderr():
         import tensorflow as tf
@@ -58,8 +59,10 @@ if keras.backend.backend() == "tensorflow":
 if keras.backend.backend() == "jax":
     import jax
 
-    # GPUs round the factors of matrix products to 10 bits otherwise: 0.3 MPa of the stress.
-    jax.config.update("jax_default_matmul_precision", "highest")
+    # GPUs round the factors of matrix products to 10 bits otherwise: 0.3 MPa of the stress. Whoever
+    # sets this variable wants it so, for its speed.
+    PRECISION = os.environ.get("JAX_DEFAULT_MATMUL_PRECISION", PRECISION)
+    jax.config.update("jax_default_matmul_precision", PRECISION)
 
 
 @contextmanager
@@ -83,4 +86,4 @@ def _configure(floatx, data_format, policy):
     keras.config.set_dtype_policy(policy)
 
 
-__all__ = ["ON_TENSORFLOW_CPU", "as_networks_need_it", "keras", "layers", "ops"]
+__all__ = ["ON_TENSORFLOW_CPU", "PRECISION", "as_networks_need_it", "keras", "layers", "ops"]

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from repro.models.acceleration import FastGradientSeparableConv2D, copied
+from repro.models.acceleration import copied, is_plain
 from repro.models.backend import keras
 
 
@@ -28,20 +28,25 @@ class MatrixSeparableConv2D(keras.layers.SeparableConv2D):
     def suits(layer: keras.layers.SeparableConv2D) -> bool:
         """Whether this class can stand in for a layer."""
         odd = all(edge % 2 for edge in layer.kernel_size)
-        return odd and FastGradientSeparableConv2D.suits(layer)
+        return odd and is_plain(layer)
 
     def call(self, x):
         """Convolve (n, N1, N2, C)."""
+        y = self._with_zeros_outside(x)
+        if self.padding == "valid":
+            k1, k2 = (edge // 2 for edge in self.kernel_size)
+            y = y[:, k1 : y.shape[1] - k1, k2 : y.shape[2] - k2]
+        return self.activation(y + jnp.asarray(self.bias) if self.use_bias else y)
+
+    def _with_zeros_outside(self, x):
         depthwise = jnp.asarray(self.depthwise_kernel)[..., 0]  # (k1, k2, C)
         pointwise = jnp.asarray(self.pointwise_kernel)[0, 0]  # (C, filters)
         if self.filters == 1:
             # The channels can be summed for each tap of the kernel first.
             taps = jnp.einsum("nijc,abc->abnij", x, depthwise * pointwise[:, 0])
-            y = collect(collect(taps, 4, 1), 2, 0)[..., None]
-        else:
-            y = depthwise_convolution(x.transpose(3, 0, 1, 2), depthwise.transpose(2, 0, 1))
-            y = jnp.einsum("cnij,cf->nijf", y, pointwise)
-        return self.activation(y + jnp.asarray(self.bias) if self.use_bias else y)
+            return collect(collect(taps, 4, 1), 2, 0)[..., None]
+        y = depthwise_convolution(x.transpose(3, 0, 1, 2), depthwise.transpose(2, 0, 1))
+        return jnp.einsum("cnij,cf->nijf", y, pointwise)
 
 
 @jax.custom_vjp

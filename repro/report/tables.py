@@ -286,10 +286,13 @@ def whole_loads(measured: pd.DataFrame) -> pd.DataFrame:
             "MAE / MPa": over_seeds(group["MAE / MPa"]),
             "ms per simulation, one core": 1000 * group["seconds"].min(),
             "parameters": int(group["parameters"].iloc[0]) or "–",
-            "epochs": "–" if group["epochs"].isna().all() else int(group["epochs"].iloc[0]),
+            "epochs": "–" if pd.isna(epochs) else int(epochs),
+            "samples": "–" if pd.isna(samples) else int(samples),
             "n": group["n"].iloc[0],
         }
-        for variant, group in measured.groupby("variant", sort=False)
+        for (variant, epochs, samples), group in measured.groupby(
+            ["variant", "epochs", "samples"], sort=False, dropna=False
+        )
     )
 
 

@@ -92,7 +92,8 @@ class ScannedEngine(TrainingEngine):
             float(self._validated(self._on_device(pairs), values, batches).sum())
             for batches in _batched(samples, 4 * self.config.batch_size)
         ]
-        return sum(sums) / (len(samples) * pairs.sigma_vm.shape[-1] ** 2)
+        pixels = pairs.sigma_vm.shape[-1] ** 2
+        return sum(sums) / (len(samples) * pixels * pairs.channels[1])
 
     def _absolute_errors(self, fields, weights, batches):
         """Sums of the absolute errors of batches, MPa."""
