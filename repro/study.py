@@ -113,9 +113,7 @@ def whole_path(epochs: int = 60, training: WholeLoads = WholeLoads()) -> None:
 
 
 def _whole_loads(kind, epochs, options, out):
-    data, further = load_suite("paper", options.data), None
-    if options.further:
-        further = load_further(options.further, options.data)
+    data, further = load_suite("paper", options.data), load_further(options.further, options.data)
     config = replace(kind.recipe, epochs=epochs, batch_size=options.batch_size)
     table = surrogates.study(
         kind, data, config, options.out or out, options.runs, options.variants, further

@@ -18,12 +18,14 @@ from repro.data.pairs import make_pairs
 from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
+from repro.models.files import ModelFileError
 from repro.tools import progress
 from repro.training import snapshot, statistics
 from repro.training.engine import AveragingAdam, TrainingEngine
 from repro.training.recipes import TrainingConfig
+from repro.training.run_directory import run_of
 from repro.training.snapshot import SnapshotError
-from repro.training.trainer import train
+from repro.training.trainer import start_from, train
 
 # A different number of threads, or kernel, sums in another order; on one machine nothing differs.
 SAME = {"rtol": 0, "atol": 0}
@@ -336,3 +338,17 @@ def test_weights_are_validated_and_kept_with_measured_statistics(data, tmp_path)
     for weight, wanted in zip(state.weights, other.weights, strict=True):
         np.testing.assert_array_equal(weight, wanted)
     assert row["mae_validation_averaged"] == other.history[-1]["mae_validation"]
+
+
+def test_a_run_starts_from_the_weights_of_a_trained_network_of_the_same_kind(data, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(data, first, epochs=2)
+    network = small_network()
+    identity = start_from(network, first)
+    trained = models.load(first).get_weights()
+    for found, wanted in zip(network.get_weights(), trained, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    run(data, second, identity=identity, epochs=1)
+    assert run_of(second / "best.keras").epochs == 3
+    with pytest.raises(ModelFileError, match="built otherwise than the network that is to start"):
+        start_from(models.paper_unet(filters=4, levels=1, kernel=3), first)

@@ -101,14 +101,18 @@ def load_suite(suite: str, directory) -> DataSet:
     return dataset.read(_generated(suite, directory))
 
 
-def load_further(count: int, directory) -> DataSet:
+def load_further(count: int, directory) -> DataSet | None:
     """Microstructures as the paper's that nothing else uses, generated if they are missing.
+
+    None if none are asked for.
 
     Raises
     ------
     ValueError
         If the file holds fewer.
     """
+    if not count:
+        return None
     path = Path(directory, "further.h5")
     if not path.exists():
         generation.generate(path, "paper", count, seed=FURTHER_SEED)

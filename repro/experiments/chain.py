@@ -45,6 +45,9 @@ class RunOptions:
         Passes over the training pairs. Default: the preset's.
     stride : int
         Increments from input to output, of 0.2 s in the paper's data; it leaves Δt open.
+    start : Path, optional
+        Start from the weights of a trained network, of the same options: a file, the directory of a
+        run or the name of a shipped network.
     time_limit : float, optional
         Minutes; stop cleanly before an epoch that would end later.
     tensorboard : bool
@@ -67,6 +70,7 @@ class RunOptions:
     out: Path | None = None
     epochs: int | None = None
     stride: int = 1
+    start: Path | None = None
     time_limit: float | None = None
     tensorboard: bool = False
     distribute: bool = False
@@ -179,6 +183,8 @@ def train_and_evaluate(
         variant["bounds"] = NORMALIZATIONS[normalization](pairs[0])
     model = models.NETWORKS[network](**variant)
     models.check_grid(model, data.grain_id.shape[-1])
+    if options.start:
+        identity |= trainer.start_from(model, options.start)
     print(f"training {network} ({model.count_params()} parameters), results in {out}")
     state = trainer.train(
         model,

@@ -50,6 +50,8 @@ class Kind:
     Parameters
     ----------
     name : str
+    title : str
+        What it is, for the help of its commands.
     build : callable
         Options of a variant's network -> network.
     pairs : callable
@@ -67,6 +69,7 @@ class Kind:
     """
 
     name: str
+    title: str
     build: Callable[..., keras.Model]
     pairs: Callable[..., Pairs]
     predictor: Callable[..., Predictor]
@@ -74,6 +77,19 @@ class Kind:
     variants: dict[str, Variant]
     samples: int
     seeds: dict[str, int] = field(default_factory=dict)
+
+    def variant(self, name: str | None = None) -> Variant:
+        """A variant by its name; by default the first.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        """
+        name = next(iter(self.variants)) if name is None else name
+        if name not in self.variants:
+            raise ValueError(f"no variant {name}: choose from {', '.join(self.variants)}")
+        return self.variants[name]
 
 
 def _refinements(data, microstructures, **inputs) -> Pairs:
@@ -88,6 +104,7 @@ def _whole_paths(data, microstructures) -> Pairs:
 
 REFINER = Kind(
     refiner.NAME,
+    "the network that refines a coarse solve",
     refiner.increment_refiner,
     _refinements,
     surrogate.refined_solve,
@@ -107,6 +124,7 @@ REFINER = Kind(
 )
 WHOLE_PATH = Kind(
     whole_path.NAME,
+    "a network that gives the whole path in one pass",
     whole_path.whole_path,
     _whole_paths,
     surrogate.in_one_pass,
@@ -135,6 +153,7 @@ def train(
     out,
     variant: Variant = Variant(),
     further: DataSet | None = None,
+    start=None,
     time_limit: float | None = None,
 ) -> trainer.TrainingState:
     """Train a network for whole loads on the training part of a data set, or go on with a run.
@@ -150,6 +169,8 @@ def train(
     variant : Variant
     further : DataSet, optional
         More to train on, under the same load.
+    start : path-like, optional
+        A trained network to start from.
     time_limit : float, optional
         Minutes.
     """
@@ -163,6 +184,8 @@ def train(
     keras.utils.set_random_seed(config.seed)
     identity = {"network": kind.name, **about, "split_hash": split.hash}
     network = kind.build(**variant.network)
+    if start is not None:
+        identity |= trainer.start_from(network, start)
     return trainer.train(network, *pairs, config, out, identity, time_limit)
 
 
@@ -200,8 +223,7 @@ def study(
         If there is no such variant.
     """
     for name in variants:
-        if name not in kind.variants:
-            raise ValueError(f"no variant {name}: choose from {', '.join(kind.variants)}")
+        kind.variant(name)  # raises if there is none
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
     rows = [row for row in rows if row["parameters"] > 0]
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}

@@ -42,18 +42,19 @@ def run_of(path) -> Run:
         return Run(path.stem)
     config, history = read_config(path.parent), read_history(path.parent)
     name = path.resolve().parent.name + ("" if path.stem == "best" else f" ({path.stem})")
-    network, stride, seed, split_hash = (
-        config.get(key) for key in ("network", "stride", "seed", "split_hash")
-    )
-    for key, value in (("stride", stride), ("seed", seed)):
+    network, split_hash = config.get("network"), config.get("split_hash")
+    numbers = {key: config.get(key) for key in ("stride", "seed", "start_epochs")}
+    for key, value in numbers.items():
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise ValueError(f"{path.parent / CONFIG}: {key} is {value!r}")
     # Without the seeds, and without when the run would end.
     apart = ("network", "stride", "seed", "shuffle_seed", "epochs", "patience")
     others = {key: value for key, value in config.items() if key not in apart}
-    settings = json.dumps([path.stem, network, stride, others], sort_keys=True)
+    settings = json.dumps([path.stem, network, numbers["stride"], others], sort_keys=True)
     configuration = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    return Run(name, network, configuration, stride, seed, len(history), split_hash)
+    # Of the run whose best or last weights this one started from, all epochs count.
+    epochs = len(history) + (numbers["start_epochs"] or 0)
+    return Run(name, network, configuration, numbers["stride"], numbers["seed"], epochs, split_hash)
 
 
 def read_config(directory) -> dict:

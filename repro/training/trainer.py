@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from repro import models
 from repro.data.dataset import array_hash
 from repro.data.pairs import Pairs
+from repro.models import files
 from repro.models.backend import as_networks_need_it, keras
 from repro.tools.progress import Progress
 from repro.training import run_directory, snapshot
@@ -119,6 +121,36 @@ def finished(state: TrainingState, config: TrainingConfig) -> bool:
     """Whether a run has done its epochs or lost its patience."""
     patience = config.patience or np.inf
     return state.epoch >= config.epochs or state.epochs_without_gain >= patience
+
+
+def start_from(network: keras.Model, path) -> dict:
+    """Give a network the weights of a trained one.
+
+    Parameters
+    ----------
+    network : keras.Model
+    path : path-like
+        As for `repro.models.load`.
+
+    Returns
+    -------
+    dict
+        What the identity of the run says of them; its epochs are those of the run that they are of.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As `repro.models.load`; the latter also if the other network is built otherwise.
+    """
+    path = models.model_path(path)
+    weights = files.read(path, (network.input_shape[-1], network.output_shape[-1])).get_weights()
+    if [weight.shape for weight in weights] != [weight.shape for weight in network.get_weights()]:
+        raise files.ModelFileError(
+            f"{path}: built otherwise than the network that is to start from it: "
+            "give the options that it was built with"
+        )
+    network.set_weights(weights)
+    return {"start": array_hash(*weights), "start_epochs": run_directory.run_of(path).epochs or 0}
 
 
 def architecture_hash(model: keras.Model) -> str:

@@ -1,0 +1,78 @@
+"""Train the networks for whole loads that `repro.surrogate` predicts with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from repro.evaluation.campaign import load_further, load_suite
+from repro.experiments import surrogates
+from repro.experiments.surrogates import REFINER, WHOLE_PATH, Kind
+from repro.tools import cli
+from repro.training import trainer
+from repro.training.recipes import TrainingConfig
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options that both share.
+
+    Parameters
+    ----------
+    variant : str, optional
+        How it is built, by its name in `python -m repro.study`. Default: the first.
+    further : int
+        Microstructures to train on beside the paper's 800; 8000 of them take 9 GB of memory.
+    start : Path, optional
+        A trained network of the same variant to start from: a file, or the directory of a run.
+    data : Path
+        Folder of the data sets, which are generated if they are not there.
+    out : Path, optional
+        Directory of the run. Default: runs/refiner or runs/whole_path.
+    time_limit : float, optional
+        Minutes; stop cleanly before an epoch that would end later.
+    """
+
+    variant: str | None = None
+    further: int = 0
+    start: Path | None = None
+    data: Path = Path("data")
+    out: Path | None = None
+    time_limit: float | None = None
+
+
+def _command(kind: Kind, epochs: int, run: RunOptions) -> Callable[..., None]:
+    def main(
+        epochs: int = epochs, run: RunOptions = run, training: TrainingConfig = kind.recipe
+    ) -> None:
+        config, out = replace(training, epochs=epochs), run.out or Path("runs", kind.name)
+        state = surrogates.train(
+            kind,
+            load_suite("paper", run.data),
+            config,
+            out,
+            kind.variant(run.variant),
+            load_further(run.further, run.data),
+            run.start,
+            run.time_limit,
+        )
+        if trainer.finished(state, config):
+            print(f"validation MAE over the whole load: {state.best:.3f} MPa; results in {out}")
+        else:
+            print(f"stopped after epoch {state.epoch}: the same command goes on from there")
+
+    main.__doc__ = f"""Train {kind.title}. Start it again to go on with a run.
+
+    Args:
+        epochs: Passes over the training pairs.
+        run: What to train, on what, how long, and where to put it.
+        training: How to train.
+    """
+    return main
+
+
+if __name__ == "__main__":
+    commands = {
+        "refiner": _command(REFINER, 100, RunOptions()),
+        "whole_path": _command(WHOLE_PATH, 100, RunOptions(further=8_000)),
+    }
+    cli.run(commands)
