@@ -14,7 +14,7 @@ import pytest
 
 from repro import models
 from repro.data import dataset
-from repro.data.pairs import make_pairs
+from repro.data.pairs import Pairs, make_pairs
 from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
@@ -352,3 +352,15 @@ def test_a_run_starts_from_the_weights_of_a_trained_network_of_the_same_kind(dat
     assert run_of(second / "best.keras").epochs == 3
     with pytest.raises(ModelFileError, match="built otherwise than the network that is to start"):
         start_from(models.paper_unet(filters=4, levels=1, kernel=3), first)
+
+
+def test_a_network_is_not_trained_on_its_own_rollout_while_it_warms_up(data, tmp_path, monkeypatch):
+    shares = []
+
+    def spied(pairs, predict, share, seed, epoch):
+        shares.append(share)
+        return pairs
+
+    monkeypatch.setattr(Pairs, "pushed_forward", spied)
+    run(data, tmp_path, epochs=3, warmup_epochs=2, pushforward=0.5)
+    assert shares == [0.0, 0.0, 0.5]

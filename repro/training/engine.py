@@ -49,9 +49,9 @@ class TrainingEngine:
         started = time.monotonic()
         seed = self.config.shuffle_seed
         samples = self.training.epoch(seed, state.epoch, self.config.augment)
-        pairs = self.training.pushed_forward(
-            self._predict, self.config.pushforward, seed, state.epoch
-        )
+        # The rollout of a network that has learned nothing yet teaches it nothing.
+        share = self.config.pushforward if state.epoch >= self.config.warmup_epochs else 0.0
+        pairs = self.training.pushed_forward(self._predict, share, seed, state.epoch)
         logs = self.fit(pairs, samples, state.epoch, callbacks)
         weights = _copies(self.network.weights)
         validated = self.for_inference(weights)

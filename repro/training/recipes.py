@@ -41,7 +41,8 @@ class TrainingConfig:
         Whether samples come under random exact symmetries (`Pairs.epoch`).
     pushforward : float
         Share of the trajectories whose inputs are the network's own rollout instead of the true
-        stress, drawn and computed anew for every epoch: so it learns to correct its own errors.
+        stress, drawn and computed anew for every epoch after the warm-up: so it learns to correct
+        its own errors.
     statistics_samples : int
         Training samples on which the statistics of batch normalization are measured before
         validating (`repro.training.statistics`); 0 for those averaged in training.
