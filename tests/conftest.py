@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 from pathlib import Path
@@ -7,7 +8,9 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from repro import models
 from repro.data import dataset
+from repro.models.backend import keras
 from repro.reference import generation
 from repro.tools import engine
 
@@ -23,6 +26,18 @@ def data_file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def data(data_file) -> dataset.DataSet:
     return dataset.read(data_file)
+
+
+@pytest.fixture(scope="session")
+def stepper_of_five(tmp_path_factory) -> str:
+    """Run of an untrained network that steps five increments at once."""
+    run = tmp_path_factory.mktemp("stepper") / "of_five"
+    run.mkdir()
+    keras.utils.set_random_seed(0)
+    models.res_unet(filters=2, levels=1).save(run / "best.keras")
+    (run / "config.json").write_text(json.dumps({"network": "res_unet", "stride": 5}))
+    (run / "history.csv").write_text("epoch,mae_training,mae_validation,seconds\n1,9.0,9.0,1\n")
+    return str(run)
 
 
 @pytest.fixture

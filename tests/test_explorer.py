@@ -58,9 +58,9 @@ def test_the_load_keeps_the_increments_of_the_paper(session):
     assert session.increment == session.increments[-1] == 10
 
 
-def test_a_network_is_shown_at_the_increments_that_it_predicts(session):
+def test_a_network_is_shown_at_the_increments_that_it_predicts(session, stepper_of_five):
     session.increment = 7
-    session.compare("res_unet_stride5", "one-step")
+    session.compare(stepper_of_five, "one-step")
     assert session.increments == [5, 10, 15, 20]
     assert session.increment == 20
     assert len(session.read_out()) == 1
@@ -126,11 +126,11 @@ def test_bad_input_ends_in_a_sentence_and_keeps_what_is_shown(session, change, s
     assert all(old is new for old, new in zip(before, shown(session), strict=True))
 
 
-def test_a_network_that_does_not_suit_the_load_keeps_what_is_shown(session):
+def test_a_network_that_does_not_suit_the_load_keeps_what_is_shown(session, stepper_of_five):
     session.stretch(1.0006)
     before = shown(session)
     with pytest.raises(ValueError, match="stride 5 does not divide the 3 increments"):
-        session.compare("res_unet_stride5", "rollout")
+        session.compare(stepper_of_five, "rollout")
     assert all(old is new for old, new in zip(before, shown(session), strict=True))
 
 
@@ -158,12 +158,12 @@ def test_files_with_no_such_cell_or_another_law_are_refused(session, data_file, 
 
 
 @pytest.mark.parametrize("mode", ["one-step", "rollout"])
-@pytest.mark.parametrize("network", ["paper_unet", "res_unet_stride5"])
-def test_the_python_lines_give_the_same_fields(session, network, mode):
+@pytest.mark.parametrize("stride", [1, 5])
+def test_the_python_lines_give_the_same_fields(session, stride, mode, stepper_of_five):
     session.place(session.problem.points + 0.1, range(4))
     session.set_properties(1.05 * session.problem.properties)
     session.stretch(1.003)
-    session.compare(network, mode)
+    session.compare("paper_unet" if stride == 1 else stepper_of_five, mode)
     check_python(session)
 
 

@@ -75,9 +75,9 @@ def test_paraview_reads_the_fields_that_were_written(shown, tmp_path):
     np.testing.assert_allclose(field("sigma_vm difference / MPa"), 5, rtol=1e-4)
 
 
-def test_the_command_animates_a_cell_of_a_data_set(data_file, tmp_path):
+def test_the_command_animates_a_cell_of_a_data_set(data_file, stepper_of_five, tmp_path):
     out = tmp_path / "cell.gif"
-    animate.main("res_unet_stride5", data_file, 5, out=out)
+    animate.main(stepper_of_five, data_file, 5, out=out)
     with Image.open(out) as gif:
         assert gif.n_frames == 4
     with pytest.raises(ValueError, match="no cell 6: the data set has 0 to 5"):

@@ -9,11 +9,11 @@ import pytest
 from repro import models
 from repro.experiments import shipping
 from repro.models.backend import keras
-from repro.surrogate import refiner
+from repro.surrogate import refiner, whole_path
 from repro.training import run_directory, snapshot
 
 SHIPPED = sorted(path.parent for path in models.SHIPPED.glob(f"*/{shipping.GOLDEN}"))
-SHIPPED.append(refiner.SHIPPED)
+SHIPPED += [refiner.SHIPPED, whole_path.SHIPPED]
 
 
 @pytest.fixture

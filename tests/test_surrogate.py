@@ -228,11 +228,13 @@ def test_study_trains_what_is_missing_and_measures_all(
     monkeypatch.setattr(surrogates, "_row", None)  # nothing to train and to measure
     again = surrogates.study(kind, data, config, tmp_path / "study.csv", tmp_path)
     assert again["MAE / MPa"].tolist() == pytest.approx(first["MAE / MPa"].tolist(), rel=1e-5)
-    assert first["parameters"].tolist() == parameters + [0] * len(speed.LOOSE)
-    exact, *_, coarsest = first["MAE / MPa"][2:]
+    shipped = kind.module.load().count_params()
+    assert first["parameters"].tolist() == [*parameters, shipped] + [0] * len(speed.LOOSE)
+    exact, *_, coarsest = first["MAE / MPa"][3:]
     assert 0 < exact < coarsest
     table = tables.whole_loads(read_csv(tmp_path / "study.csv"))
-    assert table["variant"].tolist()[:3] == [*variants, f"reference model, {speed.LOOSE[0]}"]
+    of_solver = f"reference model, {speed.LOOSE[0]}"
+    assert table["variant"].tolist()[:4] == [*variants, surrogates.SHIPPED, of_solver]
     assert (first["seconds"] > 0).all()
 
 

@@ -30,7 +30,7 @@ from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.evaluation import metrics
 from repro.reference import generation
-from repro.surrogate import refiner
+from repro.surrogate import refiner, whole_path
 from repro.tools import provenance
 from repro.tools.csv_files import write_csv
 from repro.tools.engine import available_cores
@@ -126,8 +126,11 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
         }
         for setting, timing in timed(solvers, repeats).items()
     ]
-    refine = surrogate.refined_solve()
-    predictors = {refiner.TITLE: lambda some: refine(some, surrogate.LOAD)[0][:, 1:]}
+    whole_loads = {
+        refiner.TITLE: surrogate.refined_solve(),
+        whole_path.TITLE: surrogate.in_one_pass(),
+    }
+    predictors = {name: partial(_whole_loads, ask) for name, ask in whole_loads.items()}
     for path in paths:
         run = run_of(path)
         predictors[run.model] = partial(_rollouts, models.load(path), run.stride or 1)
@@ -191,6 +194,11 @@ def _network_rows(name, predict, cells, truth, repeats) -> list[dict]:
     if best is rows[0]:
         return rows[:1]
     return [rows[0], {**best, "setting": f"{best['setting']} (best)"}]
+
+
+def _whole_loads(predict, cells) -> np.ndarray:
+    """Stress (n, T, N, N) by a predictor of `repro.surrogate`."""
+    return predict(cells, surrogate.LOAD)[0][:, 1:]
 
 
 def _rollouts(model, stride, cells) -> np.ndarray:

@@ -9,7 +9,7 @@ from repro import models
 from repro.evaluation.modes import network_predictor
 from repro.models import files
 from repro.reference import generation
-from repro.surrogate import refiner
+from repro.surrogate import refiner, whole_path
 from repro.tools.files import atomic_path
 from repro.training.run_directory import RESULT, RESUMABLE, read_config
 
@@ -19,7 +19,7 @@ GOLDEN = "golden.npz"
 def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     """Copy a run to `models.SHIPPED`/`name` and compute its golden output.
 
-    That of a refiner goes to `repro.surrogate.refiner.SHIPPED`: there is one.
+    A network for whole loads goes to the folder `SHIPPED` of its module: there is one of each.
 
     The networks are rewritten for every Keras that is allowed. A shipped model can itself be `run`.
 
@@ -47,19 +47,21 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     missing = [file for file in parts if not (run / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
-    refines = read_config(run).get("network") == refiner.NAME
-    target = refiner.SHIPPED if refines else models.SHIPPED / (name or run.resolve().name)
+    whole_load = {module.NAME: module for module in (refiner, whole_path)}.get(
+        read_config(run).get("network")
+    )
+    target = whole_load.SHIPPED if whole_load else models.SHIPPED / (name or run.resolve().name)
     target.mkdir(parents=True, exist_ok=True)
     for file in parts:
         with atomic_path(target / file) as temporary:
             shutil.copyfile(run / file, temporary)
             if temporary.suffix == ".keras":
                 files.make_portable(temporary)
+    network = (whole_load or models).load(target)
     x = golden_input()
-    if refines:  # a stress that grows along the window
-        stresses = len(refiner.CHANNELS) - x.shape[-1] + 1
+    if whole_load:  # none, or a stress that grows along the window
+        stresses = network.input_shape[-1] - x.shape[-1] + 1
         x = np.concatenate([x[..., :-1], x[..., -1:] * np.arange(stresses, dtype=x.dtype)], axis=-1)
-    network = refiner.load(target) if refines else models.load(target)
     y = network_predictor(network)(x)
     with atomic_path(target / GOLDEN) as temporary:
         np.savez_compressed(temporary, x=x, y=y)

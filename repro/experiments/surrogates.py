@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 
-from repro import surrogate
+from repro import models, surrogate
 from repro.benchmarks import speed
 from repro.benchmarks.timing import process_on, timed
 from repro.data import dataset
@@ -22,9 +23,10 @@ from repro.tools import provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.training import trainer
 from repro.training.recipes import TrainingConfig
-from repro.training.run_directory import LAST
+from repro.training.run_directory import LAST, run_of
 
 TIMED_CELLS = 8
+SHIPPED = "the shipped network"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Kind:
 
     Parameters
     ----------
-    name : str
+    module : module
+        With its `NAME`, and the network that is `SHIPPED`.
     title : str
         What it is, for the help of its commands.
     build : callable
@@ -68,7 +71,7 @@ class Kind:
         Name -> how many; of the others one.
     """
 
-    name: str
+    module: ModuleType
     title: str
     build: Callable[..., keras.Model]
     pairs: Callable[..., Pairs]
@@ -77,6 +80,11 @@ class Kind:
     variants: dict[str, Variant]
     samples: int
     seeds: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Key of `KINDS`."""
+        return self.module.NAME
 
     def variant(self, name: str | None = None) -> Variant:
         """A variant by its name; by default the first.
@@ -103,7 +111,7 @@ def _whole_paths(data, microstructures) -> Pairs:
 
 
 REFINER = Kind(
-    refiner.NAME,
+    refiner,
     "the network that refines a coarse solve",
     refiner.increment_refiner,
     _refinements,
@@ -123,7 +131,7 @@ REFINER = Kind(
     {"as shipped": 3},
 )
 WHOLE_PATH = Kind(
-    whole_path.NAME,
+    whole_path,
     "a network that gives the whole path in one pass",
     whole_path.whole_path,
     _whole_paths,
@@ -225,7 +233,7 @@ def study(
     for name in variants:
         kind.variant(name)  # raises if there is none
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
-    rows = [row for row in rows if row["parameters"] > 0]
+    rows = [row for row in rows if row["variant"] in kind.variants]
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
     cells = len(dataset.split(data).training) + len(further or ())
     samples = config.epochs * kind.samples * cells
@@ -236,7 +244,7 @@ def study(
                 row = _row(kind, data, seeded, kind.variants[name], directory, further)
                 rows.append({"variant": name, **row, "samples": samples})
                 write_csv(out, pd.DataFrame(rows), digits=6)
-    table = pd.DataFrame(rows + _beside(data))
+    table = pd.DataFrame(rows + _beside(kind, data))
     with process_on(1) as call:
         timed_cells = [data.microstructure(i) for i in dataset.split(data).validation[:TIMED_CELLS]]
         table["seconds"] = table["variant"].map(call(_seconds, kind.name, timed_cells))
@@ -244,16 +252,21 @@ def study(
     return table
 
 
-def _beside(data) -> list[dict]:
-    """Rows of the reference model, which takes no training."""
+def _beside(kind, data) -> list[dict]:
+    """Rows of the shipped network and of the reference model, which take no training here."""
     validation = dataset.split(data).validation
     cells = [data.microstructure(i) for i in validation]
-    rows = []
-    for name, predict in _SOLVERS.items():
-        error = np.abs(predict(cells) - data.sigma_vm[validation, 1:]).mean()
-        about = {"parameters": 0, "n": len(cells), **provenance.stamp()}
-        rows.append({"variant": name, "MAE / MPa": error, **about})
-    return rows
+    about = {"n": len(cells), **provenance.stamp()}
+
+    def row(name, sigma_vm, **more):
+        error = np.abs(sigma_vm - data.sigma_vm[validation, 1:]).mean()
+        return {"variant": name, "MAE / MPa": error, **more, **about}
+
+    shipped = run_of(models.model_path(kind.module.SHIPPED))
+    found, _ = kind.predictor()(cells, data.load)
+    size = kind.module.load().count_params()
+    rows = [row(SHIPPED, found[:, 1:], parameters=size, epochs=shipped.epochs, seed=shipped.seed)]
+    return rows + [row(name, ask(cells), parameters=0) for name, ask in _SOLVERS.items()]
 
 
 def _row(kind, data, config, variant, directory, further) -> dict:
@@ -282,6 +295,7 @@ def _row(kind, data, config, variant, directory, further) -> dict:
 def _seconds(kind: str, cells) -> dict[str, float]:
     """Seconds per cell by variant, coarse solve included; weights make no difference."""
     asked = {name: partial(predict, cells) for name, predict in _SOLVERS.items()}
+    asked[SHIPPED] = partial(KINDS[kind].predictor(), cells, surrogate.LOAD)
     with TemporaryDirectory() as directory:
         for name, variant in KINDS[kind].variants.items():
             path = Path(directory, f"{name}.keras")

@@ -20,11 +20,11 @@ from repro.reference import generation
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
 from repro.report.numbers import Numbers, fill_table
 from repro.report.templates import render
-from repro.surrogate import refiner
+from repro.surrogate import refiner, whole_path
 from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
 from repro.tools.progress import Progress
-from repro.training.run_directory import read_environment, read_history, run_of
+from repro.training.run_directory import read_config, read_environment, read_history, run_of
 
 # The paper's figures of fields: number -> suite and what it shows.
 FIELD_FIGURES = {
@@ -229,12 +229,15 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         block = render("readme", **values)
         texts[sources.readme] = f"{before}{MARKS[0]}{block}{MARKS[1]}{after}"
         texts[directory / "DATA_CARD.md"] = _data_card(sources)
-        texts[refiner.SHIPPED / "README.md"] = render(
-            "refiner_card",
-            **values,
-            history=read_csv(refiner.SHIPPED / "history.csv"),
-            machines=read_environment(refiner.SHIPPED),
-        )
+        for card, module in {"refiner_card": refiner, "whole_path_card": whole_path}.items():
+            texts[module.SHIPPED / "README.md"] = render(
+                card,
+                **values,
+                network=module.load(),
+                config=read_config(module.SHIPPED),
+                history=read_csv(module.SHIPPED / "history.csv"),
+                machines=read_environment(module.SHIPPED),
+            )
         for path in sources.models.values():
             texts[path / "README.md"] = _model_card(path, sources.results)
     return texts

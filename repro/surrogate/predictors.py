@@ -87,7 +87,7 @@ def rollout(model) -> Predictor:
     return predict
 
 
-def in_one_pass(path) -> Predictor:
+def in_one_pass(path=whole_path.SHIPPED) -> Predictor:
     """A network for the whole path (`repro.surrogate.whole_path`).
 
     Its score is the same for all cells, since one pass tells nothing of its error.

@@ -26,7 +26,7 @@ from repro.tools.engine import available_cores
 
 NAME = "refiner"
 TITLE = "refined coarse solve"
-SHIPPED = Path(__file__).with_name("shipped")
+SHIPPED = Path(__file__).with_name("shipped") / NAME
 COARSENING = 4  # increments of the paper in one of the coarse solve
 COARSE_TOLERANCE = 3e-5
 WINDOW = 5  # coarse increments that the network is given at a time

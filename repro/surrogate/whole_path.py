@@ -6,6 +6,7 @@ the end it sees them again in full, so that grain boundaries stay sharp.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ from repro.models.backend import as_networks_need_it, keras, layers, ops
 from repro.models.layers import CircularPadding2D, convolve, normalize, u_shape
 
 NAME = "whole_path"
+TITLE = "whole path in one pass"
+SHIPPED = Path(__file__).with_name("shipped") / NAME
 CHANNELS = len(paper.PROPERTY_NAMES), paper.INCREMENTS  # of the inputs and of the outputs
 
 
@@ -150,8 +153,8 @@ class WholePaths(Pairs):
         return self.properties[cell, x1, x2], self.sigma_vm[cell, 1:, x1, x2]
 
 
-def load(path) -> keras.Model:
-    """A trained network: a `.keras` file or the directory of a run.
+def load(path=SHIPPED) -> keras.Model:
+    """A trained network: a `.keras` file or the directory of a run; by default the shipped one.
 
     Raises
     ------
