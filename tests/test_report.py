@@ -19,7 +19,7 @@ from repro.models.backend import keras
 from repro.report import architecture, figures, page, pictures, tables
 from repro.report.numbers import NotMeasuredError, Numbers, fill_table, summary
 from repro.report.templates import TEMPLATES
-from repro.surrogate import refiner
+from repro.surrogate import refiner, whole_path
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,9 @@ def directory(data, tmp_path_factory):
     history = {"epoch": [1, 2], "mae_training": [9.0, 8.5], "mae_validation": [9.0, 8.0]}
     pd.DataFrame({**history, "seconds": 3600}).to_csv(run / "history.csv", index=False)
     campaign.evaluate_data(run, data, directory / "results.csv")
-    shutil.copytree(refiner.SHIPPED, directory.parent / "refiner")
-    monkeypatch.setattr(refiner, "SHIPPED", directory.parent / "refiner")
+    for module in (refiner, whole_path):
+        shutil.copytree(module.SHIPPED, directory.parent / module.NAME)
+        monkeypatch.setattr(module, "SHIPPED", directory.parent / module.NAME)
     yield directory
     monkeypatch.undo()
 
@@ -102,6 +103,7 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monk
     for image in pictures_of(card):
         assert (directory / "models/tiny" / image).is_file(), image
     assert "parameters: (n, N, N, 11)" in (directory.parent / "refiner" / "README.md").read_text()
+    assert "parameters: (n, N, N, 4)" in (directory.parent / "whole_path" / "README.md").read_text()
     assert "| pixels | 16x16 | 64x64 | no |" in (directory / "DATA_CARD.md").read_text()
 
     table = results.read_rows(directory / "results.csv")
