@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -259,3 +263,22 @@ def test_one_network_is_asked_on_grids_of_several_sizes(network, rng):
     for size in (16, 32, 16):
         x = sample_batch(rng, size=size)
         np.testing.assert_allclose(models.predict(network, x), network(x), rtol=1e-4, atol=1e-2)
+
+
+def test_whoever_asks_jax_for_faster_products_gets_them_and_the_run_says_so(tmp_path):
+    code = (
+        "import sys, json; from pathlib import Path; from repro.training import run_directory;"
+        "import jax; out = Path(sys.argv[1]); run_directory.start(out, {}, 0);"
+        "about = json.loads((out / 'environment.json').read_text())[0];"
+        "print(jax.config.jax_default_matmul_precision, about.get('precision'))"
+    )
+    for asked, said in (None, "highest None"), ("tensorfloat32", "tensorfloat32 tensorfloat32"):
+        environment = {**os.environ, "KERAS_BACKEND": "jax"}
+        environment.pop("JAX_DEFAULT_MATMUL_PRECISION", None)
+        environment |= {"JAX_DEFAULT_MATMUL_PRECISION": asked} if asked else {}
+        out = tmp_path / str(asked)
+        out.mkdir()
+        run = subprocess.run(
+            [sys.executable, "-c", code, out], env=environment, capture_output=True, text=True
+        )
+        assert run.stdout.strip() == said, run.stderr

@@ -22,9 +22,11 @@ if os.environ["KERAS_BACKEND"] == "tensorflow":
 from repro import models  # noqa: E402
 from repro.data import dataset  # noqa: E402
 from repro.data.pairs import make_pairs  # noqa: E402
+from repro.experiments.surrogates import WHOLE_PATH  # noqa: E402
 from repro.models.backend import keras  # noqa: E402
 from repro.training import snapshot  # noqa: E402
 from repro.training.devices import DistributedEngine, all_devices  # noqa: E402
+from repro.training.engine import TrainingEngine  # noqa: E402
 from repro.training.recipes import TrainingConfig  # noqa: E402
 from repro.training.scanned import ScannedEngine  # noqa: E402
 from repro.training.trainer import train  # noqa: E402
@@ -54,6 +56,15 @@ def save_then_die(directory, state, identity):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def error_of_whole_paths(engine):
+    keras.utils.set_random_seed(0)
+    pairs = [WHOLE_PATH.pairs(data, part) for part in (range(3), [5])]
+    network = WHOLE_PATH.build(filters=2, blocks=1, levels=1)
+    config = TrainingConfig(1, batch_size=2)
+    state = train(network, *pairs, config, out / engine.__name__, progress=False, engine=engine)
+    return state.history[-1]["mae_validation"]
+
+
 assert all_devices()[1] == devices
 if phase == "killed":
     run("killed", 1)
@@ -65,3 +76,5 @@ else:
     run("all", EPOCHS, DistributedEngine)
     if keras.backend.backend() == "jax":
         run("scanned", EPOCHS, ScannedEngine)
+        one, other = map(error_of_whole_paths, (TrainingEngine, ScannedEngine))
+        assert abs(one - other) < 1e-4 * one
