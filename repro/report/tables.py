@@ -80,12 +80,11 @@ def main_table(results: pd.DataFrame, measured: pd.DataFrame | None = None) -> p
     alike = found.sort_values("weights").groupby("run")["configuration"].first()
     alike = found["run"].map(alike).fillna(found["run"])
     columns = {}
-    theirs = (found["network"] != "paper_unet").rename("ours")  # the paper's network comes first
-    for (*_, stride, epochs, _), rows in found.groupby(
-        [theirs, "network", "stride", "epochs", alike]
-    ):
+    # The paper's network comes first, and of each network the longest training.
+    order = (found["network"] != "paper_unet").rename("ours"), -found["epochs"].astype(float)
+    for (_, less, _, stride, _), rows in found.groupby([*order, "network", "stride", alike]):
         title = ", ".join(rows["run"].unique())
-        columns[title] = {"Δt": time_step(stride), "epochs": f"{epochs:.0f}"}
+        columns[title] = {"Δt": time_step(stride), "epochs": f"{-less:.0f}"}
         columns[title] |= _errors_of(rows) | _naive_errors(results, stride)
         columns[title] |= _beside_solver(measured, set(rows["model"]))
     rows = dict.fromkeys(row for column in (*columns.values(), _PAPER) for row in column)
