@@ -318,9 +318,6 @@ def _line_styles(rows):
     return styles
 
 
-_BESIDE = ((-5, -2), "right"), ((5, -2), "left")
-
-
 @styled
 def pareto_figure(speed: pd.DataFrame) -> Figure:
     """Error beside seconds per simulation on one core, of networks and of solvers alike.
@@ -334,16 +331,22 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     one = worth_it(speed[(speed["cores"] == 1) & speed["mae"].notna()])
     # Networks have the colours that they have among the learning curves.
-    trained = sorted(set(one.loc[one["kind"] == "network", "contender"]))
+    trained = set(one.loc[one["kind"] == "network", "contender"])
+    trained = sorted(trained, key=lambda name: (" " in name, name))  # those for whole loads: last
     colours = {"DAMASK": "k", "reference model": "0.5"}
     colours |= {name: f"C{i}" for i, name in enumerate(trained)}
     for contender, part in one.groupby("contender", sort=False):
         part = part.sort_values("mae")
         style = {"color": colours[contender], "ms": 4, "label": contender}
         axes.plot(part["seconds"], part["mae"], "o-", **style)
-        for i, row in enumerate(part.itertuples()):
-            # Networks lie side by side: their labels are above. Solvers lie below each other.
-            place, side = ((0, 4), "center") if row.kind == "network" else _BESIDE[i % 2]
+        below = 0.0
+        for row in part.itertuples():
+            # Networks lie side by side: their labels are above. Solvers lie above each other, and
+            # those that are near the last label have none.
+            place, side = ((0, 4), "center") if row.kind == "network" else ((-5, -2), "right")
+            if row.kind == "solver" and row.mae < 5.5 * below:
+                continue
+            below = row.mae
             name = row.setting.removesuffix(" (best)").removeprefix("batch ")
             name = name.removesuffix(", single precision").replace(" increments, tol", ",")
             style = {"fontsize": 5.5, "textcoords": "offset points", "ha": side}

@@ -73,13 +73,18 @@ class Sources:
         return path if all(mark in text for mark in MARKS) else None
 
     def histories(self) -> dict[str, pd.DataFrame]:
-        """Learning curves of the shipped models."""
-        return {name: read_csv(path / "history.csv") for name, path in self.models.items()}
+        """Learning curves of the shipped models, on from the epochs that they started from."""
+        found = {}
+        for name, path in self.models.items():
+            history = read_history(path)
+            before = run_of(path / models.BEST).epochs - len(history)
+            found[name] = history.assign(epoch=before + history["epoch"])
+        return found
 
 
 def headline(directories: dict[str, Path]) -> str | None:
     """Of shipped models, name -> directory, the first of the paper's network, else the first."""
-    runs = {name: run_of(path / "best.keras") for name, path in directories.items()}
+    runs = {name: run_of(path / models.BEST) for name, path in directories.items()}
     of_paper = [name for name, run in runs.items() if run.network == "paper_unet"]
     return next(iter(of_paper or runs), None)
 
