@@ -235,8 +235,8 @@ def study(
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
     rows = [row for row in rows if row["variant"] in kind.variants]
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
-    cells = len(dataset.split(data).training) + len(further or ())
-    samples = config.epochs * kind.samples * cells
+    trained_on = len(dataset.split(data).training) + len(further or ())
+    samples = config.epochs * kind.samples * trained_on
     for name in variants or kind.variants:
         for seed in range(kind.seeds.get(name, 1)):
             if (name, seed, config.epochs, samples) not in known:
@@ -246,20 +246,19 @@ def study(
                 write_csv(out, pd.DataFrame(rows), digits=6)
     table = pd.DataFrame(rows + _beside(kind, data))
     with process_on(1) as call:
-        timed_cells = [data.microstructure(i) for i in dataset.split(data).validation[:TIMED_CELLS]]
-        table["seconds"] = table["variant"].map(call(_seconds, kind.name, timed_cells))
+        cells = _validation(data)[0][:TIMED_CELLS]
+        table["seconds"] = table["variant"].map(call(_seconds, kind.name, cells))
     write_csv(out, table, digits=6)
     return table
 
 
 def _beside(kind, data) -> list[dict]:
     """Rows of the shipped network and of the reference model, which take no training here."""
-    validation = dataset.split(data).validation
-    cells = [data.microstructure(i) for i in validation]
+    cells, true = _validation(data)
     about = {"n": len(cells), **provenance.stamp()}
 
     def row(name, sigma_vm, **more):
-        error = np.abs(sigma_vm - data.sigma_vm[validation, 1:]).mean()
+        error = np.abs(sigma_vm - true).mean()
         return {"variant": name, "MAE / MPa": error, **more, **about}
 
     shipped = run_of(models.model_path(kind.module.SHIPPED))
@@ -267,6 +266,12 @@ def _beside(kind, data) -> list[dict]:
     size = kind.module.load().count_params()
     rows = [row(SHIPPED, found[:, 1:], parameters=size, epochs=shipped.epochs, seed=shipped.seed)]
     return rows + [row(name, ask(cells), parameters=0) for name, ask in _SOLVERS.items()]
+
+
+def _validation(data) -> tuple[list, np.ndarray]:
+    """Cells of the validation part, and their stress at all increments."""
+    part = dataset.split(data).validation
+    return [data.microstructure(i) for i in part], data.sigma_vm[part, 1:]
 
 
 def _row(kind, data, config, variant, directory, further) -> dict:
@@ -277,11 +282,10 @@ def _row(kind, data, config, variant, directory, further) -> dict:
     state = train(kind, data, config, run, variant, further)
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {run}: the same command goes on from there")
-    validation = dataset.split(data).validation
-    cells = [data.microstructure(i) for i in validation]
+    cells, true = _validation(data)
     sigma_vm, _ = kind.predictor(run / LAST, **variant.inputs)(cells, data.load)
     return {
-        "MAE / MPa": np.abs(sigma_vm - data.sigma_vm[validation])[:, 1:].mean(),
+        "MAE / MPa": np.abs(sigma_vm[:, 1:] - true).mean(),
         "parameters": sum(weight.size for weight in state.weights),
         "epochs": state.epoch,
         "n": len(cells),
