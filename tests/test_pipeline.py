@@ -91,16 +91,25 @@ def test_rollout_feeds_back_what_it_predicts(data):
     np.testing.assert_array_equal(seen[2][..., :4], pairs.properties)
 
 
-def test_pushforward_replaces_the_inputs_of_a_share_of_the_trajectories(data):
-    pairs = make_pairs(data, range(4), stride=5)
-    mixed = pairs.pushed_forward(lambda x: x[..., 4:] + 10, share=0.5, seed=0, epoch=0)
-    own = [cell for cell in range(4) if not np.array_equal(mixed.before[cell], pairs.before[cell])]
-    assert len(own) == 2
-    np.testing.assert_array_equal(mixed.before[own, :, 0, 0], [[0, 10, 20, 30]] * 2)
-    np.testing.assert_array_equal(mixed.after, pairs.after)
-    assert pairs.pushed_forward(None, share=0.0, seed=0, epoch=0) is pairs
-    x, _ = mixed.gather(mixed.in_order()[4 * own[0] + 2 : 4 * own[0] + 3])
-    assert (x[..., 4] == 20).all()
+def test_earlier_stresses_stand_before_the_present_one(data):
+    pairs = make_pairs(data, [0, 3], stride=5).for_inputs(7)
+    x, y = pairs.gather(pairs.in_order())
+    assert pairs.channels == (x.shape[-1], y.shape[-1]) == (7, 1)
+    stress = np.moveaxis(x[4:, ..., 4:], -1, 0)  # of the second microstructure
+    for step in range(4):
+        for earlier, field in enumerate(stress[::-1, step]):
+            known = data.sigma_vm[3, max(step - earlier, 0) * 5]
+            np.testing.assert_array_equal(field, known)
+    seen = []
+
+    def add_ten(x):
+        seen.append(x[0, 0, 0, 4:].tolist())
+        return x[..., -1:] + 10
+
+    assert pairs.rollout(add_ten).shape == pairs.after.shape
+    assert seen == [[0, 0, 0], [0, 0, 10], [0, 10, 20], [10, 20, 30]]
+    with pytest.raises(ValueError, match="4 input channels: the properties and no stress"):
+        pairs.for_inputs(4)
 
 
 def test_normalizations_map_the_data_to_order_one(data):

@@ -14,14 +14,14 @@ import pytest
 
 from repro import models
 from repro.data import dataset
-from repro.data.pairs import Pairs, make_pairs
+from repro.data.pairs import make_pairs
 from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
 from repro.models.files import ModelFileError
 from repro.tools import progress
 from repro.training import snapshot, statistics
-from repro.training.engine import AveragingAdam, TrainingEngine
+from repro.training.engine import TrainingEngine
 from repro.training.recipes import TrainingConfig
 from repro.training.run_directory import run_of
 from repro.training.snapshot import SnapshotError
@@ -85,11 +85,9 @@ def test_best_model_is_that_of_the_lowest_validation_error(data, tmp_path):
         {"clip_norm": 1.0},
         {
             "augment": True,
-            "ema": 0.9,
             "cosine": True,
             "warmup_epochs": 1,
             "weight_decay": 1e-2,
-            "pushforward": 0.4,
         },
     ],
 )
@@ -210,16 +208,6 @@ def test_schedule_warms_up_and_falls_as_a_cosine(data, tmp_path):
     assert rates[5] == pytest.approx(0, abs=1e-9)
 
 
-def test_weight_average_forgets_where_it_began():
-    optimizer = AveragingAdam(0.1, use_ema=True, ema_momentum=0.999)
-    weight = keras.Variable(0.0)
-    optimizer.build([weight])
-    for _ in range(200):  # a constant gradient lowers the weight by the learning rate
-        optimizer.apply([np.float32(1)], [weight])
-    assert float(weight) == pytest.approx(-20, rel=1e-3)
-    assert -19.5 < float(optimizer.average_of(weight)) < -17
-
-
 def test_data_that_stays_in_its_file_trains_the_same(data, data_file, tmp_path):
     stored = dataset.read(data_file, in_memory=False)
     for stride in (1, 5):
@@ -237,12 +225,8 @@ def test_data_that_stays_in_its_file_trains_the_same(data, data_file, tmp_path):
 
 def test_what_needs_all_data_at_once_does_not_go_with_a_file():
     options = chain.RunOptions(from_file=True)
-    for config, normalization in (
-        (TrainingConfig(pushforward=0.5), "table 3"),
-        (TrainingConfig(), "per-channel"),
-    ):
-        with pytest.raises(ValueError, match=r"--from-file goes with .* table 3 or table 3, 1000"):
-            chain.train_and_evaluate("paper_unet", config, options, normalization)
+    with pytest.raises(ValueError, match=r"--from-file goes with .* table 3 or table 3, 1000"):
+        chain.train_and_evaluate("paper_unet", TrainingConfig(), options, "per-channel")
 
 
 def test_nonsense_is_refused():
@@ -352,15 +336,3 @@ def test_a_run_starts_from_the_weights_of_a_trained_network_of_the_same_kind(dat
     assert run_of(second / "best.keras").epochs == 3
     with pytest.raises(ModelFileError, match="built otherwise than the network that is to start"):
         start_from(models.paper_unet(filters=4, levels=1, kernel=3), first)
-
-
-def test_a_network_is_not_trained_on_its_own_rollout_while_it_warms_up(data, tmp_path, monkeypatch):
-    shares = []
-
-    def spied(pairs, predict, share, seed, epoch):
-        shares.append(share)
-        return pairs
-
-    monkeypatch.setattr(Pairs, "pushed_forward", spied)
-    run(data, tmp_path, epochs=3, warmup_epochs=2, pushforward=0.5)
-    assert shares == [0.0, 0.0, 0.5]

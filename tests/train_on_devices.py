@@ -42,7 +42,7 @@ def run(name, epochs, engine=None):
         models.paper_unet(filters=2, levels=1, kernel=3, bias=False),
         make_pairs(data, range(3), 4),  # 15 pairs
         make_pairs(data, [5], 4),
-        TrainingConfig(epochs, batch_size=4, clip_norm=1.0, ema=0.9, statistics_samples=8),
+        TrainingConfig(epochs, batch_size=4, clip_norm=1.0, statistics_samples=8),
         out / name,
         progress=False,
         engine=engine,

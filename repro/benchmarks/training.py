@@ -60,7 +60,7 @@ def epochs(data: DataSet, network: str, batches: int, repeats: int) -> Iterator[
     x, y = pairs.gather(samples)
     clock = EpochClock()
     contenders = {
-        "trainer": lambda: engine.fit(pairs, samples, callbacks=[clock]),
+        "trainer": lambda: engine.fit(samples, callbacks=[clock]),
         "plain fit": lambda: plain.fit(
             x, y, batch_size=config.batch_size, verbose=0, callbacks=[clock]
         ),

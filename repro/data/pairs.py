@@ -1,9 +1,10 @@
 """From a data set to training samples: pairs of fields one stride apart.
 
 A pair is (E, nu, xi0, h0, sigma_vM(t)) -> sigma_vM(t + dt), shapes (N, N, 5) and (N, N, 1), in
-physical units; the networks scale inside. The fields of the data set are held once. What is
-shuffled, and handed to the trainer, are samples: rows of five integers that say which pair, and
-under which symmetry of the cell.
+physical units; the networks scale inside. An input may hold earlier stresses too, before the
+present one: (N, N, C). The fields of the data set are held once. What is shuffled, and handed to
+the trainer, are samples: rows of five integers that say which pair, and under which symmetry of the
+cell.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,9 +30,25 @@ class Pairs:
     properties: np.ndarray  # (M, N, N, 4) float32
     sigma_vm: np.ndarray  # (M, T+1, N, N) float32, MPa
     stride: int  # increments from input to output
-    own: np.ndarray | None = None  # (M, steps, N, N) stress at the start of each pair, if not true
+    stresses: int = 1  # of an input: the one at its start, and those one, two ... strides earlier
 
-    channels = len(paper.CHANNELS), 1  # of the inputs and of the outputs
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Of the inputs and of the outputs."""
+        return len(paper.PROPERTY_NAMES) + self.stresses, 1
+
+    def for_inputs(self, channels: int) -> "Pairs":
+        """The same pairs for a predictor of so many input channels.
+
+        Raises
+        ------
+        ValueError
+            If there is no stress among them.
+        """
+        stresses = channels - len(paper.PROPERTY_NAMES)
+        if stresses < 1:
+            raise ValueError(f"{channels} input channels: the properties and no stress")
+        return replace(self, stresses=stresses)
 
     @property
     def in_memory(self) -> bool:
@@ -41,7 +58,7 @@ class Pairs:
     @property
     def before(self) -> np.ndarray:
         """Stress at the start of each pair, (M, steps, N, N), MPa."""
-        return self.sigma_vm[:, : -self.stride : self.stride] if self.own is None else self.own
+        return self.sigma_vm[:, : -self.stride : self.stride]
 
     @property
     def after(self) -> np.ndarray:
@@ -58,28 +75,28 @@ class Pairs:
 
     def of(self, microstructures) -> "Pairs":
         """The pairs of some of the microstructures."""
-        own = None if self.own is None else self.own[microstructures]
         return replace(
             self,
             properties=self.properties[microstructures],
             sigma_vm=self.sigma_vm[microstructures],
-            own=own,
         )
 
     def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (n, N, N, 5) and outputs (n, N, N, 1) of samples (n, 5); also of JAX's arrays."""
+        """Inputs (n, N, N, C) and outputs (n, N, N, 1) of samples (n, 5); also of JAX's arrays.
+
+        Before the load began there was no stress, as at its beginning.
+        """
         xp = samples.__array_namespace__()
         cell, step = xp.divmod(samples[:, 0], self.steps)
         x1, x2 = pixels(samples, self.sigma_vm.shape[-1])
         cell, step = cell[:, None, None], step[:, None, None]
         start = step * self.stride
-        if self.own is None:
-            before = self.sigma_vm[cell, start, x1, x2]
-        else:
-            before = self.own[cell, step, x1, x2]
+        earlier = [
+            self.sigma_vm[cell, xp.maximum(start - lag * self.stride, 0), x1, x2][..., None]
+            for lag in reversed(range(self.stresses))
+        ]
         after = self.sigma_vm[cell, start + self.stride, x1, x2]
-        inputs = [self.properties[cell, x1, x2], before[..., None]]
-        return xp.concat(inputs, axis=-1), after[..., None]
+        return xp.concat([self.properties[cell, x1, x2], *earlier], axis=-1), after[..., None]
 
     def batches(self, samples: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Batches of the samples in their order; the last may be smaller."""
@@ -92,40 +109,18 @@ class Pairs:
         Parameters
         ----------
         predict : callable
-            (n, N, N, 5) -> (n, N, N, 1) in physical units.
+            (n, N, N, C) -> (n, N, N, 1) in physical units.
 
         Returns
         -------
         ndarray, shape (M, steps, N, N)
             To be compared with `after`, MPa.
         """
-        stress = np.zeros_like(self.sigma_vm[:, 0])[..., None]
-        fields = []
+        fields = [np.zeros_like(self.sigma_vm[:, 0])[..., None]] * self.stresses
         for _ in range(self.steps):
-            stress = predict(np.concatenate([self.properties, stress], axis=-1))
-            fields.append(stress[..., 0])
-        return np.stack(fields, axis=1)
-
-    def pushed_forward(self, predict, share: float, seed: int, epoch: int) -> "Pairs":
-        """Pairs of an epoch in which a share of the trajectories is the network's own rollout.
-
-        The pushforward trick of arXiv:2202.03376, over the whole load.
-
-        Parameters
-        ----------
-        predict : callable
-            As for `rollout`.
-        share : float
-            Of the microstructures, drawn anew for every epoch.
-        seed, epoch : int
-        """
-        rng = np.random.default_rng((seed, epoch, 1))
-        chosen = rng.permutation(len(self.sigma_vm))[: round(share * len(self.sigma_vm))]
-        if not len(chosen):
-            return self
-        own = self.before.copy()
-        own[chosen, 1:] = self.of(chosen).rollout(predict)[:, :-1]
-        return replace(self, own=own)
+            known = fields[-self.stresses :]
+            fields.append(predict(np.concatenate([self.properties, *known], axis=-1)))
+        return np.stack(fields[self.stresses :], axis=1)[..., 0]
 
     def in_order(self) -> np.ndarray:
         """Samples (len, 5) of all pairs, in order and as they are."""

@@ -1,6 +1,7 @@
 """How a network is asked: one step from the true stress, or a rollout on its own output.
 
-A predictor is any callable (n, N, N, 5) -> (n, N, N, 1) in physical units. Both modes return fields
+A predictor is any callable (n, N, N, 5) -> (n, N, N, 1) in physical units. One with an attribute
+`channels` is given so many: earlier stresses stand before the present one. Both modes return fields
 of shape (M, steps, N, N), the stresses predicted for increments stride, 2 stride, ..., to be
 compared with `truth`.
 """
@@ -25,6 +26,7 @@ def network_predictor(model: keras.Model, batch_size: int = 32) -> Predictor:
         batch = max(1, batch_size * paper.GRID**2 // x[0, ..., 0].size)
         return models.predict(model, x, batch)
 
+    predict.channels = model.input_shape[-1]
     return predict
 
 
@@ -40,12 +42,16 @@ def one_step(predict: Predictor, pairs: Pairs) -> np.ndarray:
         x, _ = some.gather(some.in_order())
         return predict(x).reshape(some.after.shape)
 
-    return _in_chunks(ask, pairs)
+    return _in_chunks(ask, _pairs_of(predict, pairs))
 
 
 def rollout(predict: Predictor, pairs: Pairs) -> np.ndarray:
     """The whole trajectory from the unloaded state, each step from the predictor's own output."""
-    return _in_chunks(lambda some: some.rollout(predict), pairs)
+    return _in_chunks(lambda some: some.rollout(predict), _pairs_of(predict, pairs))
+
+
+def _pairs_of(predict, pairs):
+    return pairs.for_inputs(getattr(predict, "channels", len(paper.CHANNELS)))
 
 
 def _in_chunks(ask, pairs):

@@ -157,10 +157,10 @@ def train_and_evaluate(
     stride = options.stride
     config = replace(config, epochs=options.epochs or preset["epochs"])
     out = options.out or Path("runs", options.preset.removeprefix("paper"), network)
-    if options.from_file and (config.pushforward or normalization not in FIXED_BOUNDS):
+    if options.from_file and normalization not in FIXED_BOUNDS:
         raise ValueError(
-            "--from-file goes with true stresses (--pushforward 0) and a --normalization that does "
-            f"not follow from the data: {' or '.join(FIXED_BOUNDS)}"
+            "--from-file goes with a --normalization that does not follow from the data: "
+            f"{' or '.join(FIXED_BOUNDS)}"
         )
     if out.is_file():
         raise NotADirectoryError(f"{out} is a file: choose another --out")
@@ -188,7 +188,7 @@ def train_and_evaluate(
     print(f"training {network} ({model.count_params()} parameters), results in {out}")
     state = trainer.train(
         model,
-        *pairs,
+        *(part.for_inputs(model.input_shape[-1]) for part in pairs),
         config,
         out,
         identity,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro import models
+from repro import models, paper
 from repro.evaluation.modes import network_predictor
 from repro.models import files
 from repro.reference import generation
@@ -59,8 +59,8 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
                 files.make_portable(temporary)
     network = (whole_load or models).load(target)
     x = golden_input()
-    if whole_load:  # none, or a stress that grows along the window
-        stresses = network.input_shape[-1] - x.shape[-1] + 1
+    stresses = network.input_shape[-1] - len(paper.PROPERTY_NAMES)
+    if stresses != 1:  # none, or a stress that grows from one to the next
         x = np.concatenate([x[..., :-1], x[..., -1:] * np.arange(stresses, dtype=x.dtype)], axis=-1)
     y = network_predictor(network)(x)
     with atomic_path(target / GOLDEN) as temporary:

@@ -139,10 +139,7 @@ ABLATION = [
     _advanced("nothing", "the whole recipe"),
     _advanced("circular padding", "zeros", {"circular": False}),
     _advanced("stress increment", "the stress itself", {"increment": False}),
-    _advanced("elastic stiffness", "no E/(1 + ν)", {"stiffness": False}),
     _advanced("symmetries", "fields as they are", augment=False),
-    _advanced("weight averaging", "the last weights", ema=None),
-    _advanced("pushforward", "true stresses only", pushforward=0.0),
     _advanced("learning-rate schedule", "constant", warmup_epochs=0, cosine=False),
     # Is it the network or the way it is trained?
     replace(_advanced("network", PAPER_SIZE, {"filters": paper.FILTERS}), network="paper_unet"),
@@ -266,10 +263,10 @@ def _row(scale: Scale, directory: Path, progress: bool, task: tuple[Variant, int
     if variant.bounds != "table 3":
         options["bounds"] = NORMALIZATIONS[variant.bounds](pairs)
     keras.utils.set_random_seed(seed)
+    network = models.NETWORKS[variant.network](**options)
     state = trainer.train(
-        models.NETWORKS[variant.network](**options),
-        pairs,
-        validation,
+        network,
+        *(part.for_inputs(network.input_shape[-1]) for part in (pairs, validation)),
         config,
         out,
         {"network": variant.network, "stride": variant.stride, "split_hash": split.hash},

@@ -9,7 +9,6 @@ from pkgutil import iter_modules
 
 import numpy as np
 
-from repro import paper
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras
 from repro.models.baseline_unet import baseline_unet
@@ -44,7 +43,8 @@ def load(path_or_name) -> keras.Model:
     Returns
     -------
     keras.Model
-        (n, N, N, 5) = [E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa] -> (n, N, N, 1) in MPa.
+        (n, N, N, 5) = [E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa] -> (n, N, N, 1) in MPa; some
+        take earlier stresses too, before the last.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def check_grid(model: keras.Model, n: int) -> None:
 
 def _suits(model, n) -> bool:
     try:
-        return model.compute_output_shape((1, n, n, len(paper.CHANNELS))) == (1, n, n, 1)
+        return model.compute_output_shape((1, n, n, model.input_shape[-1])) == (1, n, n, 1)
     except ValueError:  # fields of different sizes meet
         return False
 

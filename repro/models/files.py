@@ -102,8 +102,10 @@ def _defaults(class_name) -> dict:
     return found
 
 
-def read(path, channels: tuple[int, int] = (len(paper.CHANNELS), 1)) -> keras.Model:
+def read(path, channels: tuple[int, int] | None = None) -> keras.Model:
     """Read a network that maps fields to fields, with `channels` of inputs and outputs.
+
+    By default it is one that steps the stress, from one or more stresses before it.
 
     Raises
     ------
@@ -125,8 +127,10 @@ def read(path, channels: tuple[int, int] = (len(paper.CHANNELS), 1)) -> keras.Mo
         ) from None
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     fields = (shape for shape in shapes if isinstance(shape, tuple) and len(shape) == 4)
-    if tuple(shape[-1] for shape in fields) != channels:
-        wanted = "{} channels to {}".format(*channels)
+    found = tuple(shape[-1] for shape in fields)
+    steps = found[1:] == (1,) and found[0] >= len(paper.CHANNELS)
+    if not (steps if channels is None else found == channels):
+        wanted = "{} channels to {}".format(*(channels or (len(paper.CHANNELS), 1)))
         raise ModelFileError(f"{path}: maps {shapes[0]} to {shapes[1]}, not {wanted}")
     return model
 

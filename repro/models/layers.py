@@ -11,14 +11,19 @@ from repro.models.normalization import TABLE_3_BOUNDS
 Tensor = keras.KerasTensor
 
 
-def physical_inputs() -> Tensor:
-    """Input (N, N, 5): E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa of each pixel; any N."""
-    return keras.Input((None, None, len(paper.CHANNELS)), name="microstructure_and_stress")
+def physical_inputs(stresses: int = 1) -> Tensor:
+    """Input (N, N, 5): E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa of each pixel; any N.
+
+    With more `stresses`, those at t - dt, t - 2 dt, ... stand before the last, the oldest first.
+    """
+    channels = len(paper.PROPERTY_NAMES) + stresses
+    return keras.Input((None, None, channels), name="microstructure_and_stress")
 
 
 def normalize(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
-    """Map `bounds` (2, 5) of the channels to 0 and 1."""
-    low, high = np.asarray(bounds, float)
+    """Map `bounds` (2, 5) of the channels to 0 and 1, the last of them of every stress."""
+    bounds = np.asarray(bounds, float)
+    low, high = np.pad(bounds, [(0, 0), (0, x.shape[-1] - bounds.shape[1])], "edge")
     scale = 1 / (high - low)
     return layers.Rescaling(scale.tolist(), (-low * scale).tolist(), name="normalize")(x)
 

@@ -2,7 +2,6 @@
 
 from repro.models.backend import keras, layers
 from repro.models.layers import (
-    ElasticStiffness,
     Stress,
     convolve,
     normalize,
@@ -24,16 +23,14 @@ INCREMENT_SCALE = 100.0  # MPa, a usual stress increment
     warmup_epochs=5,
     cosine=True,
     patience=50,
-    ema=0.999,
     augment=True,
-    pushforward=0.25,
 )
 def res_unet(
     filters: int = FILTERS,
     levels: int = LEVELS,
     circular: bool = True,
     increment: bool = True,
-    stiffness: bool = True,
+    stresses: int = 2,
 ) -> keras.Model:
     """Residual U-Net of 3x3 convolutions, two residual blocks a level, no normalization layers.
 
@@ -48,14 +45,14 @@ def res_unet(
         input by a multiple of 2^levels pixels translates the output.
     increment : bool
         Predict sigma_vM(t + dt) - sigma_vM(t): the untrained network is close to persistence.
-    stiffness : bool
-        E/(1 + nu), the elastic shear stiffness, as a further input channel: the elastic increment
-        of the stress deviator is proportional to it.
+    stresses : int
+        Of the input. From two it can tell how fast the stress grows; one alone leaves the hardening
+        of the grain open, which is part of the state.
 
     Returns
     -------
     keras.Model
-        (n, N, N, 5) in physical units -> (n, N, N, 1) in MPa.
+        (n, N, N, 4 + stresses) in physical units -> (n, N, N, 1) in MPa.
     """
     padding = "circular" if circular else "same"
 
@@ -73,11 +70,8 @@ def res_unet(
             x = layers.Add()([x, branch])
         return x
 
-    inputs = physical_inputs()
-    x = normalize(inputs)
-    if stiffness:
-        x = layers.Concatenate()([x, ElasticStiffness(name="stiffness")(inputs)])
-    x = convolution(x, filters)
+    inputs = physical_inputs(stresses)
+    x = convolution(normalize(inputs), filters)
     x = u_shape(x, filters, levels, residual_blocks, lambda: layers.AveragePooling2D(2), circular)
     x = convolution(layers.Activation("silu")(x), 1, 1, scale=0.01)
     if not increment:

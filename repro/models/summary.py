@@ -26,7 +26,7 @@ def overview(networks=NETWORKS) -> pd.DataFrame:
 
 def operations(model: keras.Model, size: int = paper.GRID) -> int:
     """Multiply-add operations of the convolutions in a forward pass on a (size, size) cell."""
-    fixed = keras.Input((size, size, len(paper.CHANNELS)))
+    fixed = keras.Input((size, size, model.input_shape[-1]))
     copy = keras.models.clone_model(model, input_tensors=fixed)
     return sum(_layer_operations(layer) for layer in copy.layers)
 

@@ -39,17 +39,17 @@ class DistributedEngine(TrainingEngine):
                 self.replicas, False if keras.backend.backend() == "tensorflow" else "auto"
             )
 
-    def fit(self, pairs, samples, epoch=0, callbacks=()):
+    def fit(self, samples, epoch=0, callbacks=()):
         """Take one step per batch of samples; return the logs."""
         full = len(samples) - len(samples) % self.config.batch_size if self.replicas else 0
         parts = []
         if full:
             _copy(self.network, self.replicas)
             with self.scope():
-                parts.append(self._fit(self.replicas, pairs, samples[:full], epoch, callbacks))
+                parts.append(self._fit(self.replicas, samples[:full], epoch, callbacks))
             _copy(self.replicas, self.network)
         if full < len(samples):
-            parts.append(super().fit(pairs, samples[full:], epoch, callbacks))
+            parts.append(super().fit(samples[full:], epoch, callbacks))
         counts = [count for count in (full, len(samples) - full) if count]
         return {"mae": [np.average([logs["mae"][0] for logs in parts], weights=counts)]}
 

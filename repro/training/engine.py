@@ -4,8 +4,7 @@ import time
 
 import numpy as np
 
-from repro import models, paper
-from repro.data.pairs import Pairs
+from repro import paper
 from repro.models.acceleration import accelerated, copied
 from repro.models.backend import ON_TENSORFLOW_CPU, keras
 from repro.models.matrix_products import with_matrix_products
@@ -47,12 +46,8 @@ class TrainingEngine:
     def train_epoch(self, state: TrainingState, callbacks) -> TrainingState:
         """The state one epoch later."""
         started = time.monotonic()
-        seed = self.config.shuffle_seed
-        samples = self.training.epoch(seed, state.epoch, self.config.augment)
-        # The rollout of a network that has learned nothing yet teaches it nothing.
-        share = self.config.pushforward if state.epoch >= self.config.warmup_epochs else 0.0
-        pairs = self.training.pushed_forward(self._predict, share, seed, state.epoch)
-        logs = self.fit(pairs, samples, state.epoch, callbacks)
+        samples = self.training.epoch(self.config.shuffle_seed, state.epoch, self.config.augment)
+        logs = self.fit(samples, state.epoch, callbacks)
         weights = _copies(self.network.weights)
         validated = self.for_inference(weights)
         row = {
@@ -63,7 +58,7 @@ class TrainingEngine:
         }
         if self._measures_statistics:
             # Beside it, with those that were averaged in training.
-            row["mae_validation_averaged"] = self._validate(self._averaged(weights), weights)
+            row["mae_validation_averaged"] = self._validate(weights, weights)
         row["seconds"] = round(time.monotonic() - started, 3)
         if not np.isfinite(row["mae_training"]):
             raise FloatingPointError(
@@ -76,13 +71,13 @@ class TrainingEngine:
             [*state.history, row],
         )
 
-    def fit(self, pairs: Pairs, samples, epoch: int = 0, callbacks=()) -> dict:
+    def fit(self, samples, epoch: int = 0, callbacks=()) -> dict:
         """Take one step per batch of samples; return the logs."""
-        return self._fit(self.network, pairs, samples, epoch, callbacks)
+        return self._fit(self.network, samples, epoch, callbacks)
 
-    def _fit(self, model, pairs, samples, epoch, callbacks) -> dict:
+    def _fit(self, model, samples, epoch, callbacks) -> dict:
         return model.fit(
-            feed.batches(pairs, samples, self.config.batch_size),
+            feed.batches(self.training, samples, self.config.batch_size),
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,
@@ -90,15 +85,10 @@ class TrainingEngine:
             callbacks=list(callbacks),
         ).history
 
-    def _predict(self, x):
-        return models.predict(self.network, x, 4 * self.config.batch_size)
-
     def for_inference(self, weights) -> list[np.ndarray]:
-        """The weights to validate and to keep: averaged if asked for, with measured statistics."""
-        averaged = self._averaged(weights)
+        """The weights to validate and to keep: with measured statistics, where there are any."""
         if not self._measures_statistics:
-            return averaged
-        self.network.set_weights(averaged)
+            return weights
         # The first samples of the first epoch: the same ones whenever they are asked for.
         samples = self.training.epoch(self.config.shuffle_seed, 0)
         self._measure_statistics(samples[: self.config.statistics_samples])
@@ -113,16 +103,6 @@ class TrainingEngine:
     @property
     def _measures_statistics(self) -> bool:
         return bool(self.config.statistics_samples and statistics.normalizations(self.network))
-
-    def _averaged(self, weights):
-        """With an EMA, its values of the weights that are trained."""
-        if self.config.ema is None:
-            return weights
-        average = self.network.optimizer.average_of
-        return [
-            np.array(keras.ops.convert_to_numpy(average(v))) if v.trainable else weight
-            for v, weight in zip(self.network.weights, weights, strict=True)
-        ]
 
     def _validate(self, weights, then) -> float:
         """Validation MAE of some weights, in MPa; leaves the weights `then`."""
@@ -148,30 +128,6 @@ class TrainingEngine:
             variable.assign(value)
 
 
-class AveragingAdam(keras.optimizers.Adam):
-    """Adam whose weight average is asked for, not forced on the weights after every `fit`.
-
-    After t steps the momentum of the average is at most t/(10 + t): so it spans a tenth of the run
-    and forgets where it began, however short the run is.
-    """
-
-    def finalize_variable_values(self, var_list):
-        """Leave the weights as they are."""
-
-    def _update_model_variables_moving_average(self, trainable_variables):
-        if not self.use_ema:
-            return
-        steps = keras.ops.cast(self.iterations, "float32")
-        momentum = keras.ops.minimum(self.ema_momentum, steps / (10 + steps))
-        for variable in trainable_variables:
-            average = self.average_of(variable)
-            average.assign(variable + momentum * (average - variable))
-
-    def average_of(self, variable):
-        """Moving average of a trained variable."""
-        return self._model_variables_moving_average[self._get_variable_index(variable)]
-
-
 def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
     rate = config.learning_rate
     if config.cosine or config.warmup_epochs:
@@ -183,13 +139,11 @@ def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    return AveragingAdam(
+    return keras.optimizers.Adam(
         rate,
         beta_1=paper.BETA_1,
         weight_decay=config.weight_decay or None,
         global_clipnorm=config.clip_norm,
-        use_ema=config.ema is not None,
-        ema_momentum=config.ema or 0.99,
     )
 
 

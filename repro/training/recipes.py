@@ -34,15 +34,8 @@ class TrainingConfig:
         Whether it then falls to zero as a cosine over the remaining `epochs`.
     patience : int, optional
         Stop after so many epochs without a lower validation MAE.
-    ema : float, optional
-        Momentum of the moving average of the weights that is validated in place of the weights;
-        less in the beginning (`AveragingAdam`).
     augment : bool
         Whether samples come under random exact symmetries (`Pairs.epoch`).
-    pushforward : float
-        Share of the trajectories whose inputs are the network's own rollout instead of the true
-        stress, drawn and computed anew for every epoch after the warm-up: so it learns to correct
-        its own errors.
     statistics_samples : int
         Training samples on which the statistics of batch normalization are measured before
         validating (`repro.training.statistics`); 0 for those averaged in training.
@@ -58,9 +51,7 @@ class TrainingConfig:
     warmup_epochs: int = 0
     cosine: bool = False
     patience: int | None = None
-    ema: float | None = None
     augment: bool = False
-    pushforward: float = 0.0
     statistics_samples: int = 1152
 
     def __post_init__(self):

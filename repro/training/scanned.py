@@ -36,7 +36,7 @@ class ScannedEngine(TrainingEngine):
         on_device = keras.backend.backend() == "jax" and jax.default_backend() != "cpu"
         return on_device and pairs.in_memory
 
-    def fit(self, pairs, samples, epoch=0, callbacks=()):
+    def fit(self, samples, epoch=0, callbacks=()):
         """Take one step per batch of samples; return the logs."""
         callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.network)
         callbacks.on_train_begin()
@@ -45,7 +45,7 @@ class ScannedEngine(TrainingEngine):
         groups = network.trainable_variables, network.non_trainable_variables, optimizer.variables
         state, total = [_values(group) for group in groups], 0.0
         for batches in _batched(samples, self.config.batch_size):
-            state, errors = self._train(self._on_device(pairs), state, batches)
+            state, errors = self._train(self._fields[id(self.training)], state, batches)
             total += float(errors.sum()) * batches.shape[1]
         logs = {"mae": total / len(samples)}
         for step in range(self.steps):
@@ -57,15 +57,9 @@ class ScannedEngine(TrainingEngine):
         callbacks.on_train_end(logs)
         return {"mae": [logs["mae"]]}
 
-    def _on_device(self, pairs):
-        """Fields of some pairs: those of the data set are there already."""
-        held = self._fields[id(self.validation if pairs is self.validation else self.training)]
-        return *held, None if pairs.own is None else jnp.asarray(pairs.own)
-
     def _gather(self, fields, samples):
-        properties, sigma_vm, own = fields
-        pairs = replace(self.training, properties=properties, sigma_vm=sigma_vm, own=own)
-        return pairs.gather(samples)
+        properties, sigma_vm = fields
+        return replace(self.training, properties=properties, sigma_vm=sigma_vm).gather(samples)
 
     def _training_steps(self, fields, state, batches):
         """State and MAE/MPa of each batch (steps, n, 5) after steps from `state`."""
@@ -89,7 +83,7 @@ class ScannedEngine(TrainingEngine):
     def _mae(self, pairs):
         samples, values = pairs.in_order(), self._weights()
         sums = [
-            float(self._validated(self._on_device(pairs), values, batches).sum())
+            float(self._validated(self._fields[id(pairs)], values, batches).sum())
             for batches in _batched(samples, 4 * self.config.batch_size)
         ]
         pixels = pairs.sigma_vm.shape[-1] ** 2
@@ -108,7 +102,7 @@ class ScannedEngine(TrainingEngine):
         with self.statistics.of_last_batch():
             values = self._weights()
             parts = [
-                self._forward(self._on_device(self.training), values, batches)
+                self._forward(self._fields[id(self.training)], values, batches)
                 for batches in _batched(samples, self.config.batch_size)
             ]
         means, variances = jax.tree.map(lambda *x: np.concatenate(x), *parts)
