@@ -294,7 +294,7 @@ def test_the_tables_of_statements_find_their_numbers_in_the_results(monkeypatch)
     measured = built["fidelity"].set_index("statement")["measured"]
     for statement in ("where the skips start", "one-step or rollout", "batch size"):
         assert "MPa" in measured[statement]
-    assert set(measured.index[measured == "not measured"]) <= {"padding"}  # ten times slower
+    assert (measured != "not measured").all()
     assert (built["causes"].iloc[:, 3] != "not measured").all()
 
 

@@ -213,7 +213,8 @@ def run(
         new = [key for key in chosen if key[-1] == row["run"]]
         known |= {key: row | {"varied": key[0], "setting": key[1]} for key in new}
         if new:
-            rows = [known[key] for key in wanted if key in known]
+            first = [key for key in wanted if key in known]
+            rows = [known[key] for key in dict.fromkeys([*first, *known])]
             write_csv(out, pd.DataFrame(rows), digits=6)
     return pd.DataFrame([known[key] for key in wanted if key in known])
 

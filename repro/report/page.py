@@ -52,6 +52,7 @@ class Sources:
     histogram: pd.DataFrame | None
     studied: pd.DataFrame | None
     ablation: pd.DataFrame | None
+    tried: pd.DataFrame | None
     deviations: pd.DataFrame | None
     bounds: pd.DataFrame | None
     refiners: pd.DataFrame | None
@@ -103,6 +104,7 @@ def read_sources(directory) -> Sources:
         optional("histogram.csv"),
         optional("open_choices.csv"),
         optional("ablation.csv"),
+        optional("tried.csv"),
         optional("deviations.csv"),
         optional("bounds.csv"),
         optional("refiners.csv"),
@@ -265,6 +267,7 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
         "speed": (tables.speed, speed),
         "open_choices": (tables.open_choices, sources.studied),
         "ablation": (tables.ablation, sources.ablation),
+        "tried": (tables.tried, sources.tried),
         "bounds": (tables.bounds, sources.bounds),
         "refiners": (tables.whole_loads, sources.refiners),
         "whole_paths": (tables.whole_loads, sources.whole_paths),
