@@ -28,6 +28,7 @@ from repro.damask.trajectories import cases_like_training
 from repro.data import dataset
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
+from repro.data.pairs import Pairs
 from repro.evaluation import metrics
 from repro.reference import generation
 from repro.surrogate import refiner, whole_path
@@ -206,12 +207,11 @@ def _whole_loads(predict, cells) -> np.ndarray:
 def _rollouts(model, stride, cells) -> np.ndarray:
     """Rollouts (n, T, N, N) from the microstructures, everything included."""
     properties = property_maps(cells)
-    stress = np.zeros_like(properties[..., :1])
-    steps = [stress[..., 0]]
-    for _ in range(paper.INCREMENTS // stride):
-        stress = np.asarray(model.predict_on_batch(np.concatenate([properties, stress], axis=-1)))
-        steps.append(stress[..., 0])
-    return np.stack([_at_all_increments(rollout) for rollout in np.stack(steps, axis=1)])
+    at_rest = np.zeros((len(cells), paper.INCREMENTS + 1, *properties.shape[1:3]), np.float32)
+    pairs = Pairs(properties, at_rest, stride).for_inputs(model.input_shape[-1])
+    steps = pairs.rollout(lambda x: np.asarray(model.predict_on_batch(x)))
+    steps = np.concatenate([at_rest[:, :1], steps], axis=1)
+    return np.stack([_at_all_increments(rollout) for rollout in steps])
 
 
 # --- DAMASK --------------------------------------------------------------------------------

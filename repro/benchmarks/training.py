@@ -52,10 +52,10 @@ def run(
 def epochs(data: DataSet, network: str, batches: int, repeats: int) -> Iterator[dict]:
     """Seconds that the trainer and plain `fit` on arrays take for the same samples."""
     config = TrainingConfig()
-    pairs = make_pairs(data, range(len(data)))
+    plain = models.NETWORKS[network]()
+    pairs = make_pairs(data, range(len(data))).for_inputs(plain.input_shape[-1])
     samples = pairs.epoch(seed=0, epoch=0)[: batches * config.batch_size]
     engine = TrainingEngine(models.NETWORKS[network](), pairs, pairs, config)
-    plain = models.NETWORKS[network]()
     plain.compile(keras.optimizers.Adam(config.learning_rate), "mae", metrics=["mae"])
     x, y = pairs.gather(samples)
     clock = EpochClock()
@@ -102,9 +102,10 @@ def layers(network: str, batch_size: int = paper.BATCH_SIZE, repeats: int = 3) -
     Each layer on its own, on TensorFlow: output, and gradients of its inputs and weights. A layer
     of the trainer that does the work of several of Keras counts as the last of them.
     """
-    shape = (paper.GRID, paper.GRID, len(paper.CHANNELS))
+    model = models.NETWORKS[network]()
+    shape = (paper.GRID, paper.GRID, model.input_shape[-1])
     fixed = keras.Input(shape, batch_size=batch_size)
-    model = keras.models.clone_model(models.NETWORKS[network](), input_tensors=fixed)
+    model = keras.models.clone_model(model, input_tensors=fixed)
     seconds, counts = defaultdict(float), defaultdict(int)
     trained = {layer.name: layer for layer in accelerated(model).layers}
     for plain in model.layers[1:]:

@@ -19,15 +19,19 @@ CELLS = 16  # microstructures asked at a time
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 
+class _OfNetwork:
+    def __init__(self, model, batch_size):
+        self.model, self.batch_size = model, batch_size
+        self.channels = model.input_shape[-1]
+
+    def __call__(self, x):
+        batch = max(1, self.batch_size * paper.GRID**2 // x[0, ..., 0].size)
+        return models.predict(self.model, x, batch)
+
+
 def network_predictor(model: keras.Model, batch_size: int = 32) -> Predictor:
     """Predictor of a network, evaluated in batches: of `batch_size` cells of the paper's size."""
-
-    def predict(x):
-        batch = max(1, batch_size * paper.GRID**2 // x[0, ..., 0].size)
-        return models.predict(model, x, batch)
-
-    predict.channels = model.input_shape[-1]
-    return predict
+    return _OfNetwork(model, batch_size)
 
 
 def truth(pairs: Pairs) -> np.ndarray:

@@ -21,6 +21,7 @@ from repro.data.microstructure import (
     voronoi,
 )
 from repro.data.pairs import check_stride
+from repro.evaluation import MODES
 from repro.evaluation.metrics import mae
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
@@ -306,14 +307,14 @@ class Session:
             return f"{solve}\npredicted = data.sigma_vm[{problem.file[1]}, 1:]\n"
         if self.network == REFINED:
             return f"{solve}\n{_REFINE}"
-        before = "truth[i]" if self.mode == "one-step" else "stress"
-        return solve + _PREDICT.format(network=self.network, stride=stride, before=before)
+        mode = MODES[self.mode].__name__
+        return solve + _PREDICT.format(network=self.network, stride=stride, mode=mode)
 
 
 _SOLVE = """\
 import numpy as np
 
-from repro import models, reference
+from repro import reference
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 {grains}
@@ -324,12 +325,12 @@ load = {load}
 truth = reference.simulate(cell, load, **{law}).sigma_vm{kept}  # MPa
 """
 _PREDICT = """
-network, stride = models.load({network!r}), {stride}
-stress, predicted = truth[0], []
-for i in range(0, len(truth) - stride, stride):
-    x = np.concatenate([cell.property_maps(), {before}[..., None]], axis=-1)
-    stress = models.predict(network, x[None])[0, ..., 0]
-    predicted.append(stress)
+from repro import models
+from repro.data.pairs import Pairs
+from repro.evaluation import network_predictor, {mode}
+
+pairs = Pairs(cell.property_maps()[None], truth[None], stride={stride})
+predicted = {mode}(network_predictor(models.load({network!r})), pairs)[0]
 """
 _REFINE = """\
 from repro import surrogate

@@ -46,8 +46,8 @@ def res_unet(
     increment : bool
         Predict sigma_vM(t + dt) - sigma_vM(t): the untrained network is close to persistence.
     stresses : int
-        Of the input. From two it can tell how fast the stress grows; one alone leaves the hardening
-        of the grain open, which is part of the state.
+        Stress fields in the input, one stride apart. From two the network can tell how fast the
+        stress grows; one alone leaves open how far a grain has hardened.
 
     Returns
     -------
