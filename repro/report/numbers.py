@@ -41,7 +41,8 @@ class Numbers:
 
     def names(self) -> dict[str, Callable]:
         """Name -> method, for a template."""
-        public = ("mae", "epochs", "seconds", "error", "check", "effect", "deviation", "recent")
+        errors = ("mae", "error", "effect", "deviation", "recent")
+        public = (*errors, "epochs", "seconds", "evaluations", "check")
         return {name: getattr(self, name) for name in public}
 
     def mae(self, model: str, on: str, mode: str = "one-step", stride: int | None = None) -> float:
@@ -62,6 +63,13 @@ class Numbers:
     def error(self, contender: str, setting: str) -> float:
         """MAE of the whole trajectory in the measurement of speed."""
         return float(self._timed(contender, setting, 1)["mae"])
+
+    def evaluations(self, setting: str) -> float:
+        """Evaluations of the reference model's law per increment."""
+        row = self._timed("reference model", setting, 1)
+        if "evaluations" not in row:
+            raise NotMeasuredError(f"evaluations were not counted with {setting}")
+        return float(row["evaluations"])
 
     def _timed(self, contender, setting, cores):
         about = {"contender": contender, "setting": setting, "cores": cores}
