@@ -126,6 +126,7 @@ REFINER = Kind(
         "1 hidden convolution": Variant({"hidden": 1}),
         "3 hidden convolutions": Variant({"hidden": 3}),
         "kernels of 3x3 pixels": Variant({"kernel": 3}),
+        "U of residual blocks, tol 1e-4": Variant({"filters": 16, "levels": 2}, {"tol": 1e-4}),
     },
     refiner.TRAINING_LOAD.increments // refiner.FINE,
     {"as shipped": 3},

@@ -1,6 +1,7 @@
 """What the networks share: physical units at both ends, the U, and periodic padding."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -68,6 +69,34 @@ def u_shape(
         x = layers.Concatenate()([skips[level], upsample(x, circular)])
         x = block(x, filters * 2**level)
     return x
+
+
+def residual_blocks(x: Tensor, channels: int, blocks: int = 2) -> Tensor:
+    """Residual blocks of two 3x3 convolutions each, periodic."""
+    if x.shape[-1] != channels:
+        x = layers.Conv2D(channels, 1)(x)
+    for _ in range(blocks):
+        branch = convolve(layers.Activation("silu")(x), channels, 3, "circular")
+        branch = convolve(layers.Activation("silu")(branch), channels, 3, "circular")
+        x = layers.Add()([x, branch])
+    return x
+
+
+def residual_u(x: Tensor, filters: int, levels: int, blocks: int = 2) -> Tensor:
+    """A U of `residual_blocks`, periodic."""
+    block = partial(residual_blocks, blocks=blocks)
+    return u_shape(x, filters, levels, block, lambda: layers.AveragePooling2D(2), circular=True)
+
+
+def at_half_resolution(maps: Tensor, filters: int, body: Callable[[Tensor], Tensor]) -> Tensor:
+    """Features (N, N, filters) of fields by a `body` that works on a quarter of their pixels.
+
+    In the end it sees the fields again as they are, so that grain boundaries stay sharp.
+    """
+    x = layers.Conv2D(filters, 4, strides=2, padding="valid")(CircularPadding2D(1)(maps))
+    x = layers.UpSampling2D(2)(body(x))
+    x = layers.Concatenate()([x, maps])
+    return convolve(x, filters, 3, "circular", activation="silu")
 
 
 def u_shape_of_pooled_skips(

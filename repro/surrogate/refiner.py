@@ -21,7 +21,13 @@ from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers
-from repro.models.layers import LinearRefinement, convolve, normalize
+from repro.models.layers import (
+    LinearRefinement,
+    at_half_resolution,
+    convolve,
+    normalize,
+    residual_u,
+)
 from repro.tools.engine import available_cores
 
 NAME = "refiner"
@@ -39,8 +45,10 @@ CORRECTION_SCALE = 10.0  # MPa, a usual error of the coarse solve
 
 
 @as_networks_need_it()
-def increment_refiner(filters: int = 48, hidden: int = 2, kernel: int = 1) -> keras.Model:
-    """Network of few convolutions that corrects the linear interpolation of a coarse solve.
+def increment_refiner(
+    filters: int = 48, hidden: int = 2, kernel: int = 1, levels: int = 0
+) -> keras.Model:
+    """Network that corrects the linear interpolation of a coarse solve, of few convolutions or a U.
 
     Parameters
     ----------
@@ -50,6 +58,9 @@ def increment_refiner(filters: int = 48, hidden: int = 2, kernel: int = 1) -> ke
         How many convolutions there are before the last.
     kernel : int
         Their edge in pixels, with circular padding.
+    levels : int
+        Instead, so many poolings of a U of residual blocks, at half the resolution, which can mend
+        equilibrium too. N must then be a multiple of 2^(levels + 1).
 
     Returns
     -------
@@ -62,9 +73,12 @@ def increment_refiner(filters: int = 48, hidden: int = 2, kernel: int = 1) -> ke
     bounds = [[*low, *[0.0] * stresses], [*high, *[paper.STRESS_SCALE] * stresses]]
     inputs = keras.Input((None, None, len(CHANNELS)), name="coarse_solve")
     x = normalize(inputs, bounds)
-    for _ in range(hidden):
-        style = {"activation": "relu", "kernel_initializer": "he_normal"}
-        x = convolve(x, filters, kernel, "circular", **style)
+    if levels:
+        x = at_half_resolution(x, filters, lambda x: residual_u(x, filters, levels))
+    else:
+        for _ in range(hidden):
+            style = {"activation": "relu", "kernel_initializer": "he_normal"}
+            x = convolve(x, filters, kernel, "circular", **style)
     x = layers.Conv2D(FINE, 1, kernel_initializer="zeros")(x)
     correction = layers.Rescaling(CORRECTION_SCALE, name="correction")(x)
     linear = LinearRefinement(COARSENING, WINDOW, name="interpolation")(inputs)

@@ -15,7 +15,7 @@ from repro import models, paper
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers, ops
-from repro.models.layers import CircularPadding2D, convolve, normalize, u_shape
+from repro.models.layers import at_half_resolution, normalize, residual_blocks, residual_u
 
 NAME = "whole_path"
 TITLE = "whole path in one pass"
@@ -54,37 +54,22 @@ def whole_path(
         2^(levels + 1)).
     """
 
-    def residual_block(x, channels):
-        branch = convolve(layers.Activation("silu")(x), channels, 3, "circular")
-        branch = convolve(layers.Activation("silu")(branch), channels, 3, "circular")
-        return layers.Add()([x, branch])
-
-    def residual_blocks(x, channels):
-        if x.shape[-1] != channels:
-            x = layers.Conv2D(channels, 1)(x)
+    def spectral_blocks(x):
         for _ in range(blocks):
-            x = residual_block(x, channels)
+            branch = SpectralConvolution2D(modes)(x)
+            branch = layers.Conv2D(2 * filters, 1, activation="silu")(branch)
+            x = layers.Add()([x, layers.Conv2D(filters, 1)(branch)])
         return x
-
-    def spectral_block(x):
-        branch = SpectralConvolution2D(modes)(x)
-        branch = layers.Conv2D(2 * filters, 1, activation="silu")(branch)
-        return layers.Add()([x, layers.Conv2D(filters, 1)(branch)])
 
     low, high = np.array(paper.PROPERTY_RANGES).T
     inputs = keras.Input((None, None, CHANNELS[0]), name="microstructure")
     maps = normalize(inputs, [(low + high) / 2, high])
-    x = layers.Conv2D(filters, 4, strides=2, padding="valid")(CircularPadding2D(1)(maps))
-    if body == "u":
-        x = u_shape(x, filters, levels, residual_blocks, lambda: layers.AveragePooling2D(2), True)
-    elif body == "residual":
-        x = residual_blocks(x, filters)
-    else:
-        for _ in range(blocks):
-            x = spectral_block(x)
-    x = layers.UpSampling2D(2)(x)
-    x = layers.Concatenate()([x, maps])
-    x = convolve(x, filters, 3, "circular", activation="silu")
+    bodies = {
+        "residual": lambda x: residual_blocks(x, filters, blocks),
+        "u": lambda x: residual_u(x, filters, levels, blocks),
+        "spectral": spectral_blocks,
+    }
+    x = at_half_resolution(maps, filters, bodies[body])
     x = layers.Conv2D(CHANNELS[1], 1)(x)
     outputs = layers.Rescaling(paper.STRESS_SCALE, name="sigma_vm")(x)
     return keras.Model(inputs, outputs, name=NAME)
