@@ -11,6 +11,7 @@ import pytest
 from repro import models, paper
 from repro.models import summary
 from repro.models.acceleration import accelerated
+from repro.models.layers import ElasticStiffness, physical_inputs
 from repro.models.matrix_products import collect, depthwise_convolution, spread
 
 
@@ -65,6 +66,18 @@ def test_saved_model_reloads_to_the_same_stress(network, rng, tmp_path):
     network.save(tmp_path / "model.keras")
     reloaded = models.load(tmp_path / "model.keras")
     np.testing.assert_array_equal(np.asarray(reloaded(x)), np.asarray(network(x)))
+
+
+def test_a_network_of_the_recipe_before_still_loads(rng, tmp_path):
+    inputs = physical_inputs()
+    stiffness = ElasticStiffness()(inputs)
+    keras.Model(inputs, stiffness).save(tmp_path / "model.keras")
+    x = sample_batch(rng)
+    E, nu = x[..., :1], x[..., 1:2]
+    y = np.asarray(models.load(tmp_path / "model.keras")(x))
+    np.testing.assert_allclose(
+        y, E / (1 + nu) * y.flat[0] * (1 + nu.flat[0]) / E.flat[0], rtol=1e-5
+    )
 
 
 def moved(x, shift):

@@ -1,5 +1,7 @@
 """The networks: each maps (n, N, N, 5) in physical units to (n, N, N, 1) = sigma_vM(t + dt)/MPa.
 
+One that takes more than the present stress has more channels (`physical_inputs`).
+
 Every file of this folder that registers a network (`repro.models.registry`) makes it known by name.
 """
 
@@ -43,8 +45,8 @@ def load(path_or_name) -> keras.Model:
     Returns
     -------
     keras.Model
-        (n, N, N, 5) = [E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa] -> (n, N, N, 1) in MPa; some
-        take earlier stresses too, before the last.
+        (n, N, N, 5) = [E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa] -> (n, N, N, 1) in MPa; with
+        earlier stresses before the last, where it takes them.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def load(path_or_name) -> keras.Model:
 
 
 def predict(model: keras.Model, x: np.ndarray, batch_size: int = 32) -> np.ndarray:
-    """Output of a network (n, N, N, 1), `batch_size` of the inputs (n, N, N, 5) at a time.
+    """Output of a network (n, N, N, 1), `batch_size` of the inputs (n, N, N, C) at a time.
 
     `keras.Model.predict` puts a tf.data pipeline around every call under TensorFlow, and its end
     waits for the tuner of the pipeline: two to four times as long for a rollout.
