@@ -273,6 +273,12 @@ def test_load_refuses_what_is_no_network(tmp_path):
         models.load(tmp_path / "wrong.keras")
 
 
+def test_a_grid_that_does_not_suit_is_refused(network, rng):
+    x = sample_batch(rng, size=36, channels=network.input_shape[-1])
+    with pytest.raises(ValueError, match="36 x 36 pixels: their edge must be a multiple of (8|16)"):
+        models.predict(network, x)
+
+
 def test_one_network_is_asked_on_grids_of_several_sizes(network, rng):
     for size in (16, 32, 16):
         x = sample_batch(rng, size=size, channels=network.input_shape[-1])

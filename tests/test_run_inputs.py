@@ -74,7 +74,7 @@ def test_saved_networks_hold_nothing_newer_than_the_oldest_keras(network, tmp_pa
     assert len(found) > 20
     for name, options in found:
         assert options.keys() <= model_files.KNOWN[name], name
-    x = rng.uniform(0, 300, (1, 16, 16, 5)).astype(np.float32)
+    x = rng.uniform(0, 300, (1, 16, 16, model.input_shape[-1])).astype(np.float32)
     reloaded = models.load(tmp_path / "model.keras")
     np.testing.assert_array_equal(reloaded(x), model(x))
 
@@ -182,7 +182,7 @@ def test_networks_are_built_in_float32_under_a_mixed_policy(rng):
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy(before)
-    x = rng.uniform(0, 300, (1, 16, 16, 5)).astype(np.float32)
+    x = rng.uniform(0, 300, (1, 16, 16, network.input_shape[-1])).astype(np.float32)
     np.testing.assert_array_equal(network(x), wanted(x))
 
 

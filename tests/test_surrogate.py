@@ -194,6 +194,12 @@ def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):
         surrogate.rollout(path)(cells[:2], Load.stretch(1.008, 40))
 
 
+def test_cells_that_do_not_suit_the_network_are_refused():
+    cell = ms.polycrystal(ms.generator(0), size=20)
+    with pytest.raises(ValueError, match="20 x 20 pixels: their edge must be a multiple of 8"):
+        surrogate.in_one_pass()([cell], refiner.LOAD)
+
+
 # --- Measurements ---------------------------------------------------------------------------------
 
 

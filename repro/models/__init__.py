@@ -63,6 +63,11 @@ def predict(model: keras.Model, x: np.ndarray, batch_size: int = 32) -> np.ndarr
 
     `keras.Model.predict` puts a tf.data pipeline around every call under TensorFlow, and its end
     waits for the tuner of the pipeline: two to four times as long for a rollout.
+
+    Raises
+    ------
+    ValueError
+        If the network does not suit the grid.
     """
     grid = x.shape[1:3]
     if getattr(model, "asked_on", grid) != grid:
@@ -71,7 +76,12 @@ def predict(model: keras.Model, x: np.ndarray, batch_size: int = 32) -> np.ndarr
     model.asked_on = grid
     batches = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
     with as_networks_need_it():
-        return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
+        try:
+            return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
+        except Exception:
+            for n in grid:
+                check_grid(model, n)  # says in one line what the backend says in many
+            raise
 
 
 def model_path(path_or_name) -> Path:
@@ -100,15 +110,17 @@ def check_grid(model: keras.Model, n: int) -> None:
     multiple = next((2**k for k in range(1, 12) if _suits(model, 2**k)), None)
     raise ValueError(
         f"{model.name} does not suit cells of {n} x {n} pixels: "
-        f"their edge must be a multiple of {multiple}, 2 to the number of its poolings"
+        f"their edge must be a multiple of {multiple}"
     )
 
 
 def _suits(model, n) -> bool:
-    try:
-        return model.compute_output_shape((1, n, n, model.input_shape[-1])) == (1, n, n, 1)
-    except ValueError:  # fields of different sizes meet
+    fields = keras.Input((n, n, model.input_shape[-1]))
+    try:  # built anew: only then does Keras refuse fields of different sizes that meet
+        copy = keras.models.clone_model(model, input_tensors=fields)
+    except ValueError:
         return False
+    return tuple(copy.output_shape[1:3]) == (n, n)
 
 
 for _module in iter_modules(__path__):
