@@ -139,7 +139,7 @@ ABLATION = [
     _advanced("nothing", "the whole recipe"),
     _advanced("circular padding", "zeros", {"circular": False}),
     _advanced("stress increment", "the stress itself", {"increment": False}),
-    _advanced("stresses of the input", "the present one alone", {"stresses": 1}),
+    _advanced("present stress alone", "the one before, too", {"stresses": 2}),
     _advanced("symmetries", "fields as they are", augment=False),
     _advanced("learning-rate schedule", "constant", warmup_epochs=0, cosine=False),
     # Is it the network or the way it is trained?

@@ -30,7 +30,7 @@ def res_unet(
     levels: int = LEVELS,
     circular: bool = True,
     increment: bool = True,
-    stresses: int = 2,
+    stresses: int = 1,
 ) -> keras.Model:
     """Residual U-Net of 3x3 convolutions, two residual blocks a level, no normalization layers.
 
