@@ -1,7 +1,7 @@
 """How a network is asked: one step from the true stress, or a rollout on its own output.
 
 A predictor is any callable (n, N, N, 5) -> (n, N, N, 1) in physical units. One with an attribute
-`channels` is given so many: earlier stresses stand before the present one. Both modes return fields
+`input_channels` is given so many: earlier stresses stand before the present one. Both modes return fields
 of shape (M, steps, N, N), the stresses predicted for increments stride, 2 stride, ..., to be
 compared with `truth`.
 """
@@ -22,7 +22,7 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 class _OfNetwork:
     def __init__(self, model, batch_size):
         self.model, self.batch_size = model, batch_size
-        self.channels = model.input_shape[-1]
+        self.input_channels = model.input_shape[-1]
 
     def __call__(self, x):
         batch = max(1, self.batch_size * paper.GRID**2 // x[0, ..., 0].size)
@@ -55,7 +55,7 @@ def rollout(predict: Predictor, pairs: Pairs) -> np.ndarray:
 
 
 def _pairs_of(predict, pairs):
-    return pairs.for_inputs(getattr(predict, "channels", len(paper.CHANNELS)))
+    return pairs.for_inputs(getattr(predict, "input_channels", len(paper.CHANNELS)))
 
 
 def _in_chunks(ask, pairs):
