@@ -1,8 +1,8 @@
 """How a network is asked: one step from the true stress, or a rollout on its own output.
 
 A predictor is any callable (n, N, N, 5) -> (n, N, N, 1) in physical units. One with an attribute
-`input_channels` is given so many: earlier stresses stand before the present one. Both modes return fields
-of shape (M, steps, N, N), the stresses predicted for increments stride, 2 stride, ..., to be
+`input_channels` is given so many: earlier stresses stand before the present one. Both modes return
+fields of shape (M, steps, N, N), the stresses predicted for increments stride, 2 stride, ..., to be
 compared with `truth`.
 """
 
