@@ -46,8 +46,8 @@ def res_unet(
     increment : bool
         Predict sigma_vM(t + dt) - sigma_vM(t): the untrained network is close to persistence.
     stresses : int
-        Stress fields in the input, one stride apart. From two the network can tell how fast the
-        stress grows; one alone leaves open how far a grain has hardened.
+        Stress fields in the input, one stride apart. Two gain little: of the state, the properties
+        and the present stress leave little open under a load that only grows.
 
     Returns
     -------
