@@ -40,6 +40,11 @@ _load = cache(models.load)
 _refined_solve = cache(surrogate.refined_solve)
 
 
+@cache  # it takes a tenth of a second, and is asked at every change
+def _check_grid(network: str, n: int) -> None:
+    models.check_grid(_load(network), n)
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is solved: a cell, its load and its flow rule, and where they come from."""
@@ -206,7 +211,7 @@ class Session:
             if problem.law != LAW or len(problem.kept) != len(problem.load.time):
                 raise ValueError(f"the {REFINED} knows the paper's flow rule and all increments")
         elif network != FILE:
-            models.check_grid(_load(network), len(problem.grain_id))
+            _check_grid(network, len(problem.grain_id))
             check_stride(_stride(network), len(problem.kept) - 1)
 
     def _changed(self):
