@@ -28,7 +28,7 @@ from repro.damask.trajectories import cases_like_training
 from repro.data import dataset
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
-from repro.data.pairs import Pairs
+from repro.data.pairs import unloaded
 from repro.evaluation import metrics
 from repro.reference import generation
 from repro.surrogate import refiner, whole_path
@@ -218,11 +218,10 @@ def _whole_loads(predict, cells) -> np.ndarray:
 
 def _rollouts(model, stride, cells) -> np.ndarray:
     """Rollouts (n, T, N, N) from the microstructures, everything included."""
-    properties = property_maps(cells)
-    at_rest = np.zeros((len(cells), paper.INCREMENTS + 1, *properties.shape[1:3]), np.float32)
-    pairs = Pairs(properties, at_rest, stride).for_inputs(model.input_shape[-1])
+    pairs = unloaded(property_maps(cells), paper.INCREMENTS, stride)
+    pairs = pairs.for_inputs(model.input_shape[-1])
     steps = pairs.rollout(lambda x: np.asarray(model.predict_on_batch(x)))
-    steps = np.concatenate([at_rest[:, :1], steps], axis=1)
+    steps = np.concatenate([pairs.sigma_vm[:, :1], steps], axis=1)
     return np.stack([_at_all_increments(rollout) for rollout in steps])
 
 

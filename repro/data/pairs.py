@@ -194,6 +194,12 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     return pairs
 
 
+def unloaded(properties: np.ndarray, increments: int, stride: int = 1) -> Pairs:
+    """Pairs for the rollout of cells (M, N, N, 4) of which no stress is known but that at rest."""
+    n, *grid, _ = properties.shape
+    return Pairs(properties, np.zeros((n, increments + 1, *grid), np.float32), stride)
+
+
 def _check_finite(pairs: Pairs, microstructures) -> None:
     """Raise DataSetError for a property or stress that is NaN or infinite: nothing learns from it.
 

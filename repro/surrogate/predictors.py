@@ -13,7 +13,7 @@ import numpy as np
 from repro import models
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
-from repro.data.pairs import Pairs
+from repro.data.pairs import unloaded
 from repro.evaluation import modes
 from repro.surrogate import refiner, whole_path
 from repro.training.run_directory import run_of
@@ -122,8 +122,7 @@ def _check_load(load):
 def _reflected_rollout(ask, maps, axes, load) -> np.ndarray:
     """Rollout (n, T, N, N) on the reflected cells, reflected back."""
     maps = np.flip(maps, axes)
-    at_rest = np.zeros((len(maps), load.increments + 1, *maps.shape[1:3]), np.float32)
-    sigma_vm = modes.rollout(ask, Pairs(maps, at_rest, 1))
+    sigma_vm = modes.rollout(ask, unloaded(maps, load.increments))
     return np.flip(sigma_vm, [axis + 1 for axis in axes])
 
 
