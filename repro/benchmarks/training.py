@@ -102,10 +102,7 @@ def layers(network: str, batch_size: int = paper.BATCH_SIZE, repeats: int = 3) -
     Each layer on its own, on TensorFlow: output, and gradients of its inputs and weights. A layer
     of the trainer that does the work of several of Keras counts as the last of them.
     """
-    model = models.NETWORKS[network]()
-    shape = (paper.GRID, paper.GRID, model.input_shape[-1])
-    fixed = keras.Input(shape, batch_size=batch_size)
-    model = keras.models.clone_model(model, input_tensors=fixed)
+    model = models.on_grid(models.NETWORKS[network](), paper.GRID, batch_size)
     seconds, counts = defaultdict(float), defaultdict(int)
     trained = {layer.name: layer for layer in accelerated(model).layers}
     for plain in model.layers[1:]:

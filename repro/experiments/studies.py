@@ -213,8 +213,8 @@ def run(
         new = [key for key in chosen if key[-1] == row["run"]]
         known |= {key: row | {"varied": key[0], "setting": key[1]} for key in new}
         if new:
-            first = [key for key in wanted if key in known]
-            rows = [known[key] for key in dict.fromkeys([*first, *known])]
+            order = dict.fromkeys([*wanted, *known])
+            rows = [known[key] for key in order if key in known]
             write_csv(out, pd.DataFrame(rows), digits=6)
     return pd.DataFrame([known[key] for key in wanted if key in known])
 

@@ -14,6 +14,7 @@ import numpy as np
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras
 from repro.models.baseline_unet import baseline_unet
+from repro.models.layers import on_grid
 from repro.models.paper_unet import paper_unet
 from repro.models.registry import NETWORKS, register
 from repro.models.res_unet import res_unet
@@ -26,6 +27,7 @@ __all__ = [
     "check_grid",
     "load",
     "model_path",
+    "on_grid",
     "paper_unet",
     "predict",
     "register",
@@ -115,12 +117,10 @@ def check_grid(model: keras.Model, n: int) -> None:
 
 
 def _suits(model, n) -> bool:
-    fields = keras.Input((n, n, model.input_shape[-1]))
-    try:  # built anew: only then does Keras refuse fields of different sizes that meet
-        copy = keras.models.clone_model(model, input_tensors=fields)
-    except ValueError:
+    try:
+        return tuple(on_grid(model, n).output_shape[1:3]) == (n, n)
+    except ValueError:  # fields of different sizes meet
         return False
-    return tuple(copy.output_shape[1:3]) == (n, n)
 
 
 for _module in iter_modules(__path__):

@@ -35,6 +35,16 @@ def to_stress(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
     return layers.Rescaling(float(high - low), float(low), name="sigma_vm")(x)
 
 
+def on_grid(model: keras.Model, n: int, batch_size: int | None = None) -> keras.Model:
+    """An untrained copy of a network for cells of n x n pixels.
+
+    It is built anew: only so does Keras know the size of every field, and refuse those that do not
+    fit together.
+    """
+    fields = keras.Input((n, n, model.input_shape[-1]), batch_size, name="cell")
+    return keras.models.clone_model(model, input_tensors=fields)
+
+
 def u_shape(
     x: Tensor,
     filters: int,

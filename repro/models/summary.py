@@ -5,6 +5,7 @@ import pandas as pd
 
 from repro import paper
 from repro.models.backend import keras, layers
+from repro.models.layers import on_grid
 from repro.models.registry import NETWORKS
 
 
@@ -26,9 +27,7 @@ def overview(networks=NETWORKS) -> pd.DataFrame:
 
 def operations(model: keras.Model, size: int = paper.GRID) -> int:
     """Multiply-add operations of the convolutions in a forward pass on a (size, size) cell."""
-    fixed = keras.Input((size, size, model.input_shape[-1]))
-    copy = keras.models.clone_model(model, input_tensors=fixed)
-    return sum(_layer_operations(layer) for layer in copy.layers)
+    return sum(_layer_operations(layer) for layer in on_grid(model, size).layers)
 
 
 def _layer_operations(layer) -> int:

@@ -8,6 +8,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from repro import paper
 from repro.models.backend import keras
+from repro.models.layers import on_grid
 from repro.report.figures import TWO_COLUMNS
 
 # What is drawn: kind of the layer -> colour and how it is called in the legend.
@@ -66,13 +67,9 @@ class Box(NamedTuple):
 
 def layer_boxes(model: keras.Model, size: int) -> list[Box]:
     """The layers that are drawn, for a cell of `size` pixels."""
-    channels = model.input_shape[-1]
-    fixed = keras.models.clone_model(
-        model, input_tensors=keras.Input((size, size, channels), name="cell")
-    )
     origin = {}  # tensor -> last drawn layer before it
     drawn = []
-    for layer in fixed.layers:
+    for layer in on_grid(model, size).layers:
         kind = type(layer).__name__
         sources = [] if kind == "InputLayer" else [origin[id(x)] for x in _inputs(layer)]
         if kind in _DRAWN:

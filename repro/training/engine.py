@@ -58,7 +58,7 @@ class TrainingEngine:
         }
         if self._measures_statistics:
             # Beside it, with those that were averaged in training.
-            row["mae_validation_averaged"] = self._validate(weights, weights)
+            row["mae_validation_averaged"] = self._mae(self.validation)
         row["seconds"] = round(time.monotonic() - started, 3)
         if not np.isfinite(row["mae_training"]):
             raise FloatingPointError(
