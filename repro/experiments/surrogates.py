@@ -137,17 +137,18 @@ WHOLE_PATH = Kind(
     whole_path.whole_path,
     _whole_paths,
     surrogate.in_one_pass,
-    TrainingConfig(batch_size=8, cosine=True, warmup_epochs=1, clip_norm=1.0, augment=True),
+    TrainingConfig(learning_rate=6e-3, cosine=True, warmup_epochs=1, clip_norm=1.0, augment=True),
     {
-        # The first three take about as long as each other.
-        "U of residual blocks": Variant({"body": "u", "filters": 24}),
-        "residual blocks": Variant({"body": "residual", "filters": 32, "blocks": 4}),
-        "Fourier blocks": Variant({"body": "spectral", "filters": 24, "blocks": 4}),
-        "U of residual blocks, 16 filters": Variant({"body": "u", "filters": 16}),
-        "U of residual blocks, 32 filters": Variant({"body": "u", "filters": 32}),
+        "U, 16 filters": Variant({"filters": 16}),
+        "U, 16 filters, no local law": Variant({"filters": 16, "law": False}),
+        "U, 24 filters": Variant({"filters": 24}),
+        "U, 32 filters": Variant({"filters": 32}),
+        # These take about as long as the first.
+        "residual blocks": Variant({"body": "residual", "filters": 24, "blocks": 3}),
+        "Fourier blocks": Variant({"body": "spectral", "filters": 16, "blocks": 3}),
     },
     1,
-    {"U of residual blocks": 3},
+    {"U, 16 filters": 3},
 )
 _SOLVERS = {
     f"reference model, {setting}": partial(speed.solve, setting=setting) for setting in speed.LOOSE

@@ -104,7 +104,7 @@ def at_half_resolution(maps: Tensor, filters: int, body: Callable[[Tensor], Tens
     In the end it sees the fields again as they are, so that grain boundaries stay sharp.
     """
     x = layers.Conv2D(filters, 4, strides=2, padding="valid")(CircularPadding2D(1)(maps))
-    x = layers.UpSampling2D(2)(body(x))
+    x = DepthToSpace2D()(layers.Conv2D(4 * filters, 1)(body(x)))
     x = layers.Concatenate()([x, maps])
     return convolve(x, filters, 3, "circular", activation="silu")
 
@@ -195,6 +195,27 @@ class CircularPadding2D(layers.Layer):
     def get_config(self):
         """For saving."""
         return {**super().get_config(), "width": self.width}
+
+
+@keras.saving.register_keras_serializable("repro")
+class DepthToSpace2D(layers.Layer):
+    """Every pixel becomes 2 x 2 of them, each with channels of its own.
+
+    (N1, N2, 4 C) -> (2 N1, 2 N2, C).
+    """
+
+    def call(self, x):
+        """Channels are the offset along x1, that along x2, and C."""
+        n1, n2 = ops.shape(x)[1:3]
+        x = ops.reshape(x, (-1, n1, n2, 2, 2, x.shape[-1] // 4))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(x, (-1, 2 * n1, 2 * n2, x.shape[-1]))
+
+    def compute_output_shape(self, shape):
+        """Shape (n, 2 N1, 2 N2, C)."""
+        n, n1, n2, channels = shape
+        finer = [None if edge is None else 2 * edge for edge in (n1, n2)]
+        return (n, *finer, channels // 4)
 
 
 @keras.saving.register_keras_serializable("repro")

@@ -3,6 +3,10 @@
 No solve and no stress goes in: what equilibrium does over the cell, the network has to know. At
 64x64 pixels it works on a quarter of the pixels, since the properties are constant in a grain; at
 the end it sees them again in full, so that grain boundaries stay sharp.
+
+What a point does under the mean strain is no secret, and is not learned: the stress is the lesser
+of an elastic one and that of plastic flow. The network says by which factor each of them is larger
+than under the mean strain (`LocalLaw`).
 """
 
 from dataclasses import dataclass
@@ -12,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from repro import models, paper
+from repro.data.load import Load
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers, ops
@@ -30,6 +35,7 @@ def whole_path(
     blocks: int = 2,
     levels: int = 2,
     modes: int = 12,
+    law: bool = True,
 ) -> keras.Model:
     """Network from the properties to the stress at all increments of the paper.
 
@@ -46,6 +52,8 @@ def whole_path(
         Poolings of a U.
     modes : int
         Waves along an edge that a Fourier block changes.
+    law : bool
+        Whether `LocalLaw` makes the stress, or the last convolution itself.
 
     Returns
     -------
@@ -70,9 +78,45 @@ def whole_path(
         "spectral": spectral_blocks,
     }
     x = at_half_resolution(maps, filters, bodies[body])
-    x = layers.Conv2D(CHANNELS[1], 1)(x)
-    outputs = layers.Rescaling(paper.STRESS_SCALE, name="sigma_vm")(x)
+    x = layers.Conv2D(2 * filters, 1, activation="silu")(x)
+    if law:
+        factors = layers.Conv2D(2 * CHANNELS[1], 1, kernel_initializer="zeros")(x)
+        outputs = LocalLaw(name="sigma_vm")([inputs, factors])
+    else:
+        x = layers.Conv2D(CHANNELS[1], 1)(x)
+        outputs = layers.Rescaling(paper.STRESS_SCALE, name="sigma_vm")(x)
     return keras.Model(inputs, outputs, name=NAME)
+
+
+@keras.saving.register_keras_serializable("repro")
+class LocalLaw(layers.Layer):
+    """Stress (N, N, T) of the properties (N, N, 4) and of the network's factors (N, N, 2 T).
+
+    Under the mean strain eps_k, uniaxial and without strain across, a point that stays elastic has
+    sigma_vM = 2 mu eps_k, and one that flows from the beginning, with the flow rule of the paper,
+    sqrt(3/2) xi0 (d gamma/dt / gamma_dot_0)^(1/n) + h0 eps_k, d gamma/dt = sqrt(2/3) d eps/dt. Each
+    is multiplied by 1 + its factor; the stress is the lesser, which is smooth where they meet.
+    """
+
+    WIDTH = 0.05  # of the transition, over the stress of flow
+    STRAIN = (Load.stretch().F11[1:] - 1).astype(np.float32)
+    FLOW = np.sqrt(1.5) * (np.sqrt(2 / 3) * paper.RATE / paper.GAMMA_DOT_0) ** (
+        1 / paper.STRESS_EXPONENT
+    )
+
+    def call(self, inputs):
+        """Elastic and plastic stress, then their smooth minimum."""
+        properties, factors = inputs
+        E, nu, xi0, h0 = ops.split(properties, 4, axis=-1)
+        of_elastic, of_flow = ops.split(factors, 2, axis=-1)
+        elastic = 1e3 * E / (1 + nu) * self.STRAIN * (1 + of_elastic)
+        flow = (float(self.FLOW) * xi0 + 1e3 * h0 * self.STRAIN) * (1 + of_flow)
+        apart = ops.sqrt(ops.square(elastic - flow) + ops.square(self.WIDTH * flow) + 1e-3)
+        return (elastic + flow - apart) / 2
+
+    def compute_output_shape(self, shapes):
+        """Shape (n, N1, N2, T)."""
+        return (*shapes[0][:-1], len(self.STRAIN))
 
 
 @keras.saving.register_keras_serializable("repro")
