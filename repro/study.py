@@ -71,8 +71,8 @@ class WholeLoads:
         Those to train, by name. Default: all.
     further : int
         Microstructures to train on beside the paper's 800.
-    batch_size : int
-        Samples per step.
+    batch_size : int, optional
+        Samples per step. Default: as the networks that are shipped.
     data : Path
         Folder of the data sets, which are generated if they are not there.
     out : Path, optional
@@ -83,7 +83,7 @@ class WholeLoads:
 
     variants: tuple[str, ...] = ()
     further: int = 0
-    batch_size: int = 8
+    batch_size: int | None = None
     data: Path = Path("data")
     out: Path | None = None
     runs: Path = RUNS
@@ -115,7 +115,8 @@ def whole_path(epochs: int = 60, training: WholeLoads = WholeLoads()) -> None:
 
 def _whole_loads(kind, epochs, options, out):
     data, further = load_suite("paper", options.data), load_further(options.further, options.data)
-    config = replace(kind.recipe, epochs=epochs, batch_size=options.batch_size)
+    batch_size = options.batch_size or kind.recipe.batch_size
+    config = replace(kind.recipe, epochs=epochs, batch_size=batch_size)
     table = surrogates.study(
         kind, data, config, options.out or out, options.runs, options.variants, further
     )

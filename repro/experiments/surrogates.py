@@ -219,7 +219,8 @@ def study(
     config : TrainingConfig
         Its seeds are the study's.
     out : path-like
-        CSV, one row per variant and seed; rewritten after each. Rows that are there are kept.
+        CSV, one row per variant and seed; rewritten after each. Rows that are there are kept, also
+        of variants that there were once.
     directory : path-like
         Where the runs are kept: a study that was killed goes on.
     variants : collection of str
@@ -235,7 +236,7 @@ def study(
     for name in variants:
         kind.variant(name)  # raises if there is none
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
-    rows = [row for row in rows if row["variant"] in kind.variants]
+    rows = [row for row in rows if row["variant"] not in {SHIPPED, *_SOLVERS}]  # they come anew
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
     trained_on = len(dataset.split(data).training) + len(further or ())
     samples = config.epochs * kind.samples * trained_on
@@ -249,7 +250,8 @@ def study(
     table = pd.DataFrame(rows + _beside(kind, data))
     with process_on(1) as call:
         cells = _validation(data)[0][:TIMED_CELLS]
-        table["seconds"] = table["variant"].map(call(_seconds, kind.name, cells))
+        seconds = call(_seconds, kind.name, cells)
+    table["seconds"] = table["variant"].map(seconds)  # none of what cannot be built any more
     write_csv(out, table, digits=6)
     return table
 
