@@ -93,26 +93,32 @@ class LocalLaw(layers.Layer):
     """Stress (N, N, T) of the properties (N, N, 4) and of the network's factors (N, N, 2 T).
 
     Under the mean strain eps_k, uniaxial and without strain across, a point that stays elastic has
-    sigma_vM = 2 mu eps_k, and one that flows from the beginning, with the flow rule of the paper,
-    sqrt(3/2) xi0 (d gamma/dt / gamma_dot_0)^(1/n) + h0 eps_k, d gamma/dt = sqrt(2/3) d eps/dt. Each
-    is multiplied by 1 + its factor; the stress is the lesser, which is smooth where they meet.
+    sigma_vM = 2 mu eps_k. One that flows has (sigma_0 + h0 eps_k)/(1 + h0/(2 mu)), where the flow
+    rule at that rate gives sigma_0 = sqrt(3/2) xi0 (d gamma/dt / gamma_dot_0)^(1/n), with
+    d gamma/dt = sqrt(2/3) d eps/dt. Each is multiplied by 1 + its factor, and
+
+        (1 - sigma_vM/elastic) (1 - sigma_vM/flow) = TRANSITION,
+
+    whose smaller root is nearly the lesser of both, and smooth where they meet.
     """
 
-    WIDTH = 0.05  # of the transition, over the stress of flow
+    TRANSITION = 0.003
     STRAIN = (Load.stretch().F11[1:] - 1).astype(np.float32)
-    FLOW = np.sqrt(1.5) * (np.sqrt(2 / 3) * paper.RATE / paper.GAMMA_DOT_0) ** (
-        1 / paper.STRESS_EXPONENT
-    )
+    SHEAR_RATE = np.sqrt(2 / 3) * paper.RATE / paper.GAMMA_DOT_0
+    RESISTANCE = float(np.sqrt(1.5) * SHEAR_RATE ** (1 / paper.STRESS_EXPONENT))  # sigma_0 / xi0
 
     def call(self, inputs):
-        """Elastic and plastic stress, then their smooth minimum."""
+        """Elastic stress and stress of flow, then their smooth minimum."""
         properties, factors = inputs
         E, nu, xi0, h0 = ops.split(properties, 4, axis=-1)
         of_elastic, of_flow = ops.split(factors, 2, axis=-1)
-        elastic = 1e3 * E / (1 + nu) * self.STRAIN * (1 + of_elastic)
-        flow = (float(self.FLOW) * xi0 + 1e3 * h0 * self.STRAIN) * (1 + of_flow)
-        apart = ops.sqrt(ops.square(elastic - flow) + ops.square(self.WIDTH * flow) + 1e-3)
-        return (elastic + flow - apart) / 2
+        two_mu = 1e3 * E / (1 + nu)
+        hardening = 1e3 * h0
+        elastic = two_mu * self.STRAIN * (1 + of_elastic)
+        flow = (self.RESISTANCE * xi0 + hardening * self.STRAIN) / (1 + hardening / two_mu)
+        flow = flow * (1 + of_flow)
+        apart = ops.square(elastic - flow) + 4 * self.TRANSITION * elastic * flow
+        return (elastic + flow - ops.sqrt(apart + 1e-3)) / 2  # whose slope at 0 is finite
 
     def compute_output_shape(self, shapes):
         """Shape (n, N1, N2, T)."""
