@@ -10,13 +10,15 @@ from repro import reference, surrogate
 from repro.benchmarks import bounds, speed
 from repro.data import microstructure as ms
 from repro.data.load import Load
+from repro.data.microstructure import property_maps
 from repro.data.suites import SUITES
 from repro.evaluation.modes import network_predictor
 from repro.experiments import surrogates
 from repro.experiments.surrogates import Variant
 from repro.models.backend import keras
+from repro.models.layers import DepthToSpace2D
 from repro.report import tables
-from repro.surrogate import refiner
+from repro.surrogate import refiner, whole_path
 from repro.surrogate.calibration import Calibration, check_sample, conformal_quantile
 from repro.tools.csv_files import read_csv
 
@@ -200,6 +202,32 @@ def test_cells_that_do_not_suit_the_network_are_refused():
         surrogate.in_one_pass()([cell], refiner.LOAD)
 
 
+# --- The whole path in one pass -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("properties", "increments"),
+    [
+        ((100, 0.3, 300, 20), slice(0, 12)),  # elastic
+        ((250, 0.2, 60, 10), slice(5, 20)),  # it flows
+        ((250, 0.2, 60, 50), slice(5, 20)),  # with much hardening, which elastic strain has none of
+    ],
+)
+def test_untrained_the_whole_path_is_that_of_the_mean_strain(properties, increments):
+    cell = ms.Microstructure(np.zeros((8, 8), int), np.array([properties], float))
+    ask = network_predictor(whole_path.whole_path(filters=2, blocks=1))
+    found = ask(property_maps([cell]))[0, 0, 0, increments]
+    true = reference.simulate(cell).sigma_vm[1:, 0, 0][increments]
+    np.testing.assert_allclose(found, true, rtol=0.015)
+
+
+def test_every_pixel_of_a_finer_field_has_channels_of_its_own(rng):
+    x = rng.normal(size=(2, 3, 4, 20)).astype(np.float32)
+    finer = np.asarray(DepthToSpace2D()(x))
+    assert finer.shape == (2, 6, 8, 5)
+    np.testing.assert_array_equal(finer[1, 3, 6], x[1, 1, 3].reshape(2, 2, 5)[1, 0])
+
+
 # --- Measurements ---------------------------------------------------------------------------------
 
 
@@ -216,9 +244,14 @@ def test_cells_that_do_not_suit_the_network_are_refused():
             {
                 body: Variant({"body": body, "filters": 2, "blocks": 1})
                 for body in ("residual", "spectral")
-            },
-            # 4x4, body, 3x3 of what the body and the properties give, 1x1
-            [130 + 2 * 38 + 110 + 60, 130 + 2 * 2 * 12 * 2 * 2 + 12 + 10 + 110 + 60],
+            }
+            | {"no law": Variant({"body": "residual", "filters": 2, "blocks": 1, "law": False})},
+            # 4x4, body, 1x1 to four pixels, 3x3 of these and the properties, 1x1, factors
+            [
+                130 + 2 * 38 + 24 + 110 + 12 + 200,
+                130 + 2 * 2 * 12 * 2 * 2 + 22 + 24 + 110 + 12 + 200,
+                130 + 2 * 38 + 24 + 110 + 12 + 100,
+            ],
         ),
     ],
 )
@@ -232,15 +265,18 @@ def test_study_trains_what_is_missing_and_measures_all(
     config = replace(kind.recipe, epochs=2)
     first = surrogates.study(kind, data, config, tmp_path / "study.csv", tmp_path)
     monkeypatch.setattr(surrogates, "_row", None)  # nothing to train and to measure
+    names = list(variants)
+    del variants[names[0]]  # it cannot be built any more: its row is kept
     again = surrogates.study(kind, data, config, tmp_path / "study.csv", tmp_path)
     assert again["MAE / MPa"].tolist() == pytest.approx(first["MAE / MPa"].tolist(), rel=1e-5)
+    assert again["seconds"].isna().tolist() == [True] + [False] * (len(again) - 1)
     shipped = kind.module.load().count_params()
     assert first["parameters"].tolist() == [*parameters, shipped] + [0] * len(speed.LOOSE)
-    exact, *_, coarsest = first["MAE / MPa"][3:]
+    exact, *_, coarsest = first["MAE / MPa"][len(parameters) + 1 :]
     assert 0 < exact < coarsest
     table = tables.whole_loads(read_csv(tmp_path / "study.csv"))
     of_solver = f"reference model, {speed.LOOSE[0]}"
-    assert table["variant"].tolist()[:4] == [*variants, surrogates.SHIPPED, of_solver]
+    assert table["variant"].tolist()[: len(names) + 2] == [*names, surrogates.SHIPPED, of_solver]
     assert (first["seconds"] > 0).all()
 
 
