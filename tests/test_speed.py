@@ -54,8 +54,18 @@ def test_network_is_measured_on_its_rollout(measured, data):
     predicted = modes.rollout(modes.network_predictor(models.load(path)), pairs)
     wanted = np.abs(predicted - modes.truth(pairs)).mean()
     np.testing.assert_allclose(network["mae"], wanted, rtol=1e-3)
+    step = modes.one_step(modes.network_predictor(models.load(path)), pairs)
+    np.testing.assert_allclose(network["one_step"], np.abs(step - pairs.after).mean(), rtol=1e-3)
     assert network["setting"].iloc[0] == "batch 1"
     assert (table["seconds"] > 0).all()
+
+
+def test_who_knows_the_whole_load_adds_its_increments_to_the_true_stress(data):
+    true = data.sigma_vm[:3, 1:]
+    off = true + 5  # from the first increment on
+    assert speed._one_step(off, true) == pytest.approx(5 / true.shape[1], rel=1e-4)
+    drifting = true + np.arange(1, true.shape[1] + 1)[:, None, None]
+    assert speed._one_step(drifting, true) == pytest.approx(1, rel=1e-4)
 
 
 def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():
@@ -76,6 +86,7 @@ def test_speed_table_compares_with_damask_and_the_solver():
             "cores": 1,
             "seconds": seconds,
             "mae": 1e-3,
+            "one_step": 1e-4,
             "origin": "measured",
         }
 

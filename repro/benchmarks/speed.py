@@ -4,6 +4,8 @@ A simulation is a whole trajectory of the paper, microstructure in, all stress f
 contender is measured in the same run, on the same microstructures, and its error with it: that of
 all increments, against the reference model at a tolerance far tighter than any contender's. Who
 solves or steps fewer increments is interpolated to all of them, by a cubic spline over the load.
+Beside it stands the error of single steps, as networks are trained to take: the true stress and the
+increment of stress by who knows the whole load.
 """
 
 import os
@@ -28,8 +30,8 @@ from repro.damask.trajectories import cases_like_training
 from repro.data import dataset
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
-from repro.data.pairs import unloaded
-from repro.evaluation import metrics
+from repro.data.pairs import Pairs, from_rest, unloaded
+from repro.evaluation import metrics, modes
 from repro.reference import generation
 from repro.surrogate import refiner, whole_path
 from repro.tools import provenance
@@ -68,8 +70,8 @@ BATCHES = (4, 16, 64)  # of the networks, beside 1
 DAMASK_TOLERANCE = 5e-4  # its default eps_rel_div
 RECORDED_HARDWARE = "one core of a 2-core machine"
 COLUMNS = [
-    *("contender", "kind", "setting", "default", "cores", "seconds", "mae", "evaluations"),
-    *("n", "origin", "load", "command", "commit", "hardware"),
+    *("contender", "kind", "setting", "default", "cores", "seconds", "mae", "one_step"),
+    *("evaluations", "n", "origin", "load", "command", "commit", "hardware"),
 ]
 
 
@@ -88,7 +90,8 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns as in `COLUMNS`; seconds per simulation, MAE of the trajectory in MPa; `default`
+        Columns as in `COLUMNS`; seconds per simulation, MAE in MPa of the trajectory and of single
+        steps from the true stress; `default`
         marks the reference model as it made the data; `evaluations` of its law per increment;
         `origin` says "measured" or "recorded".
 
@@ -129,6 +132,7 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
             "default": setting == DEFAULT,
             "seconds": timing.seconds / len(cells),
             "mae": metrics.mae(timing.result, truth),
+            "one_step": _one_step(timing.result, truth),
             "evaluations": _evaluations(cells, setting),
         }
         for setting, timing in timed(solvers, repeats).items()
@@ -137,12 +141,17 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
         refiner.TITLE: surrogate.refined_solve(),
         whole_path.TITLE: surrogate.in_one_pass(),
     }
-    predictors = {name: partial(_whole_loads, ask) for name, ask in whole_loads.items()}
+    for name, ask in whole_loads.items():
+        rows += _network_rows(name, partial(_whole_loads, ask), cells, truth, repeats)
     for path in paths:
-        run = run_of(path)
-        predictors[run.model] = partial(_rollouts, models.load(path), run.stride or 1)
-    for name, predict in predictors.items():
-        rows += _network_rows(name, predict, cells, truth, repeats)
+        run, model = run_of(path), models.load(path)
+        stride = run.stride or 1
+        of_model = _network_rows(
+            run.model, partial(_rollouts, model, stride), cells, truth, repeats
+        )
+        pairs = Pairs(property_maps(cells), from_rest(truth), stride)
+        steps = modes.one_step(modes.network_predictor(model), pairs)
+        rows += [{**row, "one_step": metrics.mae(steps, pairs.after)} for row in of_model]
     common = {"cores": cores, "n": len(cells), "origin": "measured"}
     return [{**common, **row} for row in rows]
 
@@ -165,6 +174,11 @@ def _solved(cell, setting) -> reference.Trajectory:
 def _evaluations(cells, setting) -> float:
     """Evaluations of the law per increment: one alone if the start value were the solution."""
     return np.mean([_solved(cell, setting).evaluations[1:].mean() for cell in cells])
+
+
+def _one_step(sigma_vm, truth) -> float:
+    """MAE of the true stress (n, T, N, N) plus the next increment of the predicted one, MPa."""
+    return np.abs(np.diff(from_rest(sigma_vm - truth), axis=1)).mean()
 
 
 def _at_all_increments(sigma_vm) -> np.ndarray:
@@ -202,6 +216,7 @@ def _network_rows(name, predict, cells, truth, repeats) -> list[dict]:
             "default": False,
             "seconds": timing.seconds / len(cells),
             "mae": metrics.mae(timing.result, truth),
+            "one_step": _one_step(timing.result, truth),
         }
         for batch, timing in timed(asked, repeats).items()
     ]
@@ -221,8 +236,7 @@ def _rollouts(model, stride, cells) -> np.ndarray:
     pairs = unloaded(property_maps(cells), paper.INCREMENTS, stride)
     pairs = pairs.for_inputs(model.input_shape[-1])
     steps = pairs.rollout(lambda x: np.asarray(model.predict_on_batch(x)))
-    steps = np.concatenate([pairs.sigma_vm[:, :1], steps], axis=1)
-    return np.stack([_at_all_increments(rollout) for rollout in steps])
+    return np.stack([_at_all_increments(rollout) for rollout in from_rest(steps)])
 
 
 # --- DAMASK --------------------------------------------------------------------------------

@@ -194,6 +194,11 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     return pairs
 
 
+def from_rest(sigma_vm: np.ndarray) -> np.ndarray:
+    """Stress with increment 0, at which all is at rest: (n, T, ...) -> (n, T+1, ...)."""
+    return np.concatenate([np.zeros_like(sigma_vm[:, :1]), sigma_vm], axis=1)
+
+
 def unloaded(properties: np.ndarray, increments: int, stride: int = 1) -> Pairs:
     """Pairs for the rollout of cells (M, N, N, 4) of which no stress is known but that at rest."""
     n, *grid, _ = properties.shape

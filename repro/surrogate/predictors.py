@@ -13,7 +13,7 @@ import numpy as np
 from repro import models
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
-from repro.data.pairs import unloaded
+from repro.data.pairs import from_rest, unloaded
 from repro.evaluation import modes
 from repro.surrogate import refiner, whole_path
 from repro.training.run_directory import run_of
@@ -49,7 +49,7 @@ def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -
         sigma_vm = refiner.refined(ask, maps, coarse.sigma_vm)
         E, nu = maps[..., 0], maps[..., 1]
         modulus = 1e3 * (E / (2 * (1 + nu))).mean((1, 2))
-        return _from_rest(sigma_vm), modulus * coarse.missing[:, 1:].mean(1)
+        return from_rest(sigma_vm), modulus * coarse.missing[:, 1:].mean(1)
 
     return predict
 
@@ -82,7 +82,7 @@ def rollout(model) -> Predictor:
         reflected = [_reflected_rollout(ask, maps, axes, load) for axes in REFLECTIONS]
         mean = np.mean(reflected, axis=0)
         score = np.mean([np.abs(one - mean).mean((1, 2, 3)) for one in reflected], axis=0)
-        return _from_rest(mean), np.maximum(score, SMALLEST_SCORE)
+        return from_rest(mean), np.maximum(score, SMALLEST_SCORE)
 
     return predict
 
@@ -107,7 +107,7 @@ def in_one_pass(path=whole_path.SHIPPED) -> Predictor:
     def predict(cells, load):
         _check_load(load)
         sigma_vm = np.moveaxis(ask(property_maps(cells)), -1, 1)
-        return _from_rest(sigma_vm), np.ones(len(cells))
+        return from_rest(sigma_vm), np.ones(len(cells))
 
     return predict
 
@@ -124,8 +124,3 @@ def _reflected_rollout(ask, maps, axes, load) -> np.ndarray:
     maps = np.flip(maps, axes)
     sigma_vm = modes.rollout(ask, unloaded(maps, load.increments))
     return np.flip(sigma_vm, [axis + 1 for axis in axes])
-
-
-def _from_rest(sigma_vm) -> np.ndarray:
-    """With increment 0, the state at rest: (n, T+1, N, N)."""
-    return np.concatenate([np.zeros_like(sigma_vm[:, :1]), sigma_vm], axis=1)
