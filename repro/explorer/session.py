@@ -25,24 +25,28 @@ from repro.evaluation import MODES
 from repro.evaluation.metrics import mae
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
-from repro.surrogate import refiner
+from repro.surrogate import predictors, refiner, whole_path
 from repro.tools.provenance import code_commit
 from repro.training.run_directory import run_of
 
 NETWORK = "paper_unet"
-REFINED = refiner.TITLE  # beside the networks (`repro.surrogate`)
+WHOLE_LOADS = {  # beside the networks that step the stress
+    refiner.TITLE: surrogate.refined_solve,
+    whole_path.TITLE: surrogate.in_one_pass,
+}
 FILE = "the stress in the file"  # if the cell comes from one
 LAW = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
 STRETCH_STEP = (paper.F11_TRAINING - 1) / paper.INCREMENTS  # of an increment: dt of the networks
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
 
 _load = cache(models.load)
-_refined_solve = cache(surrogate.refined_solve)
+_predictor = cache(lambda name: WHOLE_LOADS[name]())
 
 
 @cache  # it takes a tenth of a second, and is asked at every change
 def _check_grid(network: str, n: int) -> None:
-    models.check_grid(_load(network), n)
+    model = whole_path.load() if network == whole_path.TITLE else _load(network)
+    models.check_grid(model, n)
 
 
 @dataclass(frozen=True)
@@ -206,10 +210,14 @@ class Session:
         self._changed()
 
     def _check(self, problem, network) -> None:
-        if network == REFINED:
-            refiner.check_load(problem.load)
+        if network in WHOLE_LOADS:
             if problem.law != LAW or len(problem.kept) != len(problem.load.time):
-                raise ValueError(f"the {REFINED} knows the paper's flow rule and all increments")
+                raise ValueError(f"the {network} knows the paper's flow rule and all increments")
+            if network == refiner.TITLE:
+                refiner.check_load(problem.load)
+            else:
+                predictors.check_load(problem.load)
+                _check_grid(network, len(problem.grain_id))
         elif network != FILE:
             _check_grid(network, len(problem.grain_id))
             check_stride(_stride(network), len(problem.kept) - 1)
@@ -225,7 +233,7 @@ class Session:
     @property
     def contenders(self) -> list[str]:
         """What can be compared with the reference model."""
-        return [*models.shipped(), REFINED] + [FILE] * (self.problem.stored is not None)
+        return [*models.shipped(), *WHOLE_LOADS] + [FILE] * (self.problem.stored is not None)
 
     @property
     def increments(self) -> list[int]:
@@ -242,9 +250,9 @@ class Session:
         """What the network predicts, and of which state: takes longer, may run in a thread."""
         changes, network, mode = self.changes, self.network, self.mode
         data, stored = self.data, self.problem.stored
-        if network in (REFINED, FILE):
+        if network == FILE or network in WHOLE_LOADS:
             cell, true = data.microstructure(0), data.sigma_vm[0, 1:]
-            beside = stored if network == FILE else _refined_solve()([cell], data.load)[0][0]
+            beside = stored if network == FILE else _predictor(network)([cell], data.load)[0][0]
             return changes, Example(cell.property_maps(), data.F11[1:], true, beside[1:])
         return changes, predict_example(_load(network), data, _stride(network), mode=mode)
 
@@ -310,8 +318,8 @@ class Session:
         )
         if self.network == FILE:
             return f"{solve}\npredicted = data.sigma_vm[{problem.file[1]}, 1:]\n"
-        if self.network == REFINED:
-            return f"{solve}\n{_REFINE}"
+        if self.network in WHOLE_LOADS:
+            return solve + _WHOLE_LOAD.format(name=WHOLE_LOADS[self.network].__name__)
         mode = MODES[self.mode].__name__
         return solve + _PREDICT.format(network=self.network, stride=stride, mode=mode)
 
@@ -337,10 +345,10 @@ from repro.evaluation import network_predictor, {mode}
 pairs = Pairs(cell.property_maps()[None], truth[None], stride={stride})
 predicted = {mode}(network_predictor(models.load({network!r})), pairs)[0]
 """
-_REFINE = """\
+_WHOLE_LOAD = """
 from repro import surrogate
 
-predicted = surrogate.refined_solve()([cell], load)[0][0, 1:]
+predicted = surrogate.{name}()([cell], load)[0][0, 1:]
 """
 
 
@@ -372,4 +380,6 @@ def _load_in_python(load: Load) -> str:
 
 def _stride(network: str) -> int:
     """Increments from a network's input to its output."""
-    return 1 if network in (REFINED, FILE) else run_of(models.model_path(network)).stride or 1
+    if network == FILE or network in WHOLE_LOADS:
+        return 1
+    return run_of(models.model_path(network)).stride or 1

@@ -42,7 +42,7 @@ class Numbers:
     def names(self) -> dict[str, Callable]:
         """Name -> method, for a template."""
         errors = ("mae", "error", "effect", "deviation", "recent")
-        public = (*errors, "epochs", "seconds", "evaluations", "check")
+        public = (*errors, "epochs", "seconds", "evaluations", "one_step", "check")
         return {name: getattr(self, name) for name in public}
 
     def mae(self, model: str, on: str, mode: str = "one-step", stride: int | None = None) -> float:
@@ -62,14 +62,21 @@ class Numbers:
 
     def error(self, contender: str, setting: str) -> float:
         """MAE of the whole trajectory in the measurement of speed."""
-        return float(self._timed(contender, setting, 1)["mae"])
+        return self._beside_time("mae", contender, setting)
+
+    def one_step(self, contender: str, setting: str) -> float:
+        """MAE of single steps from the true stress in the measurement of speed."""
+        return self._beside_time("one_step", contender, setting)
 
     def evaluations(self, setting: str) -> float:
         """Evaluations of the reference model's law per increment."""
-        row = self._timed("reference model", setting, 1)
-        if "evaluations" not in row:
-            raise NotMeasuredError(f"evaluations were not counted with {setting}")
-        return float(row["evaluations"])
+        return self._beside_time("evaluations", "reference model", setting)
+
+    def _beside_time(self, column, contender, setting) -> float:
+        row = self._timed(contender, setting, 1)
+        if column not in row:
+            raise NotMeasuredError(f"speed was measured without {column}: measure it again")
+        return float(row[column])
 
     def _timed(self, contender, setting, cores):
         about = {"contender": contender, "setting": setting, "cores": cores}

@@ -77,7 +77,7 @@ def rollout(model) -> Predictor:
     ask = modes.network_predictor(models.load(path))
 
     def predict(cells, load):
-        _check_load(load)
+        check_load(load)
         maps = property_maps(cells)
         reflected = [_reflected_rollout(ask, maps, axes, load) for axes in REFLECTIONS]
         mean = np.mean(reflected, axis=0)
@@ -105,14 +105,15 @@ def in_one_pass(path=whole_path.SHIPPED) -> Predictor:
     ask = modes.network_predictor(whole_path.load(path), BATCH)
 
     def predict(cells, load):
-        _check_load(load)
+        check_load(load)
         sigma_vm = np.moveaxis(ask(property_maps(cells)), -1, 1)
         return from_rest(sigma_vm), np.ones(len(cells))
 
     return predict
 
 
-def _check_load(load):
+def check_load(load: Load) -> None:
+    """Raise ValueError for a load that is not the paper's, which the networks know."""
     if not load.same_as(refiner.LOAD):
         raise ValueError(
             "this network knows the paper's training load only: predict others with refined_solve()"
