@@ -207,9 +207,10 @@ class DepthToSpace2D(layers.Layer):
     def call(self, x):
         """Channels are the offset along x1, that along x2, and C."""
         n1, n2 = ops.shape(x)[1:3]
-        x = ops.reshape(x, (-1, n1, n2, 2, 2, x.shape[-1] // 4))
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(x, (-1, 2 * n1, 2 * n2, x.shape[-1]))
+        channels = x.shape[-1] // 4
+        # The pixels of a row at each of the two offsets along x1: the rest is in order already.
+        rows = ops.swapaxes(ops.reshape(x, (-1, n2, 2, 2 * channels)), 1, 2)
+        return ops.reshape(rows, (-1, 2 * n1, 2 * n2, channels))
 
     def compute_output_shape(self, shape):
         """Shape (n, 2 N1, 2 N2, C)."""
