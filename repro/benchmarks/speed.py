@@ -91,9 +91,8 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
     -------
     DataFrame
         Columns as in `COLUMNS`; seconds per simulation, MAE in MPa of the trajectory and of single
-        steps from the true stress; `default`
-        marks the reference model as it made the data; `evaluations` of its law per increment;
-        `origin` says "measured" or "recorded".
+        steps from the true stress; `default` marks the reference model as it made the data;
+        `evaluations` of its law per increment; `origin` says "measured" or "recorded".
 
     Raises
     ------
