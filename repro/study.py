@@ -115,8 +115,9 @@ def whole_path(epochs: int = 60, training: WholeLoads = WholeLoads()) -> None:
 
 def _whole_loads(kind, epochs, options, out):
     data, further = load_suite("paper", options.data), load_further(options.further, options.data)
-    batch_size = options.batch_size or kind.recipe.batch_size
-    config = replace(kind.recipe, epochs=epochs, batch_size=batch_size)
+    config = replace(kind.recipe, epochs=epochs)
+    if options.batch_size is not None:
+        config = replace(config, batch_size=options.batch_size)
     table = surrogates.study(
         kind, data, config, options.out or out, options.runs, options.variants, further
     )

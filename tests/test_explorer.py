@@ -135,19 +135,19 @@ def test_a_network_that_does_not_suit_the_load_keeps_what_is_shown(session, step
 
 
 @pytest.mark.parametrize(
-    ("network", "sentence"),
+    ("network", "worst", "sentence"),
     [
-        ("refined coarse solve", "the refiner knows increments of 0.0002"),
-        ("whole path in one pass", "knows the paper's training load only"),
+        ("refined coarse solve", 5, "the refiner knows increments of 0.0002"),
+        ("whole path in one pass", 20, "knows the paper's training load only"),
     ],
 )
 def test_who_knows_whole_loads_is_close_and_knows_its_load_and_law_alone(
-    session, network, sentence
+    session, network, worst, sentence
 ):
     assert network in session.contenders
     session.compare(network, "rollout")
     session.predict()
-    assert 0 < session.errors().mean() < 10
+    assert 0 < session.errors().max() < worst
     check_python(session)
     before = shown(session)
     with pytest.raises(ValueError, match=sentence):

@@ -309,6 +309,7 @@ def test_a_number_has_to_be_the_only_one_of_its_name():
     with pytest.raises(NotMeasuredError, match="0 values .* suite grains5"):
         numbers.mae("persistence", "grains5", stride=1)
     assert numbers.seconds("reference model", "tol 1") == 0.1
+    assert numbers.seconds("a") == 0.25  # in the fastest setting
     with pytest.raises(NotMeasuredError, match="speed was measured without evaluations"):
         numbers.evaluations("tol 1")
     counted = Numbers(found, speed=pd.DataFrame(SPEED).assign(evaluations=1.5))

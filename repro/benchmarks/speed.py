@@ -145,12 +145,10 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
     for path in paths:
         run, model = run_of(path), models.load(path)
         stride = run.stride or 1
-        of_model = _network_rows(
-            run.model, partial(_rollouts, model, stride), cells, truth, repeats
-        )
         pairs = Pairs(property_maps(cells), from_rest(truth), stride)
         steps = modes.one_step(modes.network_predictor(model), pairs)
-        rows += [{**row, "one_step": metrics.mae(steps, pairs.after)} for row in of_model]
+        predict, one_step = partial(_rollouts, model, stride), metrics.mae(steps, pairs.after)
+        rows += _network_rows(run.model, predict, cells, truth, repeats, one_step)
     common = {"cores": cores, "n": len(cells), "origin": "measured"}
     return [{**common, **row} for row in rows]
 
@@ -198,8 +196,12 @@ def _spline(steps) -> np.ndarray:
     return CubicSpline(coarse, np.eye(steps + 1))(fine)[1:]
 
 
-def _network_rows(name, predict, cells, truth, repeats) -> list[dict]:
-    """One row for single cells, one for the batch at which a simulation takes least."""
+def _network_rows(name, predict, cells, truth, repeats, one_step=None) -> list[dict]:
+    """One row for single cells, one for the batch at which a simulation takes least.
+
+    `one_step` is the error of single steps of a network that takes such; who predicts whole loads
+    steps by their increments.
+    """
 
     def in_batches(size):
         starts = range(0, len(cells), size)
@@ -215,7 +217,7 @@ def _network_rows(name, predict, cells, truth, repeats) -> list[dict]:
             "default": False,
             "seconds": timing.seconds / len(cells),
             "mae": metrics.mae(timing.result, truth),
-            "one_step": _one_step(timing.result, truth),
+            "one_step": _one_step(timing.result, truth) if one_step is None else one_step,
         }
         for batch, timing in timed(asked, repeats).items()
     ]

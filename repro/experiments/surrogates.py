@@ -250,8 +250,8 @@ def study(
     table = pd.DataFrame(rows + _beside(kind, data))
     with process_on(1) as call:
         cells = _validation(data)[0][:TIMED_CELLS]
-        seconds = call(_seconds, kind.name, cells)
-    table["seconds"] = table["variant"].map(seconds)  # none of what cannot be built any more
+        # None for a variant that there was once: it cannot be built any more.
+        table["seconds"] = table["variant"].map(call(_seconds, kind.name, cells))
     write_csv(out, table, digits=6)
     return table
 

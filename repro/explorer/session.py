@@ -1,10 +1,11 @@
 """What the explorer knows and does, without a page: pytest asks it what the browser asks."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,29 +24,40 @@ from repro.data.microstructure import (
 from repro.data.pairs import check_stride
 from repro.evaluation import MODES
 from repro.evaluation.metrics import mae
+from repro.models.backend import keras
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
 from repro.surrogate import predictors, refiner, whole_path
+from repro.surrogate.predictors import Predictor
 from repro.tools.provenance import code_commit
 from repro.training.run_directory import run_of
 
 NETWORK = "paper_unet"
-WHOLE_LOADS = {  # beside the networks that step the stress
-    refiner.TITLE: surrogate.refined_solve,
-    whole_path.TITLE: surrogate.in_one_pass,
-}
 FILE = "the stress in the file"  # if the cell comes from one
 LAW = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
 STRETCH_STEP = (paper.F11_TRAINING - 1) / paper.INCREMENTS  # of an increment: dt of the networks
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
 
+
+class WholeLoad(NamedTuple):
+    """A way to predict a whole load."""
+
+    predictor: Callable[[], Predictor]
+    network: Callable[[], keras.Model]
+    check_load: Callable[[Load], None]
+
+
+WHOLE_LOADS = {  # beside the networks that step the stress
+    refiner.TITLE: WholeLoad(surrogate.refined_solve, refiner.load, refiner.check_load),
+    whole_path.TITLE: WholeLoad(surrogate.in_one_pass, whole_path.load, predictors.check_load),
+}
 _load = cache(models.load)
-_predictor = cache(lambda name: WHOLE_LOADS[name]())
+_predictor = cache(lambda name: WHOLE_LOADS[name].predictor())
 
 
 @cache  # it takes a tenth of a second, and is asked at every change
 def _check_grid(network: str, n: int) -> None:
-    model = whole_path.load() if network == whole_path.TITLE else _load(network)
+    model = WHOLE_LOADS[network].network() if network in WHOLE_LOADS else _load(network)
     models.check_grid(model, n)
 
 
@@ -210,16 +222,14 @@ class Session:
         self._changed()
 
     def _check(self, problem, network) -> None:
+        if network == FILE:
+            return
+        _check_grid(network, len(problem.grain_id))
         if network in WHOLE_LOADS:
+            WHOLE_LOADS[network].check_load(problem.load)
             if problem.law != LAW or len(problem.kept) != len(problem.load.time):
                 raise ValueError(f"the {network} knows the paper's flow rule and all increments")
-            if network == refiner.TITLE:
-                refiner.check_load(problem.load)
-            else:
-                predictors.check_load(problem.load)
-                _check_grid(network, len(problem.grain_id))
-        elif network != FILE:
-            _check_grid(network, len(problem.grain_id))
+        else:
             check_stride(_stride(network), len(problem.kept) - 1)
 
     def _changed(self):
@@ -250,7 +260,7 @@ class Session:
         """What the network predicts, and of which state: takes longer, may run in a thread."""
         changes, network, mode = self.changes, self.network, self.mode
         data, stored = self.data, self.problem.stored
-        if network == FILE or network in WHOLE_LOADS:
+        if not _steps(network):
             cell, true = data.microstructure(0), data.sigma_vm[0, 1:]
             beside = stored if network == FILE else _predictor(network)([cell], data.load)[0][0]
             return changes, Example(cell.property_maps(), data.F11[1:], true, beside[1:])
@@ -319,7 +329,7 @@ class Session:
         if self.network == FILE:
             return f"{solve}\npredicted = data.sigma_vm[{problem.file[1]}, 1:]\n"
         if self.network in WHOLE_LOADS:
-            return solve + _WHOLE_LOAD.format(name=WHOLE_LOADS[self.network].__name__)
+            return solve + _WHOLE_LOAD.format(name=WHOLE_LOADS[self.network].predictor.__name__)
         mode = MODES[self.mode].__name__
         return solve + _PREDICT.format(network=self.network, stride=stride, mode=mode)
 
@@ -380,6 +390,9 @@ def _load_in_python(load: Load) -> str:
 
 def _stride(network: str) -> int:
     """Increments from a network's input to its output."""
-    if network == FILE or network in WHOLE_LOADS:
-        return 1
-    return run_of(models.model_path(network)).stride or 1
+    return run_of(models.model_path(network)).stride or 1 if _steps(network) else 1
+
+
+def _steps(network: str) -> bool:
+    """Whether it is a network that steps the stress."""
+    return network != FILE and network not in WHOLE_LOADS
