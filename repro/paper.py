@@ -78,6 +78,7 @@ SPEED_UP = 500.0  # as stated
 
 # --- What the paper leaves open: our defaults, each an assumption -------------------------
 INCREMENTS = 20  # increments of 0.2 s to F11 = 1.004
+STRETCH_STEP = (F11_TRAINING - 1) / INCREMENTS  # of one of them
 BATCH_SIZE = 16
 LEVELS = 4  # poolings: 32-64-128-256 channels
 STRESS_SCALE = 851.6565  # MPa that "normalized to 1" maps to 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro import paper
-from repro.evaluation.campaign import load_further, load_suite
+from repro.evaluation.campaign import load_suite
 from repro.experiments import studies, surrogates
 from repro.experiments.studies import Scale
 from repro.report import tables
@@ -114,12 +114,12 @@ def whole_path(epochs: int = 60, training: WholeLoads = WholeLoads()) -> None:
 
 
 def _whole_loads(kind, epochs, options, out):
-    data, further = load_suite("paper", options.data), load_further(options.further, options.data)
+    data = load_suite("paper", options.data)
     config = replace(kind.recipe, epochs=epochs)
     if options.batch_size is not None:
         config = replace(config, batch_size=options.batch_size)
     table = surrogates.study(
-        kind, data, config, options.out or out, options.runs, options.variants, further
+        kind, data, config, options.out or out, options.runs, options.variants, options.further
     )
     print(tables.markdown(tables.whole_loads(table)))
 

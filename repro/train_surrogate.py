@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repro.evaluation.campaign import load_further, load_suite
+from repro.evaluation.campaign import load_suite
 from repro.experiments import surrogates
 from repro.experiments.surrogates import REFINER, WHOLE_PATH, Kind
 from repro.tools import cli
@@ -21,7 +21,7 @@ class RunOptions:
     variant : str, optional
         How it is built, by its name in `python -m repro.study`. Default: the first.
     further : int
-        Microstructures to train on beside the paper's 800; 8000 of them take 9 GB of memory.
+        Microstructures to train on beside the paper's 800; 8000 of them take 5 GB of memory.
     start : Path, optional
         A trained network of the same variant to start from: a file, or the directory of a run.
     data : Path
@@ -51,7 +51,7 @@ def _command(kind: Kind, epochs: int, run: RunOptions) -> Callable[..., None]:
             config,
             out,
             kind.variant(run.variant),
-            load_further(run.further, run.data),
+            run.further,
             run.start,
             run.time_limit,
         )

@@ -58,7 +58,8 @@ def save_then_die(directory, state, identity):
 
 def error_of_whole_paths(engine):
     keras.utils.set_random_seed(0)
-    pairs = [WHOLE_PATH.pairs(data, part) for part in (range(3), [5])]
+    cells = [data.microstructure(i) for i in (0, 1, 2, 5)]
+    pairs = [WHOLE_PATH.pairs(part) for part in (cells[:3], cells[3:])]
     network = WHOLE_PATH.build(filters=2, blocks=1, levels=1)
     config = TrainingConfig(1, batch_size=2)
     state = train(network, *pairs, config, out / engine.__name__, progress=False, engine=engine)

@@ -17,7 +17,6 @@ from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 
 HISTOGRAM_BINS = 60
-FURTHER_SEED = 1  # the suites have 0
 
 
 def evaluate_suites(
@@ -99,27 +98,6 @@ def _write_about(table, data):
 def load_suite(suite: str, directory) -> DataSet:
     """Read a suite's data set; generate it first if its file is missing."""
     return dataset.read(_generated(suite, directory))
-
-
-def load_further(count: int, directory) -> DataSet | None:
-    """Microstructures as the paper's that nothing else uses, generated if they are missing.
-
-    None if none are asked for.
-
-    Raises
-    ------
-    ValueError
-        If the file holds fewer.
-    """
-    if not count:
-        return None
-    path = Path(directory, "further.h5")
-    if not path.exists():
-        generation.generate(path, "paper", count, seed=FURTHER_SEED)
-    data = dataset.read(path)
-    if len(data) < count:
-        raise ValueError(f"{path} holds {len(data)} microstructures, not {count}: remove it")
-    return data if len(data) == count else data.first(count)
 
 
 def _generated(suite, directory, dask=None) -> Path:

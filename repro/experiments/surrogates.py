@@ -15,10 +15,12 @@ from repro.benchmarks import speed
 from repro.benchmarks.timing import process_on, timed
 from repro.data import dataset
 from repro.data.dataset import DataSet
-from repro.data.pairs import Pairs, make_pairs
+from repro.data.pairs import Pairs
 from repro.models.backend import keras
+from repro.reference import generation
 from repro.surrogate import refiner, whole_path
 from repro.surrogate.predictors import Predictor
+from repro.surrogate.solves import LONGER_LOAD
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.training import trainer
@@ -26,6 +28,7 @@ from repro.training.recipes import TrainingConfig
 from repro.training.run_directory import LAST, run_of
 
 TIMED_CELLS = 8
+FURTHER_SEED = 1  # the suites have 0
 SHIPPED = "the shipped network"
 
 
@@ -58,7 +61,7 @@ class Kind:
     build : callable
         Options of a variant's network -> network.
     pairs : callable
-        Data set, microstructures, inputs of a variant -> pairs.
+        Microstructures, inputs of a variant -> pairs; it solves them.
     predictor : callable
         Path of a `.keras` file, inputs of a variant -> predictor.
     recipe : TrainingConfig
@@ -100,21 +103,11 @@ class Kind:
         return self.variants[name]
 
 
-def _refinements(data, microstructures, **inputs) -> Pairs:
-    cells = [data.microstructure(i) for i in microstructures]
-    return refiner.make_refinements(cells, **inputs)
-
-
-def _whole_paths(data, microstructures) -> Pairs:
-    pairs = make_pairs(data, microstructures)
-    return whole_path.WholePaths(pairs.properties, pairs.sigma_vm, pairs.stride)
-
-
 REFINER = Kind(
     refiner,
     "the network that refines a coarse solve",
     refiner.increment_refiner,
-    _refinements,
+    refiner.make_refinements,
     surrogate.refined_solve,
     TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True),
     {
@@ -128,19 +121,18 @@ REFINER = Kind(
         "kernels of 3x3 pixels": Variant({"kernel": 3}),
         "U of residual blocks, tol 1e-4": Variant({"filters": 16, "levels": 2}, {"tol": 1e-4}),
     },
-    refiner.TRAINING_LOAD.increments // refiner.FINE,
+    LONGER_LOAD.increments // refiner.FINE,
     {"as shipped": 3},
 )
 WHOLE_PATH = Kind(
     whole_path,
     "a network that gives the whole path in one pass",
     whole_path.whole_path,
-    _whole_paths,
+    whole_path.make_whole_paths,
     surrogate.in_one_pass,
     TrainingConfig(learning_rate=6e-3, cosine=True, warmup_epochs=1, clip_norm=1.0, augment=True),
     {
         "U, 16 filters": Variant({"filters": 16}),
-        "U, 16 filters, no local law": Variant({"filters": 16, "law": False}),
         "U, 24 filters": Variant({"filters": 24}),
         "U, 32 filters": Variant({"filters": 32}),
         # These take about as long as the first.
@@ -162,35 +154,39 @@ def train(
     config: TrainingConfig,
     out,
     variant: Variant = Variant(),
-    further: DataSet | None = None,
+    further: int = 0,
     start=None,
     time_limit: float | None = None,
 ) -> trainer.TrainingState:
     """Train a network for whole loads on the training part of a data set, or go on with a run.
 
+    Only the microstructures are taken of it: both kinds solve them beyond its load.
+
     Parameters
     ----------
     kind : Kind
     data : DataSet
-        Of which a refiner takes the microstructures, and solves them beyond their own load.
     config : TrainingConfig
     out : path-like
         Directory of the run.
     variant : Variant
-    further : DataSet, optional
-        More to train on, under the same load.
+    further : int
+        Microstructures of the paper's kind to train on beside them, which nothing else uses.
     start : path-like, optional
         A trained network to start from.
     time_limit : float, optional
         Minutes.
     """
     split = dataset.split(data)
-    training, about = split.training, {**variant.inputs, **variant.network}
-    if further is not None:
-        training = np.append(training, len(data) + np.arange(len(further)))
-        data = dataset.concatenate([data, further])
-        about["further"] = len(further)
-    pairs = [kind.pairs(data, part, **variant.inputs) for part in (training, split.validation)]
+    about = {**variant.inputs, **variant.network}
+    training, validation = (
+        [data.microstructure(i) for i in part] for part in (split.training, split.validation)
+    )
+    if further:
+        job = generation.Job("paper", seed=FURTHER_SEED)
+        training += [job.microstructure(i)[1] for i in range(further)]
+        about["further"] = further
+    pairs = [kind.pairs(cells, **variant.inputs) for cells in (training, validation)]
     keras.utils.set_random_seed(config.seed)
     identity = {"network": kind.name, **about, "split_hash": split.hash}
     network = kind.build(**variant.network)
@@ -206,7 +202,7 @@ def study(
     out,
     directory,
     variants: Collection[str] = (),
-    further: DataSet | None = None,
+    further: int = 0,
 ) -> pd.DataFrame:
     """Train variants, and measure their errors over the whole load.
 
@@ -225,7 +221,7 @@ def study(
         Where the runs are kept: a study that was killed goes on.
     variants : collection of str
         Those to train now; by default all.
-    further : DataSet, optional
+    further : int
         As for `train`.
 
     Raises
@@ -238,7 +234,7 @@ def study(
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
     rows = [row for row in rows if row["variant"] not in {SHIPPED, *_SOLVERS}]  # they come anew
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
-    trained_on = len(dataset.split(data).training) + len(further or ())
+    trained_on = len(dataset.split(data).training) + further
     samples = config.epochs * kind.samples * trained_on
     for name in variants or kind.variants:
         for seed in range(kind.seeds.get(name, 1)):
@@ -279,7 +275,7 @@ def _validation(data) -> tuple[list, np.ndarray]:
 
 
 def _row(kind, data, config, variant, directory, further) -> dict:
-    settings = {**variant.inputs, **variant.network, "further": len(further or ())}
+    settings = {**variant.inputs, **variant.network, "further": further}
     settings |= {"epochs": config.epochs, "batch": config.batch_size, "seed": config.seed}
     name = "-".join(f"{key}{value}" for key, value in settings.items())
     run = Path(directory, f"{kind.name}-{name}")

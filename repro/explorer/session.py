@@ -27,7 +27,7 @@ from repro.evaluation.metrics import mae
 from repro.models.backend import keras
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
-from repro.surrogate import predictors, refiner, whole_path
+from repro.surrogate import refiner, whole_path
 from repro.surrogate.predictors import Predictor
 from repro.tools.provenance import code_commit
 from repro.training.run_directory import run_of
@@ -35,7 +35,6 @@ from repro.training.run_directory import run_of
 NETWORK = "paper_unet"
 FILE = "the stress in the file"  # if the cell comes from one
 LAW = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
-STRETCH_STEP = (paper.F11_TRAINING - 1) / paper.INCREMENTS  # of an increment: dt of the networks
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
 
 
@@ -49,7 +48,7 @@ class WholeLoad(NamedTuple):
 
 WHOLE_LOADS = {  # beside the networks that step the stress
     refiner.TITLE: WholeLoad(surrogate.refined_solve, refiner.load, refiner.check_load),
-    whole_path.TITLE: WholeLoad(surrogate.in_one_pass, whole_path.load, predictors.check_load),
+    whole_path.TITLE: WholeLoad(surrogate.in_one_pass, whole_path.load, whole_path.check_load),
 }
 _load = cache(models.load)
 _predictor = cache(lambda name: WHOLE_LOADS[name].predictor())
@@ -173,9 +172,9 @@ class Session:
 
     def stretch(self, F11: float) -> None:
         """Load to a mean stretch at the paper's rate, in increments as those of the paper."""
-        increments = max(1, round(abs(F11 - 1) / STRETCH_STEP))
+        increments = max(1, round(abs(F11 - 1) / paper.STRETCH_STEP))
         if increments > MAX_INCREMENTS:
-            most = MAX_INCREMENTS * STRETCH_STEP
+            most = MAX_INCREMENTS * paper.STRETCH_STEP
             raise ValueError(f"F11 must lie in {1 - most:g}...{1 + most:g} here, got {F11:g}")
         load = Load.stretch(F11, increments)
         kept = np.arange(increments + 1)

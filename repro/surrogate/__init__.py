@@ -14,7 +14,7 @@ from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.surrogate.calibration import Calibration, check_sample, features_of
 from repro.surrogate.predictors import Predictor, in_one_pass, refined_solve, rollout
-from repro.surrogate.refiner import LOAD, solve
+from repro.surrogate.solves import LOAD, solve
 
 __all__ = [
     "Answer",

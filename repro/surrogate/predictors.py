@@ -7,6 +7,7 @@ cannot be predicted.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import from_rest, unloaded
 from repro.evaluation import modes
 from repro.surrogate import refiner, whole_path
+from repro.surrogate.solves import LOAD
 from repro.training.run_directory import run_of
 
 Predictor = Callable[[Sequence[Microstructure], Load], tuple[np.ndarray, np.ndarray]]
@@ -77,7 +79,7 @@ def rollout(model) -> Predictor:
     ask = modes.network_predictor(models.load(path))
 
     def predict(cells, load):
-        check_load(load)
+        _check_load(load)
         maps = property_maps(cells)
         reflected = [_reflected_rollout(ask, maps, axes, load) for axes in REFLECTIONS]
         mean = np.mean(reflected, axis=0)
@@ -88,7 +90,7 @@ def rollout(model) -> Predictor:
 
 
 def in_one_pass(path=whole_path.SHIPPED) -> Predictor:
-    """A network for the whole path (`repro.surrogate.whole_path`).
+    """A network for the whole path (`repro.surrogate.whole_path`), under any load that it knows.
 
     Its score is the same for all cells, since one pass tells nothing of its error.
 
@@ -102,19 +104,24 @@ def in_one_pass(path=whole_path.SHIPPED) -> Predictor:
     FileNotFoundError, ModelFileError
         As `repro.models.load`.
     """
-    ask = modes.network_predictor(whole_path.load(path), BATCH)
+    network = whole_path.load(path)
+
+    @lru_cache(8)  # each is compiled once
+    def at(strains):
+        return modes.network_predictor(whole_path.at_strains(network, strains), BATCH)
 
     def predict(cells, load):
-        check_load(load)
+        whole_path.check_load(load)
+        ask = at(tuple(load.F11[1:] - 1))
         sigma_vm = np.moveaxis(ask(property_maps(cells)), -1, 1)
         return from_rest(sigma_vm), np.ones(len(cells))
 
     return predict
 
 
-def check_load(load: Load) -> None:
-    """Raise ValueError for a load that is not the paper's, which the networks know."""
-    if not load.same_as(refiner.LOAD):
+def _check_load(load):
+    """Raise ValueError for a load that is not the paper's, which networks that step know."""
+    if not load.same_as(LOAD):
         raise ValueError(
             "this network knows the paper's training load only: predict others with refined_solve()"
         )

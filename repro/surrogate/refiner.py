@@ -8,7 +8,6 @@ window of `FINE` of them at a time.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +27,7 @@ from repro.models.layers import (
     normalize,
     residual_u,
 )
-from repro.tools.engine import available_cores
+from repro.surrogate.solves import LOAD, LONGER_LOAD, on_all_cores, solve
 
 NAME = "refiner"
 TITLE = "refined coarse solve"
@@ -39,8 +38,6 @@ WINDOW = 5  # coarse increments that the network is given at a time
 FINE = COARSENING * WINDOW  # increments of the paper in a window
 # The properties, and the stress at the end of the increment before the window and at all of its.
 CHANNELS = (*paper.PROPERTY_NAMES, "sigma_vm before", *(f"sigma_vm {i}" for i in range(WINDOW + 1)))
-LOAD = Load.stretch()  # a window
-TRAINING_LOAD = Load.stretch(paper.F11_EXTENSION, 2 * paper.INCREMENTS)  # two of them
 CORRECTION_SCALE = 10.0  # MPa, a usual error of the coarse solve
 
 
@@ -118,7 +115,7 @@ def coarse_solve(
     check_load(load)
     coarse = Load(load.time[::COARSENING], load.F11[::COARSENING])
 
-    def solve(cell):
+    def solve_coarsely(cell):
         try:
             path = reference.simulate(cell, coarse, tol=tol, dtype=np.float32)
             return path.sigma_vm, path.residual
@@ -126,7 +123,7 @@ def coarse_solve(
             ends = len(coarse.time)
             return np.full((ends, *cell.grain_id.shape), np.nan, np.float32), np.full(ends, np.inf)
 
-    return Coarse(*map(np.stack, zip(*_on_all_cores(solve, cells), strict=True)))
+    return Coarse(*map(np.stack, zip(*on_all_cores(solve_coarsely, cells), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -199,7 +196,7 @@ def load(path=SHIPPED) -> keras.Model:
 
 
 def make_refinements(
-    cells: Sequence[Microstructure], load: Load = TRAINING_LOAD, tol: float = COARSE_TOLERANCE
+    cells: Sequence[Microstructure], load: Load = LONGER_LOAD, tol: float = COARSE_TOLERANCE
 ) -> Refinements:
     """The pairs of some cells, which are solved for it: coarsely, and as the paper's data are.
 
@@ -210,24 +207,3 @@ def make_refinements(
     """
     coarse = coarse_solve(cells, load, tol).sigma_vm
     return Refinements(property_maps(cells), solve(cells, load), 1, coarse=coarse)
-
-
-def solve(cells: Sequence[Microstructure], load: Load = LOAD) -> np.ndarray:
-    """Stress (n, T+1, N, N) float32, MPa, by the reference model, on all cores.
-
-    Raises
-    ------
-    ConvergenceError
-        As `repro.reference.simulate`.
-    """
-
-    def stress(cell):
-        return reference.simulate(cell, load).sigma_vm.astype(np.float32)
-
-    return np.stack(_on_all_cores(stress, cells))
-
-
-def _on_all_cores(function, cells) -> list:
-    """`function(cell)` of all cells; threads will do, since the compiled solver frees the GIL."""
-    with ThreadPoolExecutor(available_cores()) as pool:
-        return list(pool.map(function, cells))
