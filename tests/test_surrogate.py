@@ -203,6 +203,12 @@ def test_cells_that_do_not_suit_the_network_are_refused():
         surrogate.in_one_pass()([cell], surrogate.LOAD)
 
 
+def test_larger_increments_than_the_papers_are_divided(cells):
+    found = surrogate.solve(cells[:2], Load([0, 0.2, 1.0], [1, 1.0002, 1.001]))
+    finer = surrogate.solve(cells[:2], Load.stretch(1.001, 5))
+    np.testing.assert_allclose(found, finer[:, [0, 1, 5]], atol=1e-3)
+
+
 # --- The whole path in one pass -------------------------------------------------------------------
 
 

@@ -79,11 +79,13 @@ def predict(model: keras.Model, x: np.ndarray, batch_size: int = 32) -> np.ndarr
     batches = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
     with as_networks_need_it():
         try:
-            return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
+            outputs = [np.asarray(model.predict_on_batch(batch)) for batch in batches]
         except Exception:
             for n in grid:
                 check_grid(model, n)  # says in one line what the backend says in many
             raise
+    # A copy takes a fifth of the time of the fastest network.
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 
 def model_path(path_or_name) -> Path:
