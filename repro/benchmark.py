@@ -75,7 +75,8 @@ def bounds(
     """
     table = holding.run(suites, cells)
     write_csv(out, table, digits=5)
-    print(tables.markdown(tables.bounds(table)))
+    for predictor in table["predictor"].unique():
+        print(f"\n{predictor}\n\n{tables.markdown(tables.bounds(table, predictor))}")
 
 
 def training(

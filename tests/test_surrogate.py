@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from repro import reference, surrogate
 from repro.benchmarks import bounds, speed
@@ -259,6 +260,18 @@ def test_every_pixel_of_a_finer_field_has_channels_of_its_own(rng):
     np.testing.assert_array_equal(finer[1, 3, 6], x[1, 1, 3].reshape(2, 2, 5)[1, 0])
 
 
+def test_the_distance_of_two_passes_ranks_cells_by_their_errors(cells):
+    sigma_vm, scores = surrogate.in_two_passes()(cells, surrogate.LOAD)
+    once, constant = surrogate.in_one_pass()(cells, surrogate.LOAD)
+    true = surrogate.solve(cells)
+    errors = np.abs(sigma_vm - true).mean((1, 2, 3))
+    assert spearmanr(scores, errors).statistic > 0.7
+    assert (constant == 1).all() and errors.mean() < np.abs(once - true).mean()
+    turned = [ms.Microstructure(cell.grain_id[::-1, ::-1], cell.properties) for cell in cells[:2]]
+    again, _ = surrogate.in_two_passes()(turned, surrogate.LOAD)
+    np.testing.assert_allclose(again[..., ::-1, ::-1], sigma_vm[:2], atol=1e-3)
+
+
 # --- Measurements ---------------------------------------------------------------------------------
 
 
@@ -312,12 +325,16 @@ def test_study_trains_what_is_missing_and_measures_all(
 def test_bounds_are_measured_suite_by_suite(monkeypatch):
     for name in ("paper", "grains10", "out_of_range"):
         monkeypatch.setitem(SUITES, name, replace(SUITES[name], size=16))
-    measured = bounds.run(["grains10", "out_of_range"], cells=65).set_index("suite")
-    assert measured["like the paper's"].tolist() == [True, False]
-    assert measured.loc["grains10", "own"] > 0.6
-    assert measured["exact"].between(50 / 65, 1).all()
-    assert measured["n"].tolist() == [15, 15]
-    shown = tables.bounds(measured.reset_index())
+    found = bounds.run(["grains10", "out_of_range"], cells=65)
+    for predictor, measured in found.set_index("suite").groupby("predictor"):
+        assert measured["like the paper's"].tolist() == [True, False]
+        assert measured.loc["grains10", "own"] > 0.6
+        assert measured["exact"].between(50 / 65, 1).all()
+        assert measured["n"].tolist() == [15, 15]
+        assert measured["rank correlation"].isna().all() == (predictor == whole_path.TITLE)
+    shown = tables.bounds(found, whole_path.TWICE, beside=whole_path.TITLE)
     assert shown[""].tolist() == ["10 grains, unseen", "properties outside Table 3"]
+    other = found.loc[found["predictor"] == whole_path.TITLE, "bound / MPa"]
+    assert shown["whole path in one pass, bound / MPa"].tolist() == other.tolist()
     with pytest.raises(ValueError, match="cells must be more than 50"):
         bounds.run(["grains10"], cells=50)

@@ -139,6 +139,7 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
     whole_loads = {
         refiner.TITLE: surrogate.refined_solve(),
         whole_path.TITLE: surrogate.in_one_pass(),
+        whole_path.TWICE: surrogate.in_two_passes(),
     }
     for name, ask in whole_loads.items():
         rows += _network_rows(name, partial(_whole_loads, ask), cells, truth, repeats)

@@ -268,7 +268,11 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
         "open_choices": (tables.open_choices, sources.studied),
         "ablation": (tables.ablation, sources.ablation),
         "tried": (tables.tried, sources.tried),
-        "bounds": (tables.bounds, sources.bounds),
+        "bounds": (partial(tables.bounds, predictor=refiner.TITLE), sources.bounds),
+        "whole_path_bounds": (
+            partial(tables.bounds, predictor=whole_path.TWICE, beside=whole_path.TITLE),
+            sources.bounds,
+        ),
         "refiners": (tables.whole_loads, sources.refiners),
         "whole_paths": (tables.whole_loads, sources.whole_paths),
     }

@@ -260,27 +260,32 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
     return one.sort_values("seconds", ascending=False)[list(columns)].rename(columns=columns)
 
 
-def bounds(measured: pd.DataFrame) -> pd.DataFrame:
-    """How often the surrogate's bounds hold, and what an answer costs beside solving all cells."""
+def bounds(measured: pd.DataFrame, predictor: str, beside: str | None = None) -> pd.DataFrame:
+    """How often a predictor's bounds hold, and what an answer costs beside solving all cells.
+
+    Of another predictor, `beside` it, the errors and the bounds alone.
+    """
+    found = measured[measured["predictor"] == predictor].reset_index(drop=True)
     names = {
         "own": "within the bound",
         "own, fields": "fields within theirs",
         "paper": "within the paper's bound",
         "exact": "solved exactly",
     }
-    shares = {shown: measured[name].map("{:.0%}".format) for name, shown in names.items()}
-    return pd.DataFrame(
-        {
-            "": [SUITES[suite].title for suite in measured["suite"]],
-            "MAE / MPa": measured["MAE / MPa"],
-            "bound / MPa": measured["bound / MPa"],
-            **shares,
-            "like the paper's cells": measured["like the paper's"].map({True: "yes", False: "no"}),
-            "share of the solver's time": measured["seconds"] / measured["seconds, all exact"],
-            "whole path in one pass, MAE / MPa": measured.get("whole path, MAE / MPa"),
-            "n": measured["n"],
-        }
-    )
+    shares = {shown: found[name].map("{:.0%}".format) for name, shown in names.items()}
+    columns = {
+        "": [SUITES[suite].title for suite in found["suite"]],
+        "MAE / MPa": found["MAE / MPa"],
+        "bound / MPa": found["bound / MPa"],
+        "rank correlation of score and error": found["rank correlation"],
+        **shares,
+        "like the paper's cells": found["like the paper's"].map({True: "yes", False: "no"}),
+        "share of the solver's time": found["seconds"] / found["seconds, all exact"],
+    }
+    if beside is not None:
+        other = bounds(measured, beside)[["MAE / MPa", "bound / MPa", "solved exactly"]]
+        columns |= other.add_prefix(f"{beside}, ")
+    return pd.DataFrame({**columns, "n": found["n"]})
 
 
 def whole_loads(measured: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.surrogate.calibration import Calibration, check_sample, features_of
-from repro.surrogate.predictors import Predictor, in_one_pass, refined_solve, rollout
+from repro.surrogate.predictors import Predictor, in_one_pass, in_two_passes, refined_solve, rollout
 from repro.surrogate.solves import LOAD, solve
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Calibration",
     "calibrate",
     "in_one_pass",
+    "in_two_passes",
     "predict",
     "refined_solve",
     "rollout",

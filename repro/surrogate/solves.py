@@ -48,10 +48,6 @@ def solve(cells: Sequence[Microstructure], load: Load = LOAD, progress: bool = F
 
 def on_all_cores(function: Callable, cells: Sequence, progress: bool = False) -> list:
     """`function(cell)` of all cells; threads will do, since the compiled solver frees the GIL."""
-    bar = Progress(what="solving", unit="cell", total=len(cells), shown=progress)
-    with bar, ThreadPoolExecutor(available_cores()) as pool:
-        results = []
-        for result in pool.map(function, cells):
-            results.append(result)
-            bar.update()
-        return results
+    with ThreadPoolExecutor(available_cores()) as pool:
+        results = pool.map(function, cells)
+        return list(Progress(results, "solving", "cell", progress, total=len(cells)))

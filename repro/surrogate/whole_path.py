@@ -28,6 +28,7 @@ from repro.surrogate.solves import LONGER_LOAD, solve
 
 NAME = "whole_path"
 TITLE = "whole path in one pass"
+TWICE = "whole path in two passes"  # the cell as it is, and turned
 SHIPPED = Path(__file__).with_name("shipped") / NAME
 LAW = "sigma_vm"  # name of the last layer
 # Most weight has the paper's load, at all increments of which the network is trained; beyond it
