@@ -21,7 +21,8 @@ class RunOptions:
     variant : str, optional
         How it is built, by its name in `python -m repro.study`. Default: the first.
     further : int
-        Microstructures to train on beside the paper's 800; 8000 of them take 5 GB of memory.
+        Microstructures to train on beside the paper's 800; 8000 of them take 7 GB of memory, of the
+        refiner more.
     start : Path, optional
         A trained network of the same variant to start from: a file, or the directory of a run.
     data : Path
@@ -29,7 +30,7 @@ class RunOptions:
     out : Path, optional
         Directory of the run. Default: runs/refiner or runs/whole_path.
     time_limit : float, optional
-        Minutes; stop cleanly before an epoch that would end later.
+        Minutes, after the cells are solved; stop cleanly before an epoch that would end later.
     """
 
     variant: str | None = None
@@ -56,7 +57,7 @@ def _command(kind: Kind, epochs: int, run: RunOptions) -> Callable[..., None]:
             run.time_limit,
         )
         if trainer.finished(state, config):
-            print(f"validation MAE over the whole load: {state.best:.3f} MPa; results in {out}")
+            print(f"validation MAE over all increments: {state.best:.3f} MPa; results in {out}")
         else:
             print(f"stopped after epoch {state.epoch}: the same command goes on from there")
 

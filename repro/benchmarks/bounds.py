@@ -21,7 +21,7 @@ from repro.tools import provenance
 
 FIRST = 10_000  # index of the first cell: no data set holds it
 CONFIDENCE = 0.9
-PREDICTORS = {  # and the tolerance they are asked for, MPa
+PREDICTORS = {  # title -> predictor, and the tolerance that it is asked for in MPa
     refiner.TITLE: (surrogate.refined_solve, 1.5),
     whole_path.TITLE: (surrogate.in_one_pass, 2.5),
     whole_path.TWICE: (surrogate.in_two_passes, 2.5),
@@ -60,6 +60,7 @@ def run(names: Iterable[str] = (), cells: int = 200) -> pd.DataFrame:
     rows = []
     for name in names or suites():
         drawn, load = _drawn(name, FIRST, cells), SUITES[name].load
+        surrogate.solve(drawn[:1], load)  # compiles
         started = time.perf_counter()
         true = surrogate.solve(drawn, load)
         about = {"suite": name, "seconds, all exact": time.perf_counter() - started}
@@ -78,6 +79,7 @@ def _drawn(suite, first, count):
 def _row(title, cells, load, true, predictor, of_paper) -> dict:
     _, tolerance = PREDICTORS[title]
     options = {"predictor": predictor, "confidence": CONFIDENCE}
+    predictor(cells[:1], load)  # compiles
     started = time.perf_counter()
     answer = surrogate.predict(cells, tolerance, load, **options)
     seconds = time.perf_counter() - started

@@ -72,8 +72,32 @@ class Microstructure:
 
 
 def property_maps(cells: Sequence[Microstructure]) -> np.ndarray:
-    """`Microstructure.property_maps` of cells on equal grids, (n, N, N, 4) float32."""
-    return np.stack([cell.property_maps() for cell in cells]).astype(np.float32)
+    """`Microstructure.property_maps` of cells, (n, N, N, 4) float32.
+
+    Raises
+    ------
+    ValueError
+        As `grid_of`.
+    """
+    n = grid_of(cells)
+    maps = np.empty((len(cells), n, n, len(paper.PROPERTY_NAMES)), np.float32)
+    for i, cell in enumerate(cells):
+        maps[i] = cell.property_maps()
+    return maps
+
+
+def grid_of(cells: Sequence[Microstructure]) -> int:
+    """N of cells on equal grids of N x N pixels.
+
+    Raises
+    ------
+    ValueError
+        If there are no cells, or on grids of several sizes.
+    """
+    sizes = {len(cell.grain_id) for cell in cells}
+    if len(sizes) != 1:
+        raise ValueError(f"the cells must be on equal grids, got {sorted(sizes) or 'no cells'}")
+    return sizes.pop()
 
 
 def check_properties(properties: np.ndarray) -> None:

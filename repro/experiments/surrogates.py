@@ -15,6 +15,7 @@ from repro.benchmarks import speed
 from repro.benchmarks.timing import process_on, timed
 from repro.data import dataset
 from repro.data.dataset import DataSet
+from repro.data.load import Load
 from repro.data.pairs import Pairs
 from repro.models.backend import keras
 from repro.reference import generation
@@ -62,6 +63,8 @@ class Kind:
         Options of a variant's network -> network.
     pairs : callable
         Microstructures, inputs of a variant -> pairs; it solves them.
+    load : Load
+        Under which it does so.
     predictor : callable
         Path of a `.keras` file, inputs of a variant -> predictor.
     recipe : TrainingConfig
@@ -78,6 +81,7 @@ class Kind:
     title: str
     build: Callable[..., keras.Model]
     pairs: Callable[..., Pairs]
+    load: Load
     predictor: Callable[..., Predictor]
     recipe: TrainingConfig
     variants: dict[str, Variant]
@@ -108,6 +112,7 @@ REFINER = Kind(
     "the network that refines a coarse solve",
     refiner.increment_refiner,
     refiner.make_refinements,
+    LONGER_LOAD,
     surrogate.refined_solve,
     TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True),
     {
@@ -129,6 +134,7 @@ WHOLE_PATH = Kind(
     "a network that gives the whole path in one pass",
     whole_path.whole_path,
     whole_path.make_whole_paths,
+    whole_path.TRAINING_LOAD,
     surrogate.in_one_pass,
     TrainingConfig(learning_rate=6e-3, cosine=True, warmup_epochs=1, clip_norm=1.0, augment=True),
     {
@@ -160,7 +166,7 @@ def train(
 ) -> trainer.TrainingState:
     """Train a network for whole loads on the training part of a data set, or go on with a run.
 
-    Only the microstructures are taken of it: both kinds solve them beyond its load.
+    Only its microstructures are used: both kinds solve them anew, beyond its load.
 
     Parameters
     ----------
@@ -175,24 +181,30 @@ def train(
     start : path-like, optional
         A trained network to start from.
     time_limit : float, optional
-        Minutes.
+        Minutes, after the cells are solved.
     """
+    trainer.check_time_limit(time_limit)
+    keras.utils.set_random_seed(config.seed)
+    network, about = kind.build(**variant.network), {**variant.inputs, **variant.network}
+    if further:
+        about["further"] = further
+    if start is not None:
+        about |= trainer.start_from(network, start)
+    about |= {"F11": float(kind.load.F11[-1]), "increments": kind.load.increments}
+    identity = {"network": kind.name, **about, "split_hash": dataset.split(data).hash}
+    pairs = _pairs(kind, data, variant, further)
+    return trainer.train(network, *pairs, config, out, identity, time_limit)
+
+
+def _pairs(kind, data, variant, further) -> list[Pairs]:
+    """For training and for validation."""
     split = dataset.split(data)
-    about = {**variant.inputs, **variant.network}
     training, validation = (
         [data.microstructure(i) for i in part] for part in (split.training, split.validation)
     )
-    if further:
-        job = generation.Job("paper", seed=FURTHER_SEED)
-        training += [job.microstructure(i)[1] for i in range(further)]
-        about["further"] = further
-    pairs = [kind.pairs(cells, **variant.inputs) for cells in (training, validation)]
-    keras.utils.set_random_seed(config.seed)
-    identity = {"network": kind.name, **about, "split_hash": split.hash}
-    network = kind.build(**variant.network)
-    if start is not None:
-        identity |= trainer.start_from(network, start)
-    return trainer.train(network, *pairs, config, out, identity, time_limit)
+    job = generation.Job("paper", seed=FURTHER_SEED)
+    training += [job.microstructure(i)[1] for i in range(further)]
+    return [kind.pairs(cells, **variant.inputs) for cells in (training, validation)]
 
 
 def study(
@@ -262,20 +274,25 @@ def _beside(kind, data) -> list[dict]:
         return {"variant": name, "MAE / MPa": error, **more, **about}
 
     shipped = run_of(models.model_path(kind.module.SHIPPED))
-    found, _ = kind.predictor()(cells, data.load)
+    found, _ = kind.predictor()(cells, surrogate.LOAD)
     size = kind.module.load().count_params()
     rows = [row(SHIPPED, found[:, 1:], parameters=size, epochs=shipped.epochs, seed=shipped.seed)]
     return rows + [row(name, ask(cells), parameters=0) for name, ask in _SOLVERS.items()]
 
 
 def _validation(data) -> tuple[list, np.ndarray]:
-    """Cells of the validation part, and their stress at all increments."""
-    part = dataset.split(data).validation
-    return [data.microstructure(i) for i in part], data.sigma_vm[part, 1:]
+    """Cells of the validation part, and their stress at all increments of the paper's load."""
+    cells = [data.microstructure(i) for i in dataset.split(data).validation]
+    return cells, surrogate.solve(cells)[:, 1:]
 
 
 def _row(kind, data, config, variant, directory, further) -> dict:
-    settings = {**variant.inputs, **variant.network, "further": further}
+    settings = {
+        **variant.inputs,
+        **variant.network,
+        "F11_": f"{kind.load.F11[-1]:g}",
+        "further": further,
+    }
     settings |= {"epochs": config.epochs, "batch": config.batch_size, "seed": config.seed}
     name = "-".join(f"{key}{value}" for key, value in settings.items())
     run = Path(directory, f"{kind.name}-{name}")
@@ -283,7 +300,7 @@ def _row(kind, data, config, variant, directory, further) -> dict:
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {run}: the same command goes on from there")
     cells, true = _validation(data)
-    sigma_vm, _ = kind.predictor(run / LAST, **variant.inputs)(cells, data.load)
+    sigma_vm, _ = kind.predictor(run / LAST, **variant.inputs)(cells, surrogate.LOAD)
     return {
         "MAE / MPa": np.abs(sigma_vm[:, 1:] - true).mean(),
         "parameters": sum(weight.size for weight in state.weights),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, grid_of
 from repro.surrogate.calibration import Calibration, check_sample, features_of
 from repro.surrogate.predictors import Predictor, in_one_pass, in_two_passes, refined_solve, rollout
 from repro.surrogate.solves import LOAD, solve
@@ -56,8 +56,9 @@ def predict(
 ) -> Answer:
     """Stress of many cells of one kind, with a bound of the error of each.
 
-    Some of the cells, drawn at random, are solved exactly to calibrate the predictor; so are those
-    whose bound is above the tolerance.
+    Some of the cells, drawn at random, are solved exactly (`solve`) to calibrate the predictor; so
+    are those whose bound is above the tolerance. Where there are no more cells than to calibrate
+    on, all are solved, and the predictor is not asked.
 
     Parameters
     ----------
@@ -88,9 +89,7 @@ def predict(
         As `repro.reference.simulate`.
     """
     check_sample(calibration, confidence)
-    sizes = {cell.grain_id.shape for cell in cells}
-    if len(sizes) != 1:
-        raise ValueError(f"the cells must be on equal grids, got {sorted(sizes) or 'no cells'}")
+    grid_of(cells)  # raises if there are several
     if not tolerance >= 0:
         raise ValueError(f"tolerance must not be negative (MPa), got {tolerance}")
     if len(cells) <= calibration:

@@ -48,7 +48,7 @@ def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -
     ask = modes.network_predictor(refiner.load(path), BATCH)
 
     def predict(cells, load):
-        coarse, maps = refiner.coarse_solve(cells, load, tol), property_maps(cells)
+        maps, coarse = property_maps(cells), refiner.coarse_solve(cells, load, tol)
         sigma_vm = refiner.refined(ask, maps, coarse.sigma_vm)
         E, nu = maps[..., 0], maps[..., 1]
         modulus = 1e3 * (E / (2 * (1 + nu))).mean((1, 2))
@@ -87,9 +87,10 @@ def rollout(model) -> Predictor:
 
 
 def in_one_pass(path=whole_path.SHIPPED) -> Predictor:
-    """A network for the whole path (`repro.surrogate.whole_path`), under any load that it knows.
+    """A network for the whole path, under any load of `repro.surrogate.whole_path.check_load`.
 
-    Its score is the same for all cells, since one pass tells nothing of its error.
+    The cells' edge must be a multiple of 8 pixels. The score is the same for all cells, since one
+    pass tells nothing of its error.
 
     Parameters
     ----------
@@ -106,10 +107,11 @@ def in_one_pass(path=whole_path.SHIPPED) -> Predictor:
 
 
 def in_two_passes(path=whole_path.SHIPPED) -> Predictor:
-    """The same of the cell as it is and turned by 180 degrees, averaged.
+    """As `in_one_pass`, for the cell as it is and turned by 180 degrees: the mean of both.
 
-    Its score is how far the two are apart: exactly, turning is a symmetry. It costs a second pass
-    and tells the cells with small errors from those with large ones.
+    The true stress of a turned cell is the turned stress. So the score is how far both are apart,
+    which ranks cells by their errors. What both get wrong alike it does not see: of a cell that is
+    nearly its own image when turned, such as a centred inclusion, it is too small.
 
     Parameters
     ----------
@@ -145,7 +147,7 @@ def _averaged(stress, reflections) -> Predictor:
 
     def predict(cells, load):
         found = [np.flip(stress(_reflected(cells, axes), load), axes) for axes in reflections]
-        mean = np.mean(found, axis=0)
+        mean = sum(found) / len(found)
         score = np.mean([np.abs(one - mean).mean((1, 2, 3)) for one in found], axis=0)
         return from_rest(mean), np.maximum(score, SMALLEST_SCORE)
 

@@ -89,7 +89,8 @@ def check_load(load: Load) -> None:
     if not known or increments % FINE:
         raise ValueError(
             f"the refiner knows increments of {LOAD.F11[1] - 1:g} at {paper.RATE:g} 1/s, a "
-            f"multiple of {FINE} of them: solve other loads with repro.reference.simulate"
+            f"multiple of {FINE} of them: predict other loads with surrogate.in_two_passes, or "
+            "solve them with surrogate.solve"
         )
 
 
@@ -206,4 +207,4 @@ def make_refinements(
         As `coarse_solve` and `solve`.
     """
     coarse = coarse_solve(cells, load, tol).sigma_vm
-    return Refinements(property_maps(cells), solve(cells, load), 1, coarse=coarse)
+    return Refinements(property_maps(cells), solve(cells, load, progress=True), 1, coarse=coarse)

@@ -7,7 +7,7 @@ import numpy as np
 
 from repro import paper, reference
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, grid_of
 from repro.tools.engine import available_cores
 from repro.tools.progress import Progress
 
@@ -18,7 +18,8 @@ LONGER_LOAD = Load.stretch(paper.F11_EXTENSION, 2 * paper.INCREMENTS)  # twice a
 def solve(cells: Sequence[Microstructure], load: Load = LOAD, progress: bool = False) -> np.ndarray:
     """Stress (n, T+1, N, N) float32, MPa, by the reference model, on all cores.
 
-    Increments larger than the paper's are divided: the networks learned from such small ones.
+    The networks learned from increments of 0.0002 of F11. So larger ones are divided, and the
+    stress is not what `repro.reference.simulate` makes of them as they are. A hold is not divided.
 
     Parameters
     ----------
@@ -30,24 +31,32 @@ def solve(cells: Sequence[Microstructure], load: Load = LOAD, progress: bool = F
 
     Raises
     ------
+    ValueError
+        If there are no cells, or on grids of several sizes.
     ConvergenceError
-        As `repro.reference.simulate`.
+        As `repro.reference.simulate`, with the number of the cell and of the load's increment.
     """
+    n = grid_of(cells)
     parts = np.ceil(np.abs(np.diff(load.F11)) / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
     ends = np.concatenate([[0], np.cumsum(parts)])
     finer = Load(*(np.interp(np.arange(ends[-1] + 1), ends, x) for x in (load.time, load.F11)))
     # Filled in place: the cells of a training take gigabytes.
-    sigma_vm = np.empty((len(cells), len(load.time), *cells[0].grain_id.shape), np.float32)
+    sigma_vm = np.empty((len(cells), len(load.time), n, n), np.float32)
 
     def fill(i):
-        sigma_vm[i] = reference.simulate(cells[i], finer).sigma_vm[ends]
+        try:
+            sigma_vm[i] = reference.simulate(cells[i], finer).sigma_vm[ends]
+        except reference.ConvergenceError as error:
+            error.microstructure = i
+            error.increment = int(np.searchsorted(ends, error.increment))
+            raise
 
     on_all_cores(fill, range(len(cells)), progress)
     return sigma_vm
 
 
-def on_all_cores(function: Callable, cells: Sequence, progress: bool = False) -> list:
-    """`function(cell)` of all cells; threads will do, since the compiled solver frees the GIL."""
+def on_all_cores(solve: Callable, cells: Sequence, progress: bool = False) -> list:
+    """`solve(cell)` of all cells; threads will do, since the compiled solver frees the GIL."""
     with ThreadPoolExecutor(available_cores()) as pool:
-        results = pool.map(function, cells)
+        results = pool.map(solve, cells)
         return list(Progress(results, "solving", "cell", progress, total=len(cells)))
