@@ -1,8 +1,8 @@
 """Networks for whole loads, varied one choice at a time: refiners, and whole paths in one pass."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -163,6 +163,7 @@ def train(
     further: int = 0,
     start=None,
     time_limit: float | None = None,
+    pairs: Sequence[Pairs] | None = None,
 ) -> trainer.TrainingState:
     """Train a network for whole loads on the training part of a data set, or go on with a run.
 
@@ -182,6 +183,8 @@ def train(
         A trained network to start from.
     time_limit : float, optional
         Minutes, after the cells are solved.
+    pairs : (Pairs, Pairs), optional
+        By default `solved_pairs` of these arguments.
     """
     trainer.check_time_limit(time_limit)
     keras.utils.set_random_seed(config.seed)
@@ -192,19 +195,19 @@ def train(
         about |= trainer.start_from(network, start)
     about |= {"F11": float(kind.load.F11[-1]), "increments": kind.load.increments}
     identity = {"network": kind.name, **about, "split_hash": dataset.split(data).hash}
-    pairs = _pairs(kind, data, variant, further)
+    pairs = pairs or solved_pairs(kind, data, further, **variant.inputs)
     return trainer.train(network, *pairs, config, out, identity, time_limit)
 
 
-def _pairs(kind, data, variant, further) -> list[Pairs]:
-    """For training and for validation."""
+def solved_pairs(kind: Kind, data: DataSet, further: int = 0, **inputs) -> list[Pairs]:
+    """Pairs for training and for validation, of inputs as those of a `Variant`."""
     split = dataset.split(data)
     training, validation = (
         [data.microstructure(i) for i in part] for part in (split.training, split.validation)
     )
     job = generation.Job("paper", seed=FURTHER_SEED)
     training += [job.microstructure(i)[1] for i in range(further)]
-    return [kind.pairs(cells, **variant.inputs) for cells in (training, validation)]
+    return [kind.pairs(cells, **inputs) for cells in (training, validation)]
 
 
 def study(
@@ -248,11 +251,12 @@ def study(
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
     trained_on = len(dataset.split(data).training) + further
     samples = config.epochs * kind.samples * trained_on
+    pairs_of = lru_cache(1)(partial(solved_pairs, kind, data, further))
     for name in variants or kind.variants:
         for seed in range(kind.seeds.get(name, 1)):
             if (name, seed, config.epochs, samples) not in known:
                 seeded = replace(config, seed=seed, shuffle_seed=seed)
-                row = _row(kind, data, seeded, kind.variants[name], directory, further)
+                row = _row(kind, data, seeded, kind.variants[name], directory, further, pairs_of)
                 rows.append({"variant": name, **row, "samples": samples})
                 write_csv(out, pd.DataFrame(rows), digits=6)
     table = pd.DataFrame(rows + _beside(kind, data))
@@ -286,7 +290,7 @@ def _validation(data) -> tuple[list, np.ndarray]:
     return cells, surrogate.solve(cells)[:, 1:]
 
 
-def _row(kind, data, config, variant, directory, further) -> dict:
+def _row(kind, data, config, variant, directory, further, pairs_of) -> dict:
     settings = {
         **variant.inputs,
         **variant.network,
@@ -296,7 +300,8 @@ def _row(kind, data, config, variant, directory, further) -> dict:
     settings |= {"epochs": config.epochs, "batch": config.batch_size, "seed": config.seed}
     name = "-".join(f"{key}{value}" for key, value in settings.items())
     run = Path(directory, f"{kind.name}-{name}")
-    state = train(kind, data, config, run, variant, further)
+    pairs = pairs_of(**variant.inputs)
+    state = train(kind, data, config, run, variant, further, pairs=pairs)
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {run}: the same command goes on from there")
     cells, true = _validation(data)
