@@ -144,6 +144,16 @@ def test_what_misses_the_tolerance_is_solved_and_the_rest_is_within_its_bound(ce
     assert (fields <= answer.field_bound).mean() >= 0.85
 
 
+def test_the_whole_path_is_calibrated_at_any_stretch(cells):
+    load = Load.stretch(1.006, 2)
+    predictor = surrogate.in_two_passes()
+    answer = surrogate.predict(cells, 6.0, load, predictor=predictor, calibration=20)
+    error = abs(answer.sigma_vm - surrogate.solve(cells, load))[:, 1:].mean((1, 2, 3))
+    assert answer.sigma_vm.shape == (60, 3, 16, 16)
+    assert 20 <= answer.exact.sum() < len(cells)
+    assert (error <= answer.bound).mean() >= 0.85
+
+
 def test_tolerance_of_nothing_solves_every_cell(cells):
     answer = surrogate.predict(cells[:12], tolerance=0, calibration=9)
     assert answer.exact.all() and (answer.bound == 0).all()
@@ -204,6 +214,31 @@ def test_cells_that_do_not_suit_the_network_are_refused():
         surrogate.in_one_pass()([cell], surrogate.LOAD)
 
 
+@pytest.mark.parametrize("name", ["solve", "refined_solve", "in_one_pass", "in_two_passes"])
+@pytest.mark.parametrize(
+    ("sizes", "found"), [([], "no cells"), ([16, 24], r"\[16, 24\] pixels along an edge")]
+)
+def test_no_cells_and_cells_on_several_grids_are_refused(name, sizes, found):
+    ask = getattr(surrogate, name)
+    ask = ask if name == "solve" else ask()
+    cells = [ms.polycrystal(ms.generator(0), size=size) for size in sizes]
+    with pytest.raises(ValueError, match=f"the cells must be on equal grids, got {found}"):
+        ask(cells, surrogate.LOAD)
+
+
+def test_a_cell_that_does_not_converge_is_named_with_the_increment_of_its_load(cells, monkeypatch):
+    simulate, hard = reference.simulate, cells[2]
+
+    def gives_up(cell, load):
+        if cell is hard:
+            raise reference.ConvergenceError(0, 6, 1.0, 1e-7)
+        return simulate(cell, load)
+
+    monkeypatch.setattr(reference, "simulate", gives_up)
+    with pytest.raises(reference.ConvergenceError, match="microstructure 2: increment 2 did not"):
+        surrogate.solve(cells[:3], Load.stretch(1.002, 2))  # divided into 10
+
+
 def test_larger_increments_than_the_papers_are_divided(cells):
     found = surrogate.solve(cells[:2], Load([0, 0.2, 1.0], [1, 1.0002, 1.001]))
     finer = surrogate.solve(cells[:2], Load.stretch(1.001, 5))
@@ -248,8 +283,12 @@ def test_the_whole_path_knows_any_stretch_up_to_the_end_of_its_training(cells):
     finer, _ = one_pass(cells[:2], Load.stretch(1.004, 40))
     between = (whole[:, 1:20] + whole[:, 2:21]) / 2
     assert np.abs(finer[:, 3::2] - between).mean() < 1
+    tiny, _ = one_pass(cells[:2], Load.stretch(1.00002, 1))  # as stiff as at the first increment
+    np.testing.assert_allclose(10 * tiny[:, 1], whole[:, 1], rtol=0.02)
+    rounded = Load(LONGER_LOAD.time.astype(np.float32), LONGER_LOAD.F11.astype(np.float32))
+    np.testing.assert_allclose(one_pass(cells[:2], rounded)[0], whole, rtol=1e-3, atol=1e-2)
     for load in (Load.stretch(1.0082), Load.stretch(rate=1e-2), Load.through([1.004, 1.002])):
-        with pytest.raises(ValueError, match="known for stretch at 0.001 1/s up to F11 = 1.008"):
+        with pytest.raises(ValueError, match="knows stretch at 0.001 1/s up to F11 = 1.008 only"):
             one_pass(cells[:2], load)
 
 

@@ -96,7 +96,8 @@ def grid_of(cells: Sequence[Microstructure]) -> int:
     """
     sizes = {len(cell.grain_id) for cell in cells}
     if len(sizes) != 1:
-        raise ValueError(f"the cells must be on equal grids, got {sorted(sizes) or 'no cells'}")
+        found = f"{sorted(sizes)} pixels along an edge" if sizes else "no cells"
+        raise ValueError(f"the cells must be on equal grids, got {found}")
     return sizes.pop()
 
 

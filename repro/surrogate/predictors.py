@@ -110,8 +110,7 @@ def in_two_passes(path=whole_path.SHIPPED) -> Predictor:
     """As `in_one_pass`, for the cell as it is and turned by 180 degrees: the mean of both.
 
     The true stress of a turned cell is the turned stress. So the score is how far both are apart,
-    which ranks cells by their errors. What both get wrong alike it does not see: of a cell that is
-    nearly its own image when turned, such as a centred inclusion, it is too small.
+    which ranks cells of one kind by their errors. What both get wrong alike it does not see.
 
     Parameters
     ----------
