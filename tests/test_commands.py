@@ -127,7 +127,7 @@ def test_wrong_inputs_end_in_one_line(data_file, tmp_path):
 
 def test_the_examples_of_the_readme_run(capsys):
     text = (Path(__file__).parents[1] / "README.md").read_text()
-    of_cell, of_many = re.findall(r"```python\n(.*?)```", text, re.S)
+    of_cell, of_many, at_any_stretch = re.findall(r"```python\n(.*?)```", text, re.S)
     exec(of_cell, {})
     error, *unit = capsys.readouterr().out.splitlines()[-1].split()
     assert float(error) < 10
@@ -136,6 +136,8 @@ def test_the_examples_of_the_readme_run(capsys):
     exec(of_many.replace("range(200)", "range(52)"), names)  # two beside those that calibrate
     assert names["answer"].exact.sum() >= 50
     assert names["answer"].sigma_vm.shape == (52, 21, 64, 64)
+    exec(at_any_stretch, names)
+    assert names["answer"].sigma_vm.shape == (52, 6, 64, 64)
 
 
 def test_a_stride_is_refused_before_data_is_generated(tmp_path, monkeypatch):
