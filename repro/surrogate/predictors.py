@@ -111,16 +111,6 @@ def in_two_passes(path=whole_path.SHIPPED) -> Predictor:
 
     The true stress of a turned cell is the turned stress. So the score is how far both are apart,
     which ranks cells of one kind by their errors. What both get wrong alike it does not see.
-
-    Parameters
-    ----------
-    path : path-like
-        As for `repro.surrogate.whole_path.load`.
-
-    Raises
-    ------
-    FileNotFoundError, ModelFileError
-        As `repro.models.load`.
     """
     return _averaged(_whole_path(path), TURNED)
 
