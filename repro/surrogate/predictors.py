@@ -23,8 +23,9 @@ from repro.training.run_directory import run_of
 Predictor = Callable[[Sequence[Microstructure], Load], tuple[np.ndarray, np.ndarray]]
 BATCH = 8  # windows for the refiner at a time: what is between its layers stays in the cache
 SMALLEST_SCORE = 1e-3  # MPa, of a network that is symmetric up to rounding
-REFLECTIONS = ((), (-2,), (-1,), (-2, -1))  # axes (..., N, N): exact symmetries of the problem
-TURNED = ((), (-2, -1))
+# Axes x1 and x2 to be reversed: exact symmetries of the problem.
+REFLECTIONS = ((), (0,), (1,), (0, 1))
+TURNED = ((), (0, 1))
 
 
 def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -> Predictor:
@@ -79,9 +80,9 @@ def rollout(model) -> Predictor:
         raise ValueError(f"{path}: steps {stride} increments at once, but all are asked for")
     ask = modes.network_predictor(models.load(path))
 
-    def stress(cells, load):
+    def stress(maps, load):
         _check_load(load)
-        return modes.rollout(ask, unloaded(property_maps(cells), load.increments))
+        return modes.rollout(ask, unloaded(maps, load.increments))
 
     return _averaged(stress, REFLECTIONS)
 
@@ -103,7 +104,11 @@ def in_one_pass(path=whole_path.SHIPPED) -> Predictor:
         As `repro.models.load`.
     """
     stress = _whole_path(path)
-    return lambda cells, load: (from_rest(stress(cells, load)), np.ones(len(cells)))
+
+    def predict(cells, load):
+        return from_rest(stress(property_maps(cells), load)), np.ones(len(cells))
+
+    return predict
 
 
 def in_two_passes(path=whole_path.SHIPPED) -> Predictor:
@@ -116,17 +121,16 @@ def in_two_passes(path=whole_path.SHIPPED) -> Predictor:
 
 
 def _whole_path(path):
-    """Of cells and a load, the stress (n, T, N, N) in one pass."""
+    """Of property maps (n, N, N, 4) and a load, the stress (n, T, N, N) in one pass."""
     network = whole_path.load(path)
 
     @lru_cache(8)  # each is compiled once
     def at(strains):
         return modes.network_predictor(whole_path.at_strains(network, strains), BATCH)
 
-    def stress(cells, load):
+    def stress(maps, load):
         whole_path.check_load(load)
-        ask = at(tuple(load.F11[1:] - 1))
-        return np.moveaxis(ask(property_maps(cells)), -1, 1)
+        return np.moveaxis(at(tuple(load.F11[1:] - 1))(maps), -1, 1)
 
     return stress
 
@@ -134,8 +138,13 @@ def _whole_path(path):
 def _averaged(stress, reflections) -> Predictor:
     """Mean of what is predicted of the reflected cells, with the mean distance from it as score."""
 
+    def reflected(maps, axes, load):
+        sigma_vm = stress(np.flip(maps, [1 + axis for axis in axes]), load)
+        return np.flip(sigma_vm, [2 + axis for axis in axes])
+
     def predict(cells, load):
-        found = [np.flip(stress(_reflected(cells, axes), load), axes) for axes in reflections]
+        maps = property_maps(cells)
+        found = [reflected(maps, axes, load) for axes in reflections]
         mean = sum(found) / len(found)
         score = np.mean([np.abs(one - mean).mean((1, 2, 3)) for one in found], axis=0)
         return from_rest(mean), np.maximum(score, SMALLEST_SCORE)
@@ -149,7 +158,3 @@ def _check_load(load):
         raise ValueError(
             "this network knows the paper's training load only: predict others with refined_solve()"
         )
-
-
-def _reflected(cells, axes) -> list[Microstructure]:
-    return [Microstructure(np.flip(cell.grain_id, axes), cell.properties) for cell in cells]
