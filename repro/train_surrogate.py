@@ -74,6 +74,6 @@ def _command(kind: Kind, epochs: int, run: RunOptions) -> Callable[..., None]:
 if __name__ == "__main__":
     commands = {
         "refiner": _command(REFINER, 100, RunOptions()),
-        "whole_path": _command(WHOLE_PATH, 100, RunOptions(further=8_000)),
+        "whole_path": _command(WHOLE_PATH, 75, RunOptions(further=8_000)),
     }
     cli.run(commands)

@@ -237,6 +237,8 @@ def test_a_cell_that_does_not_converge_is_named_with_the_increment_of_its_load(c
     monkeypatch.setattr(reference, "simulate", gives_up)
     with pytest.raises(reference.ConvergenceError, match="microstructure 2: increment 2 did not"):
         surrogate.solve(cells[:3], Load.stretch(1.002, 2))  # divided into 10
+    with pytest.raises(reference.ConvergenceError, match="microstructure 2: increment 6 did not"):
+        surrogate.predict(cells[:15], 0, predictor=surrogate.in_one_pass(), calibration=9)
 
 
 def test_larger_increments_than_the_papers_are_divided(cells):

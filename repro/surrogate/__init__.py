@@ -12,6 +12,7 @@ import numpy as np
 
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, grid_of
+from repro.reference import ConvergenceError
 from repro.surrogate.calibration import Calibration, check_sample, features_of
 from repro.surrogate.predictors import Predictor, in_one_pass, in_two_passes, refined_solve, rollout
 from repro.surrogate.solves import LOAD, solve
@@ -86,7 +87,7 @@ def predict(
         If `calibration` is too small for `confidence`, the grids differ, or the predictor does not
         know the load.
     ConvergenceError
-        As `repro.reference.simulate`.
+        As `solve`.
     """
     check_sample(calibration, confidence)
     grid_of(cells)  # raises if there are several
@@ -96,15 +97,14 @@ def predict(
         return _all_exact(cells, load, confidence)
     sigma_vm, scores = _asked(predictor or refined_solve(), cells, load)
     chosen = np.random.default_rng(seed).permutation(len(cells))[:calibration]
-    sample = [cells[i] for i in chosen]
-    true = solve(sample, load)
+    sample, true = [cells[i] for i in chosen], _exact(cells, chosen, load)
     measured = _measured(sample, sigma_vm[chosen], true, scores[chosen], confidence)
     sigma_vm[chosen] = true
     bound, field_bound = measured.of_cells(scores), measured.of_fields(scores)
     bound[chosen] = 0
     poor = np.flatnonzero(bound > tolerance)
     if len(poor):
-        sigma_vm[poor] = solve([cells[i] for i in poor], load)
+        sigma_vm[poor] = _exact(cells, poor, load)
     exact = np.zeros(len(cells), bool)
     exact[chosen] = exact[poor] = True
     bound[exact] = field_bound[exact] = 0
@@ -135,6 +135,15 @@ def _asked(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
     parts = [predictor(cells[start : start + TOGETHER], load) for start in starts]
     sigma_vm, scores = zip(*parts, strict=True)
     return np.concatenate(sigma_vm), np.concatenate(scores)
+
+
+def _exact(cells, chosen, load) -> np.ndarray:
+    """Of some of the cells, by their numbers."""
+    try:
+        return solve([cells[i] for i in chosen], load)
+    except ConvergenceError as error:
+        error.microstructure = int(chosen[error.microstructure])
+        raise
 
 
 def _measured(cells, sigma_vm, true, scores, confidence) -> Calibration:
