@@ -188,13 +188,14 @@ def train(
     """
     trainer.check_time_limit(time_limit)
     keras.utils.set_random_seed(config.seed)
-    network, about = kind.build(**variant.network), {**variant.inputs, **variant.network}
+    network = kind.build(**variant.network)
+    identity = {"network": kind.name, **variant.inputs, **variant.network}
+    identity |= {"F11": float(kind.load.F11[-1]), "increments": kind.load.increments}
+    identity["split_hash"] = dataset.split(data).hash
     if further:
-        about["further"] = further
+        identity["further"] = further
     if start is not None:
-        about |= trainer.start_from(network, start)
-    about |= {"F11": float(kind.load.F11[-1]), "increments": kind.load.increments}
-    identity = {"network": kind.name, **about, "split_hash": dataset.split(data).hash}
+        identity |= trainer.start_from(network, start)
     pairs = pairs or solved_pairs(kind, data, further, **variant.inputs)
     return trainer.train(network, *pairs, config, out, identity, time_limit)
 
@@ -251,26 +252,28 @@ def study(
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
     trained_on = len(dataset.split(data).training) + further
     samples = config.epochs * kind.samples * trained_on
+    # Solved once: pairs for training until the inputs change, the cells to measure errors on.
     pairs_of = lru_cache(1)(partial(solved_pairs, kind, data, further))
+    validation = _validation(data)
     for name in variants or kind.variants:
         for seed in range(kind.seeds.get(name, 1)):
             if (name, seed, config.epochs, samples) not in known:
                 seeded = replace(config, seed=seed, shuffle_seed=seed)
-                row = _row(kind, data, seeded, kind.variants[name], directory, further, pairs_of)
+                variant, solved = kind.variants[name], (pairs_of, validation)
+                row = _row(kind, data, seeded, variant, directory, further, *solved)
                 rows.append({"variant": name, **row, "samples": samples})
                 write_csv(out, pd.DataFrame(rows), digits=6)
-    table = pd.DataFrame(rows + _beside(kind, data))
+    table = pd.DataFrame(rows + _beside(kind, *validation))
     with process_on(1) as call:
-        cells = _validation(data)[0][:TIMED_CELLS]
+        cells = validation[0][:TIMED_CELLS]
         # None for a variant that there was once: it cannot be built any more.
         table["seconds"] = table["variant"].map(call(_seconds, kind.name, cells))
     write_csv(out, table, digits=6)
     return table
 
 
-def _beside(kind, data) -> list[dict]:
+def _beside(kind, cells, true) -> list[dict]:
     """Rows of the shipped network and of the reference model, which take no training here."""
-    cells, true = _validation(data)
     about = {"n": len(cells), **provenance.stamp()}
 
     def row(name, sigma_vm, **more):
@@ -290,7 +293,7 @@ def _validation(data) -> tuple[list, np.ndarray]:
     return cells, surrogate.solve(cells)[:, 1:]
 
 
-def _row(kind, data, config, variant, directory, further, pairs_of) -> dict:
+def _row(kind, data, config, variant, directory, further, pairs_of, validation) -> dict:
     settings = {
         **variant.inputs,
         **variant.network,
@@ -304,7 +307,7 @@ def _row(kind, data, config, variant, directory, further, pairs_of) -> dict:
     state = train(kind, data, config, run, variant, further, pairs=pairs)
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {run}: the same command goes on from there")
-    cells, true = _validation(data)
+    cells, true = validation
     sigma_vm, _ = kind.predictor(run / LAST, **variant.inputs)(cells, surrogate.LOAD)
     return {
         "MAE / MPa": np.abs(sigma_vm[:, 1:] - true).mean(),
