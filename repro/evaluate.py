@@ -45,10 +45,10 @@ def main(
     if data:
         own = dataset.read(data)
         rows = campaign.evaluate_data(model, own, table, stride)
-        if own.law is None:
+        if own.solver_options is None:
             print(
-                f"note: {data} was solved by a flow rule that our reference model does not have: "
-                "no label noise and no Taylor estimate"
+                f"note: {data} was solved by a flow rule or a derivative in space that our "
+                "reference model does not have: no label noise and no Taylor estimate"
             )
     else:
         suites = SUITES if "all" in suite else suite

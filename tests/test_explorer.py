@@ -216,7 +216,7 @@ def test_the_data_set_and_the_picture_that_are_saved(session, tmp_path):
     path.write_bytes(session.hdf5())
     saved = exchange.read(path)
     np.testing.assert_array_equal(saved.sigma_vm, session.data.sigma_vm)
-    assert saved.law == session.data.law
+    assert saved.solver_options == session.data.solver_options
     assert session.picture().startswith(b"\x89PNG")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from repro import paper, reference
 from repro.data import dataset
+from repro.data.discretization import PAPER
 from repro.data.microstructure import CIRCLE_RADII, Microstructure, random_circles
 from repro.data.suites import SUITES
 from repro.reference import ConvergenceError, generation
@@ -88,7 +89,7 @@ def test_data_set_holds_the_simulations(data):
 def test_law_of_the_data_is_asked_for_and_said(tmp_path):
     generation.generate(tmp_path / "a.h5", count=2, size=8, M=1, h=3, progress=False)
     data = dataset.read(tmp_path / "a.h5")
-    assert data.law == {"M": 1, "h": 3}
+    assert data.solver_options == {"M": 1, "h": 3, "discretization": PAPER}
     run = reference.simulate(data.microstructure(1), M=1, h=3)
     np.testing.assert_array_equal(data.sigma_vm[1], run.sigma_vm.astype(np.float32))
 

@@ -12,6 +12,7 @@ from measurements import assert_within_bounds
 from repro import paper
 from repro.benchmarks import verification
 from repro.data import microstructure as ms
+from repro.data.discretization import DERIVATIVES
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import ConvergenceError, simulate, simulate_batch
@@ -39,6 +40,10 @@ def test_first_order_in_time():
     assert_within_bounds(verification.time_order(32, (20, 40, 80), count=1))
 
 
+def test_more_points_per_pixel_converge():
+    assert_within_bounds(verification.points_per_pixel(16, (1, 2, 4), count=2))
+
+
 def test_refined_grids_converge():
     assert_within_bounds(verification.grid_convergence((16, 32, 64), count=3))
 
@@ -61,8 +66,9 @@ def microstructures(draw, properties):
     return Microstructure(grain_id, [[draw(p) for p in properties] for _ in range(grains)])
 
 
-def assert_equations_hold(cell, load=None):
-    found = audit(cell, *simulate_points(cell, load))
+def assert_equations_hold(cell, load=None, derivative="continuous"):
+    path, points = simulate_points(cell, load, derivative=derivative)
+    found = audit(cell, path, points, derivative)
     violated = {
         name: getattr(found, name)
         for name, bound in verification.AUDIT_BOUNDS.items()
@@ -72,9 +78,9 @@ def assert_equations_hold(cell, load=None):
 
 
 @settings(max_examples=25, deadline=None)
-@given(microstructures(TABLE3))
-def test_all_of_table_3_converges(cell):
-    assert_equations_hold(cell)
+@given(microstructures(TABLE3), st.sampled_from(DERIVATIVES))
+def test_all_of_table_3_converges(cell, derivative):
+    assert_equations_hold(cell, derivative=derivative)
 
 
 @settings(max_examples=40, deadline=None)
@@ -82,11 +88,12 @@ def test_all_of_table_3_converges(cell):
     microstructures(BEYOND),
     st.sampled_from([(1.0001,), (1.004,), (1.05,), (0.96,), (1.004, 1.0), (1.004, 0.996)]),
     st.sampled_from([1e-9, 1e-3, 1e3]),
+    st.sampled_from(DERIVATIVES),
 )
-def test_no_field_is_silently_wrong(cell, stretches, rate):
+def test_no_field_is_silently_wrong(cell, stretches, rate, derivative):
     load = Load.through(stretches, 20 // len(stretches), rate)
     try:
-        assert_equations_hold(cell, load)
+        assert_equations_hold(cell, load, derivative)
     except ConvergenceError as error:
         assert error.microstructure == 0 and error.increment >= 1
 
@@ -100,11 +107,13 @@ def test_loads_that_return_compress_or_pause_satisfy_the_equations(load):
         assert_equations_hold(ms.polycrystal(ms.generator(seed), size=16), load)
 
 
+@pytest.mark.parametrize("derivative", DERIVATIVES)
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_tiny_grids(size):
+def test_tiny_grids(size, derivative):
     grain_id = np.arange(size * size).reshape(size, size)
     rng = np.random.default_rng(size)
-    assert_equations_hold(Microstructure(grain_id, ms.table3_properties(rng, size * size)))
+    cell = Microstructure(grain_id, ms.table3_properties(rng, size * size))
+    assert_equations_hold(cell, derivative=derivative)
 
 
 def test_audit_sees_what_is_wrong():

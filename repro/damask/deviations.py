@@ -8,6 +8,7 @@ import numpy as np
 
 from repro import paper, reference
 from repro.data.dataset import DataSet
+from repro.data.discretization import DERIVATIVES, PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import Trajectory
@@ -23,6 +24,7 @@ def simulate(
     load: Load | None = None,
     dilatation: bool = False,
     tol: float = reference.TOLERANCE,
+    discretization: Discretization = PAPER,
     **law,
 ) -> Trajectory:
     """Solve the paper's problem under DAMASK's settings.
@@ -37,7 +39,7 @@ def simulate(
         True is solved as elastic: in DAMASK pressure then counts in hardening, which lifts xi of a
         grain that hardens at all out of reach of the deviator. Not exact; the tests hold it
         against DAMASK.
-    tol : float
+    tol, discretization
         As for `repro.reference.simulate`.
     **law
         M, h and dot_gamma_0 of `repro.reference.rescaled`, also by grain; exact.
@@ -51,7 +53,7 @@ def simulate(
     if dilatation:
         properties[:, 2] = UNREACHABLE_XI0
     cell = Microstructure(microstructure.grain_id, properties)
-    return reference.simulate(cell, load, tol=tol)
+    return reference.simulate(cell, load, tol=tol, discretization=discretization)
 
 
 def solve_again(data: DataSet, indices, tol: float = reference.TOLERANCE) -> np.ndarray:
@@ -71,10 +73,13 @@ def solve_again(data: DataSet, indices, tol: float = reference.TOLERANCE) -> np.
     """
     dilatation = data.attributes.get("dilatation", False)
     plastic = replace(data, attributes={**data.attributes, "dilatation": False})
-    if plastic.law is None:
+    options = plastic.solver_options
+    if data.attributes.get("derivative", PAPER.derivative) not in DERIVATIVES:
+        raise ValueError(f"our solver has no derivative {data.attributes['derivative']}")
+    if options is None:
         raise ValueError("our solver has the paper's stress exponent and no saturation alone")
     cells = [data.microstructure(i) for i in indices]
-    runs = [simulate(cell, data.solved_load, dilatation, tol, **plastic.law) for cell in cells]
+    runs = [simulate(cell, data.solved_load, dilatation, tol, **options) for cell in cells]
     return np.stack([run.sigma_vm[data.kept] for run in runs])
 
 

@@ -16,6 +16,7 @@ from repro.damask.setup import DEFAULT_EPS_REL_DIV
 from repro.data import checks
 from repro.data.checks import Check
 from repro.data.dataset import LINEAR
+from repro.data.discretization import DERIVATIVES, PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.tools.progress import Progress
@@ -40,7 +41,7 @@ def diagnose(result: Result, solve: bool = True) -> list[Check]:
     """
     data = exchange.as_data_set(result)
     asked = [check for check in checks.verify(data) if check.question != checks.FLOW_RULE]
-    found = [*asked, *_written(result), *_law(result), _tolerance(result)]
+    found = [*asked, *_written(result), *_law(result), *_numerics(result)]
     return _with_effects(result, data, found) if solve else found
 
 
@@ -123,9 +124,16 @@ def _law(result) -> Iterator[Check]:
     )
 
 
-def _tolerance(result):
-    eps = result.setup.eps_rel_div
-    return Check(
+def _numerics(result) -> Iterator[Check]:
+    derivative, eps = result.setup.derivative, result.setup.eps_rel_div
+    yield Check(
+        "derivative in space",
+        derivative,
+        f"not stated; DAMASK's default is {PAPER.derivative}",
+        derivative == PAPER.derivative,
+        "other stresses near grain boundaries",
+    )
+    yield Check(
         "tolerance eps_rel_div(P)",
         f"{eps:g}",
         f"not stated; DAMASK's default is {DEFAULT_EPS_REL_DIV:g}",
@@ -171,6 +179,9 @@ def _priced(result, data, found) -> Iterator[Check]:
         "h": {"h": of_phases("h")},
         "dilatation": {"dilatation": bool(of_phases("dilatation").any())},
     }
+    if result.setup.derivative in DERIVATIVES:
+        discretization = Discretization(result.setup.derivative)
+        settings["derivative in space"] = {"discretization": discretization}
     wanted = _solve(result, data)
     for check in found:
         if not check.passed and check.question in settings:

@@ -16,7 +16,8 @@ from repro.tools.provenance import code_commit
 
 MAX_GRAINS = 256  # grain_id is uint8
 UNIAXIAL = 1e-8  # component of the mean deformation gradient that still is none
-LAW = ("n", "dilatation", "hardening_left", "eps_rel_div")  # attributes beside the properties
+# Attributes beside the properties.
+LAW = ("n", "dilatation", "hardening_left", "eps_rel_div", "derivative")
 
 
 def export_damask(
@@ -49,7 +50,8 @@ def export_damask(
         if not 0 <= i < len(data):
             raise ValueError(f"no microstructure {i}: the data set has 0 to {len(data) - 1}")
         directories.append(Path(out, f"{i:06d}"))
-        export.write_inputs(directories[-1], data.microstructure(i), data.F11, data.time, tolerance)
+        about = (data.F11, data.time, tolerance, data.discretization)
+        export.write_inputs(directories[-1], data.microstructure(i), *about)
     return directories
 
 
@@ -164,8 +166,12 @@ def _setup(part) -> list[tuple]:
             f"{len(part.time) - 1} increments of F11 = {way} in {part.time[-1]:g} s",
         ),
         (solved, f"{solved} increments solved"),
-        *((str(about[name]), f"{name} = {about[name]:g}") for name in LAW if name in about),
+        *((str(about[name]), f"{name} = {_shown(about[name])}") for name in LAW if name in about),
     ]
+
+
+def _shown(value) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def data_set(result: dadf5.Result) -> DataSet:
@@ -226,6 +232,7 @@ def as_data_set(result: dadf5.Result) -> DataSet:
             "solved_time": solved_time,
             "solved_F11": solved_F11,
             "eps_rel_div": setup.eps_rel_div,
+            "derivative": setup.derivative,
             "n": setup.of_phases("n")[0],
             "dilatation": bool(setup.of_phases("dilatation").any()),
             "hardening_left": setup.of_phases("hardening_left").min().round(2),

@@ -10,6 +10,8 @@ import numpy as np
 import yaml
 
 from repro import paper
+from repro.damask.setup import DERIVATIVES
+from repro.data.discretization import PAPER, Discretization
 from repro.data.microstructure import Microstructure
 from repro.tools.files import write_text
 
@@ -23,6 +25,7 @@ def write_inputs(
     F11: Sequence[float],
     time: Sequence[float],
     tolerance: float | None = None,
+    discretization: Discretization = PAPER,
 ) -> None:
     """Write the input files of one simulation into `directory`.
 
@@ -38,6 +41,8 @@ def write_inputs(
     tolerance : float, optional
         eps_rel_div(P); by default DAMASK's own, 5e-4. The reference solutions of this project were
         computed with 5e-6.
+    discretization : Discretization
+        By default the paper's; with several points per pixel the grid has all of them.
 
     Raises
     ------
@@ -47,12 +52,13 @@ def write_inputs(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
-        GRID: vti(microstructure.grain_id),
+        GRID: vti(microstructure.refined(discretization.points_per_pixel).grain_id),
         MATERIAL: yaml.safe_dump(material(microstructure.properties)),
         LOAD: yaml.safe_dump(load(F11, time)),
     }
-    if tolerance is not None:
-        texts[NUMERICS] = yaml.safe_dump(numerics(tolerance))
+    settings = numerics(tolerance, discretization.derivative)
+    if settings:
+        texts[NUMERICS] = yaml.safe_dump(settings)
     (directory / NUMERICS).unlink(missing_ok=True)
     for name, text in texts.items():
         write_text(directory / name, text)
@@ -122,9 +128,23 @@ def load(F11, time) -> dict:
     }
 
 
-def numerics(tolerance: float) -> dict:
-    """Content of numerics.yaml: relative tolerance of div P, and iterations enough to reach it."""
-    return {"solver": {"grid": {"mechanical": {"eps_rel_div(P)": tolerance, "N_iter_max": 500}}}}
+def numerics(tolerance: float | None = None, derivative: str = PAPER.derivative) -> dict:
+    """Content of numerics.yaml, as far as it departs from DAMASK's own.
+
+    Parameters
+    ----------
+    tolerance : float, optional
+        Of div P, relative; with iterations enough to reach it.
+    derivative : str
+        As for `repro.data.discretization.Discretization`.
+    """
+    grid: dict = {}
+    if tolerance is not None:
+        grid["mechanical"] = {"eps_rel_div(P)": tolerance, "N_iter_max": 500}
+    if derivative != PAPER.derivative:
+        (theirs,) = (theirs for theirs, ours in DERIVATIVES.items() if ours == derivative)
+        grid["FFT"] = {"derivative": theirs}
+    return {"solver": {"grid": grid}} if grid else {}
 
 
 def vti(grain_id: np.ndarray) -> str:

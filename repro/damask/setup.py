@@ -23,6 +23,9 @@ DEFAULT_H = 3.0  # phase_mechanical_plastic_isotropic.f90
 DEFAULT_EPS_REL_DIV = 5e-4  # grid_mech_spectral_basic.f90
 # Where numerics.yaml has the tolerance of div P; the second before DAMASK 3.0.
 _TOLERANCES = (("solver", "grid", "mechanical", "eps_rel_div(P)"), ("grid", "eps_div_rtol"))
+# Likewise the derivative in space, and its values in our words; it has a third one.
+_DERIVATIVE = (("solver", "grid", "FFT", "derivative"), ("grid", "derivative"))
+DERIVATIVES = {"continuous": "continuous", "FWBW_difference": "rotated"}
 MAX_INCREMENTS = 100_000  # of a load step
 ISOTROPY = 1e-4  # relative deviation of a stiffness, which input files give with a few digits
 
@@ -81,6 +84,7 @@ class Setup:
     phases: dict[str, Phase]  # those of the grid, in order of first use in `material`
     steps: list[Step]
     eps_rel_div: float  # relative tolerance of the divergence of P
+    derivative: str  # in space, as in `repro.data.discretization`; DAMASK's word if we have none
 
     @property
     def increments(self) -> int:
@@ -135,13 +139,18 @@ def parse(texts: dict[str, str], used: Collection[str] | None = None) -> Setup:
             raise SetupError(f"no input file with '{keys[0]}' among {sorted(texts) or 'none'}")
         return found[0]
 
-    stated = [_at(file, *place) for file in files for place in _TOLERANCES]
+    def stated(places, default):
+        found = (_at(file, *place) for file in files for place in places)
+        return next((value for value in found if value is not None), default)
+
+    derivative = str(stated(_DERIVATIVE, "continuous"))
     try:
         return Setup(
             # Numerics have a section "phase" as well.
             phases=_phases(holding("phase", "material"), used),
             steps=_steps(holding("loadstep")["loadstep"]),
-            eps_rel_div=next((float(e) for e in stated if e is not None), DEFAULT_EPS_REL_DIV),
+            eps_rel_div=float(stated(_TOLERANCES, DEFAULT_EPS_REL_DIV)),
+            derivative=DERIVATIVES.get(derivative, derivative),
         )
     except SetupError:
         raise

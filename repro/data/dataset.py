@@ -15,9 +15,10 @@ seed       (M, S)                 int64   entropy of the generator of each micro
 Attributes say how the data came about. `schema_version` is always there; our own generator adds its
 name, the suite, the seed, the tolerance and the code commit. `M` and `h` are the parameters of the
 flow rule that go with the properties (see `repro.reference.simulate`; without them it is the law in
-the paper's text). Data of another solver may have `solved_time` and `solved_F11`, if only some of
-the increments that were solved are kept, and `n`, `dilatation` and `hardening_left`, if its flow
-rule is of another form.
+the paper's text), `derivative` and `points_per_pixel` the discretization in space (see
+`repro.data.discretization`; without them it is the paper's). Data of another solver may have
+`solved_time` and `solved_F11`, if only some of the increments that were solved are kept, and `n`,
+`dilatation` and `hardening_left`, if its flow rule is of another form.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import h5py
 import numpy as np
 
 from repro import paper
+from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.tools.files import atomic_path
@@ -107,21 +109,33 @@ class DataSet:
         return np.abs(self.solved_load.time[:, None] - self.time).argmin(0)
 
     @property
-    def law(self) -> dict[str, Any] | None:
-        """M and h of the flow rule, keyword arguments of `repro.reference.simulate`.
+    def solver_options(self) -> dict[str, Any] | None:
+        """How the cells were solved: M, h and discretization of `repro.reference.simulate`.
 
-        None if the flow rule is of another form, which the reference model does not solve.
+        None if the flow rule is of another form than the reference model's, or the derivative in
+        space is one that it does not have.
+
+        Raises
+        ------
+        DataSetError
+            If the points per pixel are no positive whole number.
         """
         about = self.attributes
         if (
             about.get("n", paper.STRESS_EXPONENT) != paper.STRESS_EXPONENT
             or about.get("dilatation", False)
             or about.get("hardening_left", 1.0) < LINEAR
+            or about.get("derivative", DERIVATIVES[0]) not in DERIVATIVES
         ):
             return None
+        try:
+            discretization = Discretization.of(about)
+        except (TypeError, ValueError) as error:
+            raise DataSetError(str(error)) from None
         return {
             "M": float(about.get("M", paper.DAMASK_M)),
             "h": float(about.get("h", paper.DAMASK_H)),
+            "discretization": discretization,
         }
 
     def microstructure(self, i: int) -> Microstructure:
@@ -315,7 +329,7 @@ def _check_values(data) -> None:
     if not len(data) or len(data.time) < 2 or not data.grain_id.size:
         raise DataSetError("holds no microstructure, pixel or increment")
     # Each raises if it is none.
-    _ = data.load, data.solved_load, data.law
+    _ = data.load, data.solved_load, data.solver_options
     _ = [float(data.attributes.get(name, 0)) for name in ("n", "dilatation", "hardening_left")]
     for i in range(len(data)):
         try:

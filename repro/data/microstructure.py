@@ -7,6 +7,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from repro import paper
+from repro.data.discretization import refined
 
 MAX_REDRAWS = 1000
 # Beyond the paper. One interval outward of Case 1 (Eq. 1), but for h0, which cannot be negative.
@@ -69,6 +70,10 @@ class Microstructure:
     def property_maps(self) -> np.ndarray:
         """Properties of each pixel, shape (N, N, 4): E/GPa, nu, xi0/MPa, h0/GPa."""
         return self.properties[self.grain_id]
+
+    def refined(self, factor: int) -> "Microstructure":
+        """The same cell on a finer grid: every pixel becomes `factor` x `factor` of them."""
+        return Microstructure(refined(self.grain_id, factor), self.properties)
 
 
 def property_maps(cells: Sequence[Microstructure]) -> np.ndarray:

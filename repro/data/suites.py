@@ -10,6 +10,7 @@ from functools import partial
 
 from repro import paper
 from repro.data import microstructure as ms
+from repro.data.discretization import PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 
@@ -45,6 +46,8 @@ class Suite:
     load : Load
     M, h : float
         Parameters of the flow rule, as for `repro.reference.simulate`.
+    discretization : Discretization
+        In space, likewise.
     """
 
     title: str
@@ -58,6 +61,7 @@ class Suite:
     load: Load = field(default_factory=Load.stretch)
     M: float = paper.DAMASK_M
     h: float = paper.DAMASK_H
+    discretization: Discretization = PAPER
 
 
 def _polycrystal(title, stream, /, *, about=None, **options):

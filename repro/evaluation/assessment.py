@@ -85,11 +85,11 @@ def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> l
     """Result rows of the data's own error: its first cells, solved to a tighter tolerance.
 
     What no network can be better than, on this data. They are solved under the load, in the
-    increments and with the flow rule of the data set, to a tenth of its tolerance, or of our
-    default if that is tighter: the tolerance of another solver means something else. No rows if
-    the flow rule is of another form than ours.
+    increments, with the flow rule and on the points of the data set, to a tenth of its tolerance,
+    or of our default if that is tighter: the tolerance of another solver means something else. No
+    rows if they were solved in a way that is not ours.
     """
-    if data.law is None:
+    if data.solver_options is None:
         return []
     parts, split_hash = parts_of(data)
     part, indices = parts.popitem()
@@ -99,7 +99,7 @@ def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> l
         [data.microstructure(i) for i in indices],
         data.solved_load,
         tol=min(tol, reference.TOLERANCE) / 10,
-        **data.law,
+        **data.solver_options,
     )
     true = np.stack([run.sigma_vm[data.kept[stride::stride]] for run in runs])
     about = {
@@ -144,7 +144,7 @@ def damask_difference(stride: int) -> list[dict]:
 def _naive(data, indices, pairs, curve) -> dict:
     """The naive references and how each is asked; the mean only where training data reaches."""
     asked = {("persistence", "one-step"): partial(naive.persistence, pairs)}
-    if data.law is not None:
+    if data.solver_options is not None:
         asked["Taylor", "rollout"] = partial(naive.taylor_estimate, data, indices, pairs.stride)
     if pairs.steps > 1:
         asked["linear extrapolation", "one-step"] = partial(naive.linear_extrapolation, pairs)

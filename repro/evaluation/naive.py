@@ -46,14 +46,14 @@ def taylor_estimate(data: DataSet, indices, stride: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the data was solved by a flow rule that is not ours.
+        If the data was solved in a way that is not ours.
     """
-    if data.law is None:
-        raise ValueError("the flow rule of the data is of another form than the reference model's")
+    if data.solver_options is None:
+        raise ValueError("the reference model cannot solve the data as they were solved")
     properties = data.properties[indices]
     valid = ~np.isnan(properties).any(-1)
     pixels = [Microstructure(np.zeros((1, 1), int), grain[None]) for grain in properties[valid]]
-    runs = simulate_batch(pixels, data.solved_load, **data.law)
+    runs = simulate_batch(pixels, data.solved_load, **data.solver_options)
     curves = np.full((*valid.shape, len(data.F11[stride::stride])), np.nan, np.float32)
     curves[valid] = [run.sigma_vm[data.kept[stride::stride], 0, 0] for run in runs]
     return np.stack(

@@ -86,6 +86,9 @@ class Page:
         self.stretch = pn.widgets.FloatInput(
             name="F11 at the end", value=paper.F11_TRAINING, step=0.001, format="0.0000", width=SIDE
         )
+        self.discretization = pn.widgets.Select(
+            name="points of the reference model", options={}, width=SIDE
+        )
         self.sliders = [
             pn.widgets.FloatSlider(name=label, step=step, format=digits, width=SIDE)
             for label, step, digits in zip(
@@ -113,6 +116,10 @@ class Page:
     def _watch_controls(self):
         session = self.session
         self._on_change(self.stretch, lambda: self._change(session.stretch, self.stretch.value))
+        self._on_change(
+            self.discretization,
+            lambda: self._change(session.discretize, self.discretization.value),
+        )
         self._on_change(self.load, self._select_increment)
         for control in (self.network, self.mode):
             self._on_change(control, self._compare)
@@ -237,6 +244,9 @@ class Page:
         with self._refresh():
             self.seeds.data = {"x1": points[:, 0], "x2": points[:, 1], "grain": grains}
             self.stretch.value = float(session.problem.load.F11[-1])
+            self.discretization.param.update(
+                options=session.discretizations, value=session.problem.discretization
+            )
             self.network.param.update(options=session.contenders, value=session.network)
             self.mode.value = session.mode
             self.load.options = {
@@ -340,6 +350,7 @@ class Page:
             *self.sliders,
             _title("Load"),
             self.stretch,
+            self.discretization,
             _title("Network"),
             self.network,
             self.mode,

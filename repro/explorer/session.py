@@ -13,6 +13,7 @@ from repro import models, paper, reference, surrogate
 from repro.damask import exchange
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
+from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import (
     Microstructure,
@@ -35,6 +36,11 @@ from repro.training.run_directory import run_of
 NETWORK = "paper_unet"
 FILE = "the stress in the file"  # if the cell comes from one
 LAW = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
+DISCRETIZATIONS = {  # choice -> what is solved
+    "one point per pixel, as the paper": PAPER,
+    "2 x 2 points per pixel, rotated": Discretization("rotated", 2),
+    "4 x 4 points per pixel, rotated": CONVERGED,
+}
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
 
 
@@ -69,6 +75,7 @@ class Problem:
     load: Load  # with every increment that is solved
     kept: np.ndarray  # increments of the load that are shown, (T+1,)
     law: dict[str, float]  # M and h, as for `repro.reference.simulate`
+    discretization: Discretization = PAPER
     points: np.ndarray | None = None  # seed points (G, 2) in edges of the cell, if it was drawn
     file: tuple[str, int] | None = None  # path, and number of the cell in it, if it was read
     stored: np.ndarray | None = None  # the stress in the file, as long as nothing is changed, MPa
@@ -78,7 +85,8 @@ class Problem:
         cell = Microstructure(self.grain_id, self.properties)
         if cell.grain_count < 2:
             raise ValueError("a cell of one grain has the same stress everywhere: use 2 or more")
-        run = reference.simulate(cell, self.load, **self.law)
+        how = {**self.law, "discretization": self.discretization}
+        run = reference.simulate(cell, self.load, **how)
         return DataSet(
             cell.grain_id[None].astype(np.uint8),
             cell.properties[None],
@@ -94,6 +102,7 @@ class Problem:
                 "solved_time": self.load.time,
                 "solved_F11": self.load.F11,
                 **self.law,
+                **self.discretization.attributes,
             },
         )
 
@@ -145,7 +154,8 @@ class Session:
             raise ValueError(f"the pixels along an edge must lie in 1...{MAX_SIZE}, got {size}")
         rng = generator(seed)
         points = seed_points(rng, grains, size)
-        load = self.problem.load if self.problem and not self.problem.file else Load.stretch()
+        kept = self.problem if self.problem and not self.problem.file else None
+        load = kept.load if kept else Load.stretch()
         self._change(
             Problem(
                 voronoi(points, size),
@@ -153,6 +163,7 @@ class Session:
                 load,
                 np.arange(load.increments + 1),
                 LAW,
+                kept.discretization if kept else PAPER,
                 points,
             )
         )
@@ -180,20 +191,28 @@ class Session:
         kept = np.arange(increments + 1)
         self._change(replace(self.problem, load=load, kept=kept, stored=None))
 
+    def discretize(self, discretization: Discretization) -> None:
+        """Solve on other points, or with another derivative in space."""
+        self._change(replace(self.problem, discretization=discretization))
+
     def open(self, path, i: int = 0) -> None:
         """Take cell `i` of a data set, or the one of a DADF5 file of DAMASK, with its load.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If the file is none, has no such cell, or a flow rule that is not solved here.
+            If the file is none, has no such cell, or was solved in a way that is not ours.
         """
         path = str(Path(path).expanduser().resolve())
         data = exchange.read(path)
         if not 0 <= i < len(data):
             raise DataSetError(f"no cell {i}: {path} has 0 to {len(data) - 1}")
-        if data.law is None:
-            raise DataSetError(f"{path}: its flow rule is of another form than the paper's")
+        options = data.solver_options
+        if options is None:
+            raise DataSetError(
+                f"{path}: its flow rule or its derivative in space is not the reference model's"
+            )
+        discretization = options.pop("discretization")
         cell = data.microstructure(i)
         self._change(
             Problem(
@@ -201,7 +220,8 @@ class Session:
                 cell.properties,
                 data.solved_load,
                 data.kept,
-                data.law,
+                options,
+                discretization,
                 file=(path, i),
                 stored=data.sigma_vm[i],
             )
@@ -243,6 +263,13 @@ class Session:
     def contenders(self) -> list[str]:
         """What can be compared with the reference model."""
         return [*models.shipped(), *WHOLE_LOADS] + [FILE] * (self.problem.stored is not None)
+
+    @property
+    def discretizations(self) -> dict[str, Discretization]:
+        """What can be chosen, by its words; that of the file among them."""
+        present = self.problem.discretization
+        known = present in DISCRETIZATIONS.values()
+        return DISCRETIZATIONS if known else {**DISCRETIZATIONS, str(present): present}
 
     @property
     def increments(self) -> list[int]:
@@ -322,7 +349,7 @@ class Session:
             grains=_grains_in_python(problem),
             properties=_rows(problem.properties),
             load=_load_in_python(problem.load),
-            law=problem.law,
+            options=_options_in_python(problem),
             kept="" if whole else f"[{problem.kept.tolist()}]",
         )
         if self.network == FILE:
@@ -337,6 +364,8 @@ _SOLVE = """\
 import numpy as np
 
 from repro import reference
+from repro.data.discretization import CONVERGED, PAPER, Discretization
+from repro.data.discretization import Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 {grains}
@@ -344,7 +373,7 @@ from repro.data.microstructure import Microstructure
 properties = np.array({properties})
 cell = Microstructure(grain_id, properties)
 load = {load}
-truth = reference.simulate(cell, load, **{law}).sigma_vm{kept}  # MPa
+truth = reference.simulate(cell, load{options}).sigma_vm{kept}  # MPa
 """
 _PREDICT = """
 from repro import models
@@ -374,6 +403,11 @@ def _grains_in_python(problem: Problem) -> str:
         f"# x1, x2 of the seed points, in edges of the cell\npoints = np.array({points})\n"
         f"grain_id = voronoi(points, {len(problem.grain_id)})"
     )
+
+
+def _options_in_python(problem: Problem) -> str:
+    options = {**problem.law, "discretization": problem.discretization}
+    return "".join(f", {name}={value!r}" for name, value in options.items())
 
 
 def _rows(array: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from repro.reference.generation import generate
 from repro.reference.simulation import (
+    FINE_TOLERANCE,
     TOLERANCE,
     ConvergenceError,
     Trajectory,
@@ -12,6 +13,7 @@ from repro.reference.simulation import (
 )
 
 __all__ = [
+    "FINE_TOLERANCE",
     "TOLERANCE",
     "ConvergenceError",
     "Trajectory",

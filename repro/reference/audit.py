@@ -1,8 +1,8 @@
 """Audit of a solved cell: does it satisfy the equations, whatever the solver says?
 
 Evaluates the paper's equations in full 3x3 tensors at every point and increment; shares no code
-with the solver but the discretisation (backward Euler in time, Fourier derivative without its
-Nyquist terms in space), which is part of what is audited.
+with the solver but the discretisation (backward Euler in time; in space the Fourier derivative
+without its Nyquist terms, or Willot's in its complex form), which is part of what is audited.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,13 @@ class Audit:
     smallest_det_F: float  # over all points
 
 
-def audit(microstructure: Microstructure, trajectory: Trajectory, points: Points) -> Audit:
-    """Violations of the equations by what `simulate_points` returned.
+def audit(
+    microstructure: Microstructure,
+    trajectory: Trajectory,
+    points: Points,
+    derivative: str = "continuous",
+) -> Audit:
+    """Violations of the equations by what `simulate_points` returned with this derivative.
 
     The flow rule says by how much Fp moves under a stress and, inverted, what stress moves Fp by so
     much; where it is flat one is ill-conditioned and where it is steep the other. So a point is
@@ -69,7 +74,7 @@ def audit(microstructure: Microstructure, trajectory: Trajectory, points: Points
     # at least this one.
     lam0, mu0 = ((m.min() + m.max()) / 2 for m in (lam, mu))
     stiffness = (lam0 + 2 * mu0) / (mu0 * (1 / mu).mean())
-    traction, incompatible = _violations_in_space(P, F)
+    traction, incompatible = _violations_in_space(P, F, derivative)
     power = (P[1:] * np.diff(F, axis=0)).sum((-2, -1)).mean((1, 2))
     mean_power = (P_mean[1:] * np.diff(F.mean((1, 2)), axis=0)).sum((-2, -1))
     prescribed = np.stack([np.diag([stretch, 1, 1]) for stretch in trajectory.F11])
@@ -88,19 +93,31 @@ def audit(microstructure: Microstructure, trajectory: Trajectory, points: Points
     )
 
 
-def _violations_in_space(P, F):
+def _violations_in_space(P, F, derivative):
     """Largest rms over the cell of P.k/|k|, MPa, and of the part of F that is no gradient."""
-    N = F.shape[1]
-    k = np.fft.fftfreq(N, 1 / N)
-    if N % 2 == 0:
-        k[N // 2] = 0
-    k = np.stack([*np.meshgrid(k, k, indexing="ij"), np.zeros((N, N))], -1)
-    e = k / np.maximum(np.linalg.norm(k, axis=-1, keepdims=True), 1)
-    traction = np.einsum("tabij,abj->tabi", np.fft.fft2(P, axes=(1, 2)), e)
+    k = _frequencies(F.shape[1], derivative)
+    norm = np.linalg.norm(k, axis=-1, keepdims=True)
+    e = k / np.where(norm > 1e-9, norm, 1)
+    # The divergence is minus the adjoint of the gradient: so it has the conjugate of k.
+    traction = np.einsum("tabij,abj->tabi", np.fft.fft2(P, axes=(1, 2)), e.conj())
     F_hat = np.fft.fft2(F, axes=(1, 2))
     F_hat[:, 0, 0] = 0
-    gradient = np.einsum("tabil,abl,abj->tabij", F_hat, e, e)
+    gradient = np.einsum("tabil,abl,abj->tabij", F_hat, e.conj(), e)
     return _rms(traction), _rms(F_hat - gradient)
+
+
+def _frequencies(N, derivative):
+    """Frequency vectors (N, N, 3) of the derivative up to a factor; complex of the rotated one."""
+    j = np.fft.fftfreq(N, 1 / N)
+    if derivative == "rotated":
+        shift = np.exp(2j * np.pi * j / N)  # by a point
+        difference, mean = shift - 1, (shift + 1) / 2
+        k = np.outer(difference, mean), np.outer(mean, difference)
+    else:
+        if N % 2 == 0:
+            j[N // 2] = 0
+        k = np.meshgrid(j, j, indexing="ij")
+    return np.stack([*k, np.zeros((N, N))], -1)
 
 
 def _rms(field_hat):

@@ -26,15 +26,34 @@ class Grid(NamedTuple):
     scale: np.ndarray  # w, so that |x| = rms(grad u); 0 where k vanishes
 
 
-def fourier_grid(N: int) -> Grid:
-    """Frequencies of the "continuous" Fourier derivative, as in DAMASK.
+def fourier_grid(N: int, derivative: str = "continuous") -> Grid:
+    """Frequency vectors of a Fourier derivative on N x N points, in strain space.
 
-    On an even grid each component of the frequency vector is zero at its own Nyquist index.
+    "continuous" is i k with k = 2 pi (j1, j2), as in DAMASK: on an even grid each component is zero
+    at its own Nyquist index.
+
+    "rotated" (Willot, C. R. Mecanique 343, 232-245, 2015, eq. 24) has the displacement at the
+    corners of the points and takes its gradient at their centres, from the means of the differences
+    along opposite edges. With xi = 2 pi (j1, j2)/N the factors of the shifts are exp(i xi), and
+
+        k1 = N (e^(i xi1) - 1)(e^(i xi2) + 1)/2 = e^(i (xi1 + xi2)/2) i 2 N sin(xi1/2) cos(xi2/2),
+
+    k2 likewise. The complex phase is common to both components: taken into the displacement it
+    cancels from every strain and stress, so that what remains is the real vector
+    2 N (sin(xi1/2) cos(xi2/2), cos(xi1/2) sin(xi2/2)). On an even grid it vanishes at (pi, pi):
+    that displacement, alternating like a chess board, has no gradient at any centre.
     """
-    k1, k2 = 2 * np.pi * np.fft.fftfreq(N, 1 / N), 2 * np.pi * np.arange(N // 2 + 1)
-    if N % 2 == 0:
-        k1[N // 2] = k2[N // 2] = 0
-    k = np.stack(np.meshgrid(k1, k2, indexing="ij"))
+    j1, j2 = np.fft.fftfreq(N, 1 / N), np.arange(N // 2 + 1)
+    if derivative == "rotated":
+        sines, cosines = ([f(np.pi * j / N) for j in (j1, j2)] for f in (np.sin, np.cos))
+        if N % 2 == 0:  # exactly: rounding would leave a frequency of its own
+            cosines[0][N // 2] = cosines[1][N // 2] = 0
+        k = 2 * N * np.stack([np.outer(sines[0], cosines[1]), np.outer(cosines[0], sines[1])])
+    else:
+        k1, k2 = 2 * np.pi * j1, 2 * np.pi * j2
+        if N % 2 == 0:
+            k1[N // 2] = k2[N // 2] = 0
+        k = np.stack(np.meshgrid(k1, k2, indexing="ij"))
     k_norm = np.sqrt((k**2).sum(0))
     # A real transform stores one of each pair of conjugate columns.
     multiplicity = np.full(N // 2 + 1, 2.0)

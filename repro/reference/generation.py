@@ -14,6 +14,7 @@ import numpy as np
 
 from repro.data import dataset
 from repro.data import microstructure as ms
+from repro.data.discretization import PAPER, Discretization
 from repro.data.microstructure import Microstructure
 from repro.data.suites import SUITES, Suite
 from repro.reference.simulation import TOLERANCE, ConvergenceError, batch_size, simulate_batch
@@ -33,6 +34,7 @@ def generate(
     progress: bool = True,
     M: float | None = None,
     h: float | None = None,
+    discretization: Discretization | None = None,
     dask: str | None = None,
     per_shard: int | None = None,
     part: tuple[int, int] | None = None,
@@ -61,6 +63,8 @@ def generate(
     M, h : float, optional
         Parameters of the flow rule, as for `repro.reference.simulate`; by default those of the
         suite.
+    discretization : Discretization, optional
+        In space, likewise.
     dask : str, optional
         Who solves, as for `repro.tools.engine.run`; by default threads of this process.
     per_shard : int, optional
@@ -89,7 +93,7 @@ def generate(
         raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
     count = SUITES[suite].count if count is None else count
     workers = engine.available_cores() if workers is None else workers
-    job = Job(suite, seed, size, tol, M, h)
+    job = Job(suite, seed, size, tol, M, h, discretization)
     per_shard = batch_size() if per_shard is None else per_shard
     numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}
     numbers |= {"tol": tol, "M": job.M}
@@ -155,7 +159,8 @@ def _join(path, shards):
 class Job:
     """One request for microstructures of a suite and their simulations.
 
-    What is None is as the suite says: the pixels along an edge, and M and h of the flow rule.
+    What is None is as the suite says: the pixels along an edge, M and h of the flow rule, and the
+    discretization.
     """
 
     suite: str
@@ -164,9 +169,10 @@ class Job:
     tol: float = TOLERANCE
     M: float | None = None
     h: float | None = None
+    discretization: Discretization | None = None
 
     def __post_init__(self):
-        for name in ("size", "M", "h"):
+        for name in ("size", "M", "h", "discretization"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(self._family, name))
 
@@ -184,7 +190,7 @@ class Job:
         load = self._family.load
         seeds, cells = zip(*(self.microstructure(i) for i in indices), strict=True)
         try:
-            runs = simulate_batch(cells, load, tol=self.tol, M=self.M, h=self.h)
+            runs = simulate_batch(cells, load, **self._how)
         except ConvergenceError as error:
             # Number it as in the suite, not as in the shard.
             error.microstructure = indices[error.microstructure]
@@ -199,6 +205,11 @@ class Job:
             seed=np.array(seeds),
             attributes=self.attributes(),
         )
+
+    @property
+    def _how(self) -> dict:
+        law = {"M": self.M, "h": self.h}
+        return {"tol": self.tol, **law, "discretization": self.discretization}
 
     def write(self, task: tuple[Path, range]) -> Path:
         """Solve and write a shard, (path, indices), and name it; nothing to do if it is there."""
@@ -217,15 +228,17 @@ class Job:
             "tolerance": self.tol,
             "M": self.M,
             "h": self.h,
+            **self.discretization.attributes,
             "commit": code_commit(),
         }
 
     def answered_by(self, part: dataset.DataSet, indices) -> bool:
         """Whether a shard found on disk holds what is asked for of microstructures `indices`."""
-        wanted = self.attributes()
+        # What is older says nothing of its discretization, which is the paper's.
+        wanted, found = self.attributes(), PAPER.attributes | part.attributes
         return (
             part.grain_id.shape[1] == self.size
             and part.load.same_as(self._family.load)
             and part.seed[:, -1].tolist() == list(indices)
-            and all(part.attributes.get(key) == wanted[key] for key in wanted if key != "commit")
+            and all(found.get(key) == wanted[key] for key in wanted if key != "commit")
         )

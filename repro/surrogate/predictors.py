@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from repro import models
+from repro.data.discretization import PAPER
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import from_rest, unloaded
@@ -28,7 +29,11 @@ REFLECTIONS = ((), (0,), (1,), (0, 1))
 TURNED = ((), (0, 1))
 
 
-def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -> Predictor:
+def refined_solve(
+    path=refiner.SHIPPED,
+    tol: float = refiner.COARSE_TOLERANCE,
+    derivative: str = PAPER.derivative,
+) -> Predictor:
     """The coarse solve and its refinement (`repro.surrogate.refiner`).
 
     Its score is the strain that the coarse solve still misses, as a stress: times the mean shear
@@ -38,8 +43,8 @@ def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -
     ----------
     path : path-like
         As for `refiner.load`.
-    tol : float
-        Tolerance of the coarse solve, with which the network was trained.
+    tol, derivative
+        Of the coarse solve, with which the network was trained.
 
     Raises
     ------
@@ -49,7 +54,7 @@ def refined_solve(path=refiner.SHIPPED, tol: float = refiner.COARSE_TOLERANCE) -
     ask = modes.network_predictor(refiner.load(path), BATCH)
 
     def predict(cells, load):
-        maps, coarse = property_maps(cells), refiner.coarse_solve(cells, load, tol)
+        maps, coarse = property_maps(cells), refiner.coarse_solve(cells, load, tol, derivative)
         sigma_vm = refiner.refined(ask, maps, coarse.sigma_vm)
         E, nu = maps[..., 0], maps[..., 1]
         modulus = 1e3 * (E / (2 * (1 + nu))).mean((1, 2))

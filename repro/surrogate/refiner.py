@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from repro import models, paper, reference
+from repro.data.discretization import PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, pixels
@@ -27,7 +28,7 @@ from repro.models.layers import (
     normalize,
     residual_u,
 )
-from repro.surrogate.solves import LOAD, LONGER_LOAD, on_all_cores, solve
+from repro.surrogate.solves import LOAD, LONGER_LOAD, labels, on_all_cores
 
 NAME = "refiner"
 TITLE = "refined coarse solve"
@@ -104,9 +105,12 @@ class Coarse(NamedTuple):
 
 
 def coarse_solve(
-    cells: Sequence[Microstructure], load: Load = LOAD, tol: float = COARSE_TOLERANCE
+    cells: Sequence[Microstructure],
+    load: Load = LOAD,
+    tol: float = COARSE_TOLERANCE,
+    derivative: str = PAPER.derivative,
 ) -> Coarse:
-    """Solve cells in large increments, in single precision, on all cores.
+    """Solve cells in large increments, in single precision, one point per pixel, on all cores.
 
     Raises
     ------
@@ -115,10 +119,11 @@ def coarse_solve(
     """
     check_load(load)
     coarse = Load(load.time[::COARSENING], load.F11[::COARSENING])
+    how = {"tol": tol, "dtype": np.float32, "discretization": Discretization(derivative)}
 
     def solve_coarsely(cell):
         try:
-            path = reference.simulate(cell, coarse, tol=tol, dtype=np.float32)
+            path = reference.simulate(cell, coarse, **how)
             return path.sigma_vm, path.residual
         except reference.ConvergenceError:
             ends = len(coarse.time)
@@ -197,14 +202,21 @@ def load(path=SHIPPED) -> keras.Model:
 
 
 def make_refinements(
-    cells: Sequence[Microstructure], load: Load = LONGER_LOAD, tol: float = COARSE_TOLERANCE
+    cells: Sequence[Microstructure],
+    discretization: Discretization = PAPER,
+    load: Load = LONGER_LOAD,
+    tol: float = COARSE_TOLERANCE,
+    derivative: str = PAPER.derivative,
 ) -> Refinements:
-    """The pairs of some cells, which are solved for it: coarsely, and as the paper's data are.
+    """The pairs of some cells, which are solved for it: coarsely, and in full.
+
+    The discretization is that of the full solve, tolerance and derivative are of the coarse one.
 
     Raises
     ------
     ValueError, ConvergenceError
-        As `coarse_solve` and `solve`.
+        As `coarse_solve` and `repro.surrogate.solves.solve`.
     """
-    coarse = coarse_solve(cells, load, tol).sigma_vm
-    return Refinements(property_maps(cells), solve(cells, load, progress=True), 1, coarse=coarse)
+    coarse = coarse_solve(cells, load, tol, derivative).sigma_vm
+    full = labels(cells, load, discretization)
+    return Refinements(property_maps(cells), full, 1, coarse=coarse)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from repro import paper, reference
+from repro.data.discretization import PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, grid_of
 from repro.tools.engine import available_cores
@@ -15,7 +16,15 @@ LOAD = Load.stretch()  # the paper's
 LONGER_LOAD = Load.stretch(paper.F11_EXTENSION, 2 * paper.INCREMENTS)  # twice as far
 
 
-def solve(cells: Sequence[Microstructure], load: Load = LOAD, progress: bool = False) -> np.ndarray:
+def solve(
+    cells: Sequence[Microstructure],
+    load: Load = LOAD,
+    discretization: Discretization = PAPER,
+    *,
+    tol: float = reference.TOLERANCE,
+    dtype: type = np.float64,
+    progress: bool = False,
+) -> np.ndarray:
     """Stress (n, T+1, N, N) float32, MPa, by the reference model, on all cores.
 
     The networks learned from increments of 0.0002 of F11. So larger ones are divided, and the
@@ -26,6 +35,10 @@ def solve(cells: Sequence[Microstructure], load: Load = LOAD, progress: bool = F
     cells : sequence of Microstructure
         On equal grids.
     load : Load
+    discretization : Discretization
+        By default the paper's.
+    tol, dtype
+        As for `repro.reference.simulate`.
     progress : bool
         Whether to show a progress bar.
 
@@ -43,9 +56,11 @@ def solve(cells: Sequence[Microstructure], load: Load = LOAD, progress: bool = F
     # Filled in place: the cells of a training take gigabytes.
     sigma_vm = np.empty((len(cells), len(load.time), n, n), np.float32)
 
+    how = {"discretization": discretization, "tol": tol, "dtype": dtype}
+
     def fill(i):
         try:
-            sigma_vm[i] = reference.simulate(cells[i], finer).sigma_vm[ends]
+            sigma_vm[i] = reference.simulate(cells[i], finer, **how).sigma_vm[ends]
         except reference.ConvergenceError as error:
             error.microstructure = i
             error.increment = int(np.searchsorted(ends, error.increment))
@@ -53,6 +68,15 @@ def solve(cells: Sequence[Microstructure], load: Load = LOAD, progress: bool = F
 
     on_all_cores(fill, range(len(cells)), progress)
     return sigma_vm
+
+
+def labels(cells: Sequence[Microstructure], load: Load, discretization: Discretization):
+    """`solve` for training: a third of the time on fine grids, and 0.1 MPa off instead of less.
+
+    Single precision to a tolerance of 1e-5, unless the discretization is the paper's.
+    """
+    fine = {} if discretization == PAPER else {"tol": 1e-5, "dtype": np.float32}
+    return solve(cells, load, discretization, progress=True, **fine)
 
 
 def on_all_cores(solve: Callable, cells: Sequence, progress: bool = False) -> list:

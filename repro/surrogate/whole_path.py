@@ -18,13 +18,14 @@ from typing import Literal
 import numpy as np
 
 from repro import models, paper
+from repro.data.discretization import PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers, ops
 from repro.models.layers import at_half_resolution, normalize, residual_blocks, residual_u
-from repro.surrogate.solves import LONGER_LOAD, solve
+from repro.surrogate.solves import LONGER_LOAD, labels
 
 NAME = "whole_path"
 TITLE = "whole path in one pass"
@@ -242,7 +243,9 @@ class WholePaths(Pairs):
         return self.properties[cell, x1, x2], self.sigma_vm[cell, 1:, x1, x2]
 
 
-def make_whole_paths(cells: Sequence[Microstructure]) -> WholePaths:
+def make_whole_paths(
+    cells: Sequence[Microstructure], discretization: Discretization = PAPER
+) -> WholePaths:
     """The pairs of some cells, which are solved for it under the training load.
 
     Raises
@@ -250,7 +253,7 @@ def make_whole_paths(cells: Sequence[Microstructure]) -> WholePaths:
     ConvergenceError
         As `repro.surrogate.solves.solve`.
     """
-    sigma_vm = solve(cells, TRAINING_LOAD, progress=True)
+    sigma_vm = labels(cells, TRAINING_LOAD, discretization)
     return WholePaths(property_maps(cells), sigma_vm, 1)
 
 
