@@ -145,7 +145,14 @@ WHOLE_PATH = Kind(
     whole_path.make_whole_paths,
     whole_path.TRAINING_LOAD,
     surrogate.in_one_pass,
-    TrainingConfig(learning_rate=6e-3, cosine=True, warmup_epochs=1, clip_norm=1.0, augment=True),
+    TrainingConfig(
+        learning_rate=6e-3,
+        beta_2=0.98,
+        cosine=True,
+        warmup_epochs=1,
+        clip_norm=1.0,
+        augment=True,
+    ),
     {
         "U, 16 filters": Variant({"filters": 16}),
         "U, 16 filters, converged labels": Variant({"filters": 16}, labels=FINE),

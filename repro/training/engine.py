@@ -142,6 +142,7 @@ def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer
     return keras.optimizers.Adam(
         rate,
         beta_1=paper.BETA_1,
+        beta_2=config.beta_2,
         weight_decay=config.weight_decay or None,
         global_clipnorm=config.clip_norm,
     )

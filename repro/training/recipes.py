@@ -8,6 +8,9 @@ import tyro
 from repro import models, paper
 
 
+BETA_2 = 0.999  # Keras' own
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How to train; the defaults are the paper's (Methods).
@@ -20,6 +23,8 @@ class TrainingConfig:
         Pairs per step (not stated in the paper).
     learning_rate : float
         Learning rate of Adam, at its highest.
+    beta_2 : float
+        Decay of Adam's mean of the squared gradients (not stated in the paper: Keras' own).
     seed : int
         Seed of the initial weights.
     shuffle_seed : int
@@ -44,6 +49,7 @@ class TrainingConfig:
     epochs: Annotated[int, tyro.conf.Suppress] = paper.EPOCHS
     batch_size: int = paper.BATCH_SIZE
     learning_rate: float = paper.LEARNING_RATE
+    beta_2: float = BETA_2
     seed: int = 0
     shuffle_seed: int = 0
     weight_decay: float = 0.0
@@ -58,6 +64,8 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "learning_rate", "patience", "clip_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 0 <= self.beta_2 < 1:
+            raise ValueError(f"beta_2 must lie in [0, 1), got {self.beta_2}")
         if self.cosine and self.epochs <= self.warmup_epochs:
             raise ValueError(
                 f"epochs ({self.epochs}) must be more than warmup_epochs ({self.warmup_epochs})"
@@ -68,6 +76,8 @@ class TrainingConfig:
         fields = asdict(self)
         if not self.cosine:
             del fields["epochs"]
+        if self.beta_2 == BETA_2:
+            del fields["beta_2"]  # runs that are older do not say it
         del fields["patience"], fields["statistics_samples"]  # training does not know of them
         return fields
 
