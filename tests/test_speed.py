@@ -63,9 +63,19 @@ def test_network_is_measured_on_its_rollout(measured, data):
 def test_who_knows_the_whole_load_adds_its_increments_to_the_true_stress(data):
     true = data.sigma_vm[:3, 1:]
     off = true + 5  # from the first increment on
-    assert speed._one_step(off, true) == pytest.approx(5 / true.shape[1], rel=1e-4)
+    truths = speed.Truths(true, true - 3)
+    errors = truths.errors(off)
+    assert errors["one_step"] == pytest.approx(5 / true.shape[1], rel=1e-4)
+    assert (errors["mae"], errors["mae_converged"]) == pytest.approx((5, 8), rel=1e-4)
     drifting = true + np.arange(1, true.shape[1] + 1)[:, None, None]
-    assert speed._one_step(drifting, true) == pytest.approx(1, rel=1e-4)
+    assert truths.errors(drifting)["one_step"] == pytest.approx(1, rel=1e-4)
+
+
+def test_more_points_come_nearer_to_the_converged_fields(measured):
+    mae = measured[1].set_index("setting")["mae_converged"]
+    rotated = [mae[str(setting)] for setting in speed.FINE if setting.increments == 20]
+    assert rotated == sorted(rotated, reverse=True) and len(rotated) == 3
+    assert mae["20 increments, tol 1e-08"] > rotated[0] > 3 * rotated[1]
 
 
 def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():

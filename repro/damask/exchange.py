@@ -10,6 +10,7 @@ import numpy as np
 from repro.damask import dadf5, export
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
+from repro.data.discretization import PAPER
 from repro.data.microstructure import Microstructure
 from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
@@ -45,13 +46,13 @@ def export_damask(
     ValueError
         If an index is out of range, or the load of the data set is not linear in time.
     """
-    directories = []
+    directories, options = [], data.solver_options or {}
+    how = (data.F11, data.time, tolerance, options.get("discretization", PAPER))
     for i in indices or range(len(data)):
         if not 0 <= i < len(data):
             raise ValueError(f"no microstructure {i}: the data set has 0 to {len(data) - 1}")
         directories.append(Path(out, f"{i:06d}"))
-        about = (data.F11, data.time, tolerance, data.discretization)
-        export.write_inputs(directories[-1], data.microstructure(i), *about)
+        export.write_inputs(directories[-1], data.microstructure(i), *how)
     return directories
 
 

@@ -7,7 +7,6 @@ import tyro
 
 from repro import models, paper
 
-
 BETA_2 = 0.999  # Keras' own
 
 
