@@ -36,7 +36,7 @@ from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, from_rest, unloaded
 from repro.evaluation import metrics, modes
 from repro.reference import generation
-from repro.surrogate import refiner, whole_path
+from repro.surrogate.registry import SURROGATES
 from repro.tools import provenance
 from repro.tools.csv_files import write_csv
 from repro.tools.engine import available_cores
@@ -82,7 +82,9 @@ SETTINGS = (
 )
 DEFAULT = Setting(paper.INCREMENTS, reference.TOLERANCE)  # as the data is made
 TRUTH = Setting(paper.INCREMENTS, 1e-9)
-CONVERGED_TRUTH = Setting(paper.INCREMENTS, reference.FINE_TOLERANCE, discretization=CONVERGED)
+CONVERGED_TRUTH = Setting(
+    paper.INCREMENTS, **reference.accuracy(CONVERGED), discretization=CONVERGED
+)
 BATCHES = (4, 16, 64)  # of the networks, beside 1
 DAMASK_TOLERANCE = 5e-4  # its default eps_rel_div
 RECORDED_HARDWARE = "one core of a 2-core machine"
@@ -153,13 +155,9 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
         }
         for setting, timing in timed(solvers, repeats).items()
     ]
-    whole_loads = {
-        refiner.TITLE: surrogate.refined_solve(),
-        whole_path.TITLE: surrogate.in_one_pass(),
-        whole_path.TWICE: surrogate.in_two_passes(),
-    }
-    for name, ask in whole_loads.items():
-        rows += _network_rows(name, partial(_whole_loads, ask), cells, truths, repeats)
+    for title, one in SURROGATES.items():
+        predict = partial(_whole_loads, one.predictor())
+        rows += _network_rows(title, predict, cells, truths, repeats)
     for path in paths:
         run, model = run_of(path), models.load(path)
         stride = run.stride or 1

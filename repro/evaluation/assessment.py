@@ -1,6 +1,7 @@
 """Assess trained networks: their errors on a data set, beside naive references, as result rows."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
@@ -10,16 +11,22 @@ from repro import models, reference
 from repro.damask.trajectories import cases_like_training
 from repro.data import dataset
 from repro.data.dataset import DataSet
+from repro.data.discretization import PAPER, Discretization
 from repro.data.pairs import make_pairs
 from repro.data.suites import SUITES
 from repro.evaluation import modes, naive
 from repro.evaluation.metrics import measure
+from repro.evaluation.results import AGAINST
+from repro.reference import accuracy
 from repro.tools import provenance
 from repro.tools.progress import Progress
 from repro.training.run_directory import Run, run_of
 
 LABEL_NOISE = "reference model"
 LABEL_NOISE_CELLS = 8
+TRAJECTORY = "trajectory"  # mode of who predicts whole loads without stepping
+# Of which the error against converged fields is measured: the paper's first.
+COARSER = (PAPER, Discretization("rotated"), Discretization("rotated", 2))
 
 
 def parts_of(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
@@ -32,6 +39,12 @@ def parts_of(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
         return {"all": np.arange(len(data))}, dataset.data_hash(data)
     split = dataset.split(data)
     return {"training": split.training, "validation": split.validation}, split.hash
+
+
+def against(data: DataSet) -> str:
+    """What a prediction is compared with: the discretization of the data."""
+    options = data.solver_options
+    return AGAINST if options is None else str(options["discretization"])
 
 
 def assess(
@@ -78,6 +91,63 @@ def assess(
         for (who, mode), fields in Progress(contenders.items(), what, "prediction"):
             about = {**_about(who), "mode": mode, "split": part, "split_hash": split_hash}
             rows += _measured(fields, modes.truth(pairs), data, indices, stride, about)
+    return rows
+
+
+def assess_trajectories(run: Run, predict: Callable, data: DataSet) -> list[dict]:
+    """Result rows of who predicts whole loads, on every part of a data set.
+
+    Parameters
+    ----------
+    run : Run
+        What is said of it.
+    predict : callable
+        Cells and a load -> stress (n, T+1, N, N), MPa, and scores (n,).
+    data : DataSet
+
+    Raises
+    ------
+    ValueError
+        If it does not know the load, or the grid does not suit it.
+    """
+    rows, (parts, split_hash) = [], parts_of(data)
+    for part, indices in parts.items():
+
+        def fields(indices=indices):
+            cells = [data.microstructure(i) for i in indices]
+            return predict(cells, data.load)[0][:, 1:]
+
+        about = {**_about(run), "mode": TRAJECTORY, "split": part, "split_hash": split_hash}
+        rows += _measured(fields, data.sigma_vm[indices, 1:], data, indices, 1, about)
+    return rows
+
+
+def discretization_errors(data: DataSet) -> list[dict]:
+    """Result rows of coarser discretizations of the same cells, `COARSER`, against those of `data`.
+
+    What no network that learned from such fields can be better than, but by luck. No rows if the
+    data are not finer, or were solved in a way that is not ours.
+    """
+    options = data.solver_options
+    if options is None or options["discretization"].points_per_pixel <= 2:
+        return []
+    rows, (parts, split_hash) = [], parts_of(data)
+    part, indices = parts.popitem()
+    cells = [data.microstructure(i) for i in indices]
+    for discretization in COARSER:
+        how = {**options, "discretization": discretization, **accuracy(discretization)}
+
+        def fields(how=how):
+            runs = reference.simulate_batch(cells, data.solved_load, **how)
+            return np.stack([run.sigma_vm[data.kept[1:]] for run in runs]).astype(np.float32)
+
+        about = {
+            "model": f"{LABEL_NOISE}, {discretization}",
+            "mode": TRAJECTORY,
+            "split": part,
+            "split_hash": split_hash,
+        }
+        rows += _measured(fields, data.sigma_vm[indices, 1:], data, indices, 1, about)
     return rows
 
 
@@ -134,6 +204,7 @@ def damask_difference(stride: int) -> list[dict]:
             "split": "all",
             "mode": "rollout",
             "stride": stride,
+            "against": AGAINST,
             "n": len(runs),
             **provenance.stamp(),
         }
@@ -170,6 +241,7 @@ def _measured(fields, true, data, indices, stride, about) -> list[dict]:
         **about,
         "suite": data.attributes.get("suite", "unknown"),
         "stride": stride,
+        "against": against(data),
         "n": len(indices),
         "wall_s": round(seconds, 3),
         **provenance.stamp(),

@@ -10,8 +10,15 @@ import pandas as pd
 from repro import models, paper
 from repro.data import checks, dataset
 from repro.data.dataset import DataSet
+from repro.data.discretization import PAPER, Discretization
 from repro.evaluation import results
-from repro.evaluation.assessment import assess, damask_difference, label_noise
+from repro.evaluation.assessment import (
+    assess,
+    assess_trajectories,
+    damask_difference,
+    discretization_errors,
+    label_noise,
+)
 from repro.reference import generation
 from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
@@ -26,13 +33,14 @@ def evaluate_suites(
     table,
     stride: int | None = None,
     dask: str | None = None,
+    discretization: Discretization = PAPER,
 ) -> pd.DataFrame:
     """Evaluate a network on test suites, which are generated where their file is missing.
 
     Parameters
     ----------
-    model : path-like
-        As for `repro.models.load`.
+    model : path-like, or (Run, callable)
+        As for `repro.models.load`, or as for `assess_trajectories`.
     suites : iterable of str
         Keys of `data.suites.SUITES`.
     directory : path-like
@@ -43,42 +51,51 @@ def evaluate_suites(
         Increments per step; by default as the network was trained.
     dask : str, optional
         Who generates and evaluates, as for `repro.tools.engine.run`; by default this process.
+    discretization : Discretization
+        With which the suites are solved, by default the paper's.
 
     Returns
     -------
     DataFrame
         The rows of this network and of the naive references on these suites.
     """
-    model, directory = models.model_path(model).absolute(), Path(directory).absolute()
+    if not isinstance(model, tuple):
+        model = models.model_path(model).absolute()
+    directory = Path(directory).absolute()
     for suite in ("paper", *suites):
-        _generated(suite, directory, dask)
+        _generated(suite, directory, discretization, dask)
     about = {"command": provenance.command_line()}  # and not that of a worker
     rows: dict[str, list[dict]] = {suite: [] for suite in suites}
-    for suite, found in engine.run(partial(_on_suite, model, directory, stride), suites, dask):
+    on_suite = partial(_on_suite, model, directory, stride, discretization)
+    for suite, found in engine.run(on_suite, suites, dask):
         rows[suite] = [row | about for row in found]
         results.write_rows(table, rows[suite])
+    if discretization != PAPER:
+        return pd.DataFrame([*chain.from_iterable(rows.values())])
     if "paper" in rows:
-        _write_about(table, _training(directory))
+        _write_about(table, _training(directory, discretization))
     damask = damask_difference(int(rows[suites[0]][0]["stride"]))
     results.write_rows(table, damask)
     return pd.DataFrame([*chain.from_iterable(rows.values()), *damask])
 
 
-def _on_suite(model, directory, stride, suite) -> tuple[str, list[dict]]:
-    training = _training(directory)
-    data = training if suite == "paper" else load_suite(suite, directory)
+def _on_suite(model, directory, stride, discretization, suite) -> tuple[str, list[dict]]:
+    training = _training(directory, discretization)
+    data = training if suite == "paper" else load_suite(suite, directory, discretization)
     return suite, _rows(model, data, stride, training)
 
 
 @lru_cache(maxsize=1)
-def _training(directory) -> DataSet:
+def _training(directory, discretization) -> DataSet:
     """The data set that networks are trained on, read once per process: every suite asks for it."""
-    return load_suite("paper", directory)
+    return load_suite("paper", directory, discretization)
 
 
 def _rows(model, data, stride, training) -> list[dict]:
+    if isinstance(model, tuple):
+        return assess_trajectories(*model, data)
     rows = assess(model, data, stride, training)
-    return rows + label_noise(data, rows[0]["stride"])
+    return rows + label_noise(data, rows[0]["stride"]) + discretization_errors(data)
 
 
 def evaluate_data(model, data: DataSet, table, stride=None, training=None) -> pd.DataFrame:
@@ -95,15 +112,17 @@ def _write_about(table, data):
     write_histogram(Path(table).with_name("histogram.csv"), data)
 
 
-def load_suite(suite: str, directory) -> DataSet:
+def load_suite(suite: str, directory, discretization: Discretization = PAPER) -> DataSet:
     """Read a suite's data set; generate it first if its file is missing."""
-    return dataset.read(_generated(suite, directory))
+    return dataset.read(_generated(suite, directory, discretization))
 
 
-def _generated(suite, directory, dask=None) -> Path:
-    path = Path(directory) / f"{suite}.h5"
+def _generated(suite, directory, discretization, dask=None) -> Path:
+    points = discretization.points_per_pixel
+    other = "" if discretization == PAPER else f"_{discretization.derivative}_{points}x{points}"
+    path = Path(directory) / f"{suite}{other}.h5"
     if not path.exists():
-        generation.generate(path, suite, dask=dask)
+        generation.generate(path, suite, dask=dask, discretization=discretization)
     return path
 
 

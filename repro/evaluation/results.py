@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from repro.data.discretization import PAPER
 from repro.tools.csv_files import read_csv, replaced, write_csv
 
 # What is measured at once; rows of a new measurement replace all rows of the old one.
-SUBJECT = ["model", "suite", "split", "mode", "stride"]
+SUBJECT = ["model", "suite", "split", "mode", "stride", "against"]
+# `against` is the discretization of the fields that a prediction is compared with: tables of before
+# it was a column are against the paper's.
+AGAINST = str(PAPER)
 # What a row is about; increment and distance_px are empty where it is about all of them.
 KEYS = [*SUBJECT, "metric", "region", "increment", "distance_px"]
 VALUES = ["F11", "value", "unit", "n"]  # F11 at the increment; n microstructures
@@ -42,6 +46,8 @@ def read_rows(path) -> pd.DataFrame:
     table = read_csv(path, dtype=dict.fromkeys(TEXT, str))
     if "increment" not in table and {*SUBJECT, "F11"} <= {*table}:
         table["increment"] = _increments(table)
+    if "against" not in table:
+        table["against"] = AGAINST
     missing = [column for column in KEYS + VALUES + PROVENANCE if column not in table]
     if missing:
         raise ValueError(f"{path}: not a results table, lacks the column {missing[0]}")
@@ -61,10 +67,11 @@ def _increments(table: pd.DataFrame) -> pd.Series:
 def select(table: pd.DataFrame, **wanted) -> pd.DataFrame:
     """Rows in which every named column has the wanted value.
 
-    Numbers over the whole cell and all steps, unless `region`, `increment`, `F11` or `distance_px`
-    is named; True asks for the rows that are resolved in it, None for all rows.
+    Numbers over the whole cell and all steps, against fields of the paper's kind, unless `region`,
+    `increment`, `F11`, `distance_px` or `against` is named; True asks for the rows that are
+    resolved in it, None for all rows.
     """
-    over_all = {"region": "all", "distance_px": False}
+    over_all = {"region": "all", "distance_px": False, "against": AGAINST}
     if "increment" not in wanted:
         over_all["F11"] = False  # which rows have wherever they have an increment
     for column, value in {**over_all, **wanted}.items():

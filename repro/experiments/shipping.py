@@ -9,7 +9,7 @@ from repro import models, paper
 from repro.evaluation.modes import network_predictor
 from repro.models import files
 from repro.reference import generation
-from repro.surrogate import refiner, whole_path
+from repro.surrogate import refiner, registry, whole_path
 from repro.tools.files import atomic_path
 from repro.training.run_directory import RESULT, RESUMABLE, read_config
 
@@ -19,7 +19,8 @@ GOLDEN = "golden.npz"
 def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     """Copy a run to `models.SHIPPED`/`name` and compute its golden output.
 
-    A network for whole loads goes to the folder `SHIPPED` of its module: there is one of each.
+    A network for whole loads goes to `repro.surrogate.registry.SHIPPED`: by default to the folder
+    of its kind, or to KIND_converged if it has learned from other labels than the paper's.
 
     The networks are rewritten for every Keras that is allowed. A shipped model can itself be `run`.
 
@@ -47,10 +48,13 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     missing = [file for file in parts if not (run / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
-    whole_load = {module.NAME: module for module in (refiner, whole_path)}.get(
-        read_config(run).get("network")
-    )
-    target = whole_load.SHIPPED if whole_load else models.SHIPPED / (name or run.resolve().name)
+    config = read_config(run)
+    kind = config.get("network")
+    whole_load = {module.NAME: module for module in (refiner, whole_path)}.get(kind)
+    if whole_load:
+        target = registry.SHIPPED / (name or kind + ("_converged" if "labels" in config else ""))
+    else:
+        target = models.SHIPPED / (name or run.resolve().name)
     target.mkdir(parents=True, exist_ok=True)
     for file in parts:
         with atomic_path(target / file) as temporary:

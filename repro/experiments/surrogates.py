@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -10,24 +10,25 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from repro import models, surrogate
+from repro import surrogate
 from repro.benchmarks import speed
 from repro.benchmarks.timing import process_on, timed
 from repro.data import dataset
 from repro.data.dataset import DataSet
-from repro.data.discretization import PAPER, Discretization
+from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import Load
 from repro.data.pairs import Pairs
 from repro.models.backend import keras
 from repro.reference import generation
 from repro.surrogate import refiner, whole_path
 from repro.surrogate.predictors import Predictor
+from repro.surrogate.registry import SURROGATES, Surrogate
 from repro.surrogate.solves import LONGER_LOAD
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, write_csv
-from repro.training import trainer
+from repro.training import run_directory, trainer
 from repro.training.recipes import TrainingConfig
-from repro.training.run_directory import LAST, run_of
+from repro.training.run_directory import LAST
 
 TIMED_CELLS = 8
 FURTHER_SEED = 1  # the suites have 0
@@ -44,14 +45,20 @@ class Variant:
     network : dict
         Arguments of the builder that differ from its defaults.
     inputs : dict
-        Arguments of the kind's pairs and predictor, likewise.
+        Arguments of the kind's pairs, likewise; its predictor finds them in the run.
     labels : Discretization
-        With which the fields are solved that it learns from, and by which it is judged.
+        With which the fields are solved that it learns from. If they are not of the paper's kind,
+        it is judged by converged fields.
     """
 
     network: dict = field(default_factory=dict)
     inputs: dict = field(default_factory=dict)
     labels: Discretization = PAPER
+
+    @property
+    def against(self) -> Discretization:
+        """Of the fields that it is judged by."""
+        return PAPER if self.labels == PAPER else CONVERGED
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Kind:
     load : Load
         Under which it does so.
     predictor : callable
-        Path of a `.keras` file, inputs of a variant -> predictor.
+        Path of a `.keras` file -> predictor.
     recipe : TrainingConfig
         Its epochs and seed are the study's.
     variants : dict
@@ -130,8 +137,8 @@ REFINER = Kind(
         "3 hidden convolutions": Variant({"hidden": 3}),
         "kernels of 3x3 pixels": Variant({"kernel": 3}),
         "U of residual blocks, tol 1e-4": Variant({"filters": 16, "levels": 2}, {"tol": 1e-4}),
-        "U, rotated, tol 1e-4, converged labels": Variant(
-            {"filters": 16, "levels": 2}, {"tol": 1e-4, "derivative": "rotated"}, FINE
+        "U, rotated, tol 1e-5, converged labels": Variant(
+            {"filters": 16, "levels": 2}, {"tol": 1e-5, "derivative": "rotated"}, FINE
         ),
         "pixel by pixel, rotated, converged labels": Variant({}, {"derivative": "rotated"}, FINE),
     },
@@ -168,7 +175,8 @@ WHOLE_PATH = Kind(
     {"U, 16 filters": 3},
 )
 _SOLVERS = {
-    f"reference model, {setting}": partial(speed.solve, setting=setting) for setting in speed.LOOSE
+    f"reference model, {setting}": partial(speed.solve, setting=setting)
+    for setting in (*speed.LOOSE, *speed.FINE)
 }
 KINDS = {kind.name: kind for kind in (REFINER, WHOLE_PATH)}
 
@@ -271,13 +279,14 @@ def study(
     for name in variants:
         kind.variant(name)  # raises if there is none
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
-    rows = [row for row in rows if row["variant"] not in {SHIPPED, *_SOLVERS}]  # they come anew
+    # They come anew.
+    rows = [row for row in rows if not row["variant"].startswith((SHIPPED, *_SOLVERS))]
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
     trained_on = len(dataset.split(data).training) + further
     samples = config.epochs * kind.samples * trained_on
     # Solved once: pairs for training until the inputs change, the cells to measure errors on.
     pairs_of = lru_cache(1)(partial(solved_pairs, kind, data, further))
-    validation = _validation(data)
+    validation = cache(partial(_validation, data))
     for name in variants or kind.variants:
         for seed in range(kind.seeds.get(name, 1)):
             if (name, seed, config.epochs, samples) not in known:
@@ -286,54 +295,67 @@ def study(
                 row = _row(kind, data, seeded, variant, directory, further, *solved)
                 rows.append({"variant": name, **row, "samples": samples})
                 write_csv(out, pd.DataFrame(rows), digits=6)
-    table = pd.DataFrame(rows + _beside(kind, *validation))
+    trained = [row["variant"] for row in rows if row["variant"] in kind.variants]
+    judged = {kind.variants[name].against for name in trained}
+    beside = [row for against in judged for row in _beside(kind, against, *validation(against))]
+    table = pd.DataFrame(rows + beside)
     with process_on(1) as call:
-        cells = validation[0][:TIMED_CELLS]
+        cells = validation(PAPER)[0][:TIMED_CELLS]
         # None for a variant that there was once: it cannot be built any more.
         table["seconds"] = table["variant"].map(call(_seconds, kind.name, cells))
     write_csv(out, table, digits=6)
     return table
 
 
-def _beside(kind, cells, true) -> list[dict]:
-    """Rows of the shipped network and of the reference model, which take no training here."""
-    about = {"n": len(cells), **provenance.stamp()}
+def _beside(kind, against, cells, true) -> list[dict]:
+    """Rows of the shipped networks and of the reference model, which take no training here."""
+    about = {"against": str(against), "n": len(cells), **provenance.stamp()}
 
     def row(name, sigma_vm, **more):
         error = np.abs(sigma_vm - true).mean()
         return {"variant": name, "MAE / MPa": error, **more, **about}
 
-    shipped = run_of(models.model_path(kind.module.SHIPPED))
-    found, _ = kind.predictor()(cells, surrogate.LOAD)
-    size = kind.module.load().count_params()
-    rows = [row(SHIPPED, found[:, 1:], parameters=size, epochs=shipped.epochs, seed=shipped.seed)]
+    rows = []
+    for one in _shipped(kind):
+        found, _ = one.predictor()(cells, surrogate.LOAD)
+        about_run = {"epochs": one.run.epochs, "seed": one.run.seed}
+        size = one.network().count_params()
+        rows.append(row(f"{SHIPPED}: {one.title}", found[:, 1:], parameters=size, **about_run))
     return rows + [row(name, ask(cells), parameters=0) for name, ask in _SOLVERS.items()]
 
 
-def _validation(data) -> tuple[list, np.ndarray]:
+def _shipped(kind) -> list[Surrogate]:
+    """What is shipped of a kind and asked as its variants are."""
+    return [one for one in SURROGATES.values() if one.make is kind.predictor]
+
+
+def _validation(data, against) -> tuple[list, np.ndarray]:
     """Cells of the validation part, and their stress at all increments of the paper's load."""
     cells = [data.microstructure(i) for i in dataset.split(data).validation]
-    return cells, surrogate.solve(cells)[:, 1:]
+    return cells, surrogate.solve(cells, surrogate.LOAD, against)[:, 1:]
 
 
 def _row(kind, data, config, variant, directory, further, pairs_of, validation) -> dict:
+    labels = {} if variant.labels == PAPER else variant.labels.attributes
     settings = {
         **variant.inputs,
         **variant.network,
+        **labels,
         "F11_": f"{kind.load.F11[-1]:g}",
         "further": further,
     }
     settings |= {"epochs": config.epochs, "batch": config.batch_size, "seed": config.seed}
     name = "-".join(f"{key}{value}" for key, value in settings.items())
     run = Path(directory, f"{kind.name}-{name}")
-    pairs = pairs_of(**variant.inputs)
+    pairs = pairs_of(variant.labels, **variant.inputs)
     state = train(kind, data, config, run, variant, further, pairs=pairs)
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {run}: the same command goes on from there")
-    cells, true = validation
-    sigma_vm, _ = kind.predictor(run / LAST, **variant.inputs)(cells, surrogate.LOAD)
+    cells, true = validation(variant.against)
+    sigma_vm, _ = kind.predictor(run / LAST)(cells, surrogate.LOAD)
     return {
         "MAE / MPa": np.abs(sigma_vm[:, 1:] - true).mean(),
+        "against": str(variant.against),
         "parameters": sum(weight.size for weight in state.weights),
         "epochs": state.epoch,
         "n": len(cells),
@@ -347,11 +369,14 @@ def _row(kind, data, config, variant, directory, further, pairs_of, validation) 
 def _seconds(kind: str, cells) -> dict[str, float]:
     """Seconds per cell by variant, coarse solve included; weights make no difference."""
     asked = {name: partial(predict, cells) for name, predict in _SOLVERS.items()}
-    asked[SHIPPED] = partial(KINDS[kind].predictor(), cells, surrogate.LOAD)
+    for one in _shipped(KINDS[kind]):
+        asked[f"{SHIPPED}: {one.title}"] = partial(one.predictor(), cells, surrogate.LOAD)
     with TemporaryDirectory() as directory:
         for name, variant in KINDS[kind].variants.items():
-            path = Path(directory, f"{name}.keras")
-            KINDS[kind].build(**variant.network).save(path)
-            predict = KINDS[kind].predictor(path, **variant.inputs)
+            run = Path(directory, name)
+            run.mkdir()
+            KINDS[kind].build(**variant.network).save(run / LAST)
+            run_directory.start(run, {"network": kind, **variant.inputs}, 0)
+            predict = KINDS[kind].predictor(run / LAST)
             asked[name] = partial(predict, cells, surrogate.LOAD)
     return {name: timing.each(len(cells))["seconds"] for name, timing in timed(asked, 5).items()}

@@ -1,15 +1,14 @@
 """What the explorer knows and does, without a page: pytest asks it what the browser asks."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from repro import models, paper, reference, surrogate
+from repro import models, paper, reference
 from repro.damask import exchange
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
@@ -25,11 +24,9 @@ from repro.data.microstructure import (
 from repro.data.pairs import check_stride
 from repro.evaluation import MODES
 from repro.evaluation.metrics import mae
-from repro.models.backend import keras
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
-from repro.surrogate import refiner, whole_path
-from repro.surrogate.predictors import Predictor
+from repro.surrogate.registry import SURROGATES
 from repro.tools.provenance import code_commit
 from repro.training.run_directory import run_of
 
@@ -44,25 +41,13 @@ DISCRETIZATIONS = {  # choice -> what is solved
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
 
 
-class WholeLoad(NamedTuple):
-    """A way to predict a whole load."""
-
-    predictor: Callable[[], Predictor]
-    network: Callable[[], keras.Model]
-    check_load: Callable[[Load], None]
-
-
-WHOLE_LOADS = {  # beside the networks that step the stress
-    refiner.TITLE: WholeLoad(surrogate.refined_solve, refiner.load, refiner.check_load),
-    whole_path.TITLE: WholeLoad(surrogate.in_one_pass, whole_path.load, whole_path.check_load),
-}
 _load = cache(models.load)
-_predictor = cache(lambda name: WHOLE_LOADS[name].predictor())
+_predictor = cache(lambda name: SURROGATES[name].predictor())
 
 
 @cache  # it takes a tenth of a second, and is asked at every change
 def _check_grid(network: str, n: int) -> None:
-    model = WHOLE_LOADS[network].network() if network in WHOLE_LOADS else _load(network)
+    model = SURROGATES[network].network() if network in SURROGATES else _load(network)
     models.check_grid(model, n)
 
 
@@ -118,7 +103,7 @@ class Session:
     data : DataSet
         The solution by the reference model, a data set of one.
     network : str
-        One of `contenders`: a shipped network, `REFINED` or `FILE`.
+        One of `contenders`: a shipped network, one of `SURROGATES`, or `FILE`.
     mode : str
         "one-step" or "rollout".
     example : Example or None
@@ -244,8 +229,8 @@ class Session:
         if network == FILE:
             return
         _check_grid(network, len(problem.grain_id))
-        if network in WHOLE_LOADS:
-            WHOLE_LOADS[network].check_load(problem.load)
+        if network in SURROGATES:
+            SURROGATES[network].check_load(problem.load)
             if problem.law != LAW or len(problem.kept) != len(problem.load.time):
                 raise ValueError(f"the {network} knows the paper's flow rule and all increments")
         else:
@@ -262,7 +247,7 @@ class Session:
     @property
     def contenders(self) -> list[str]:
         """What can be compared with the reference model."""
-        return [*models.shipped(), *WHOLE_LOADS] + [FILE] * (self.problem.stored is not None)
+        return [*models.shipped(), *SURROGATES] + [FILE] * (self.problem.stored is not None)
 
     @property
     def discretizations(self) -> dict[str, Discretization]:
@@ -354,8 +339,8 @@ class Session:
         )
         if self.network == FILE:
             return f"{solve}\npredicted = data.sigma_vm[{problem.file[1]}, 1:]\n"
-        if self.network in WHOLE_LOADS:
-            return solve + _WHOLE_LOAD.format(name=WHOLE_LOADS[self.network].predictor.__name__)
+        if self.network in SURROGATES:
+            return solve + _WHOLE_LOAD.format(title=self.network)
         mode = MODES[self.mode].__name__
         return solve + _PREDICT.format(network=self.network, stride=stride, mode=mode)
 
@@ -384,9 +369,9 @@ pairs = Pairs(cell.property_maps()[None], truth[None], stride={stride})
 predicted = {mode}(network_predictor(models.load({network!r})), pairs)[0]
 """
 _WHOLE_LOAD = """
-from repro import surrogate
+from repro.surrogate import SURROGATES
 
-predicted = surrogate.{name}()([cell], load)[0][0, 1:]
+predicted = SURROGATES[{title!r}].predictor()([cell], load)[0][0, 1:]
 """
 
 
@@ -428,4 +413,4 @@ def _stride(network: str) -> int:
 
 def _steps(network: str) -> bool:
     """Whether it is a network that steps the stress."""
-    return network != FILE and network not in WHOLE_LOADS
+    return network != FILE and network not in SURROGATES

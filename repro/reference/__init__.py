@@ -2,10 +2,10 @@
 
 from repro.reference.generation import generate
 from repro.reference.simulation import (
-    FINE_TOLERANCE,
     TOLERANCE,
     ConvergenceError,
     Trajectory,
+    accuracy,
     batch_size,
     rescaled,
     simulate,
@@ -13,10 +13,10 @@ from repro.reference.simulation import (
 )
 
 __all__ = [
-    "FINE_TOLERANCE",
     "TOLERANCE",
     "ConvergenceError",
     "Trajectory",
+    "accuracy",
     "batch_size",
     "generate",
     "rescaled",

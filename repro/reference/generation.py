@@ -17,7 +17,7 @@ from repro.data import microstructure as ms
 from repro.data.discretization import PAPER, Discretization
 from repro.data.microstructure import Microstructure
 from repro.data.suites import SUITES, Suite
-from repro.reference.simulation import TOLERANCE, ConvergenceError, batch_size, simulate_batch
+from repro.reference.simulation import ConvergenceError, accuracy, batch_size, simulate_batch
 from repro.tools import engine
 from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
@@ -29,7 +29,7 @@ def generate(
     count: int | None = None,
     size: int | None = None,
     seed: int = 0,
-    tol: float = TOLERANCE,
+    tol: float | None = None,
     workers: int | None = None,
     progress: bool = True,
     M: float | None = None,
@@ -54,8 +54,9 @@ def generate(
         Pixels along an edge; by default those of the suite, 64 for the paper's.
     seed : int
         Another seed gives other microstructures.
-    tol : float
-        Tolerance of the reference model.
+    tol : float, optional
+        Tolerance of the reference model; by default that of `repro.reference.accuracy`, as is the
+        precision.
     workers : int, optional
         Simulations at a time; by default one per core.
     progress : bool
@@ -96,7 +97,7 @@ def generate(
     job = Job(suite, seed, size, tol, M, h, discretization)
     per_shard = batch_size() if per_shard is None else per_shard
     numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}
-    numbers |= {"tol": tol, "M": job.M}
+    numbers |= {"tol": job.tol, "M": job.M}
     for name, value in numbers.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
@@ -160,13 +161,13 @@ class Job:
     """One request for microstructures of a suite and their simulations.
 
     What is None is as the suite says: the pixels along an edge, M and h of the flow rule, and the
-    discretization.
+    discretization; the tolerance as `repro.reference.accuracy`.
     """
 
     suite: str
     seed: int = 0
     size: int | None = None
-    tol: float = TOLERANCE
+    tol: float | None = None
     M: float | None = None
     h: float | None = None
     discretization: Discretization | None = None
@@ -175,6 +176,8 @@ class Job:
         for name in ("size", "M", "h", "discretization"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(self._family, name))
+        if self.tol is None:
+            object.__setattr__(self, "tol", accuracy(self.discretization)["tol"])
 
     @property
     def _family(self) -> Suite:
@@ -208,8 +211,11 @@ class Job:
 
     @property
     def _how(self) -> dict:
-        law = {"M": self.M, "h": self.h}
-        return {"tol": self.tol, **law, "discretization": self.discretization}
+        law = {"M": self.M, "h": self.h, "discretization": self.discretization}
+        # A tolerance that single precision does not reach takes double.
+        suits = accuracy(self.discretization)
+        dtype = suits["dtype"] if self.tol >= suits["tol"] else np.float64
+        return {**law, "tol": self.tol, "dtype": dtype}
 
     def write(self, task: tuple[Path, range]) -> Path:
         """Solve and write a shard, (path, indices), and name it; nothing to do if it is there."""

@@ -1,25 +1,31 @@
 """Stress fields faster than the reference model, with a bound of their error that was measured.
 
-`predict` asks a fast predictor, calibrates its error on exact solutions of some of the same cells,
-and solves exactly where the bound misses the tolerance. Nothing is assumed of the cells but that
-those to calibrate on are drawn from them at random.
+`predict` asks a fast predictor, calibrates its error on reference solutions of some of the same
+cells, and solves those cells whose bound misses the tolerance. The reference solution is converged
+in the grid, unless fields of the paper's kind are asked for. Nothing is assumed of the cells but
+that those to calibrate on are drawn from them at random.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, grid_of
 from repro.reference import ConvergenceError
 from repro.surrogate.calibration import Calibration, check_sample, features_of
 from repro.surrogate.predictors import Predictor, in_one_pass, in_two_passes, refined_solve, rollout
+from repro.surrogate.registry import SURROGATES, Surrogate
 from repro.surrogate.solves import LOAD, solve
 
 __all__ = [
+    "SURROGATES",
     "Answer",
     "Calibration",
+    "Surrogate",
     "calibrate",
     "in_one_pass",
     "in_two_passes",
@@ -39,10 +45,11 @@ class Answer:
 
     load: Load
     sigma_vm: np.ndarray  # von Mises stress, MPa, (n, T+1, N, N)
-    exact: np.ndarray  # whether a cell was solved by the reference model, (n,)
+    solved: np.ndarray  # whether a cell was solved by the reference model, (n,)
     bound: np.ndarray  # of a cell's mean absolute error over the load, MPa, (n,)
     field_bound: np.ndarray  # of the mean absolute error of each field, MPa, (n, T+1)
     confidence: float  # share of all cells, and of all fields of an increment, within the bounds
+    discretization: Discretization  # of the reference solution, which errors are against
 
 
 def predict(
@@ -50,6 +57,7 @@ def predict(
     tolerance: float,
     load: Load = LOAD,
     *,
+    discretization: Discretization = CONVERGED,
     predictor: Predictor | None = None,
     calibration: int = CALIBRATION,
     confidence: float = 0.9,
@@ -57,9 +65,11 @@ def predict(
 ) -> Answer:
     """Stress of many cells of one kind, with a bound of the error of each.
 
-    Some of the cells, drawn at random, are solved exactly (`solve`) to calibrate the predictor; so
-    are those whose bound is above the tolerance. Where there are no more cells than to calibrate
-    on, all are solved, and the predictor is not asked.
+    Some of the cells, drawn at random, are solved for the reference solution, which calibrates the
+    predictor. Cells whose bound is above the tolerance are solved as well: on half as many points
+    along an edge, if the bound of that, calibrated on the same cells, is within the tolerance.
+    Where there are no more cells than to calibrate on, all are solved, and the predictor is not
+    asked.
 
     Parameters
     ----------
@@ -68,8 +78,12 @@ def predict(
         Largest bound of the mean absolute error of a cell over the load that is good enough, MPa.
     load : Load
         By default the paper's.
+    discretization : Discretization
+        Of the reference solution. By default it is converged: 0.03 MPa from the limit of ever more
+        points on the paper's cells. `PAPER` is the solution on one point per pixel, as the paper's
+        data and DAMASK's default are.
     predictor : callable, optional
-        By default `refined_solve()`.
+        By default the learned correction that was trained for such a reference solution.
     calibration : int
         Cells to calibrate on.
     confidence : float
@@ -93,22 +107,26 @@ def predict(
     grid_of(cells)  # raises if there are several
     if not tolerance >= 0:
         raise ValueError(f"tolerance must not be negative (MPa), got {tolerance}")
+    about = {"load": load, "confidence": confidence, "discretization": discretization}
     if len(cells) <= calibration:
-        return _all_exact(cells, load, confidence)
-    sigma_vm, scores = _asked(predictor or refined_solve(), cells, load)
+        sigma_vm = solve(cells, load, discretization)
+        none = np.zeros(sigma_vm.shape[:2])
+        solved = np.ones(len(cells), bool)
+        return Answer(sigma_vm=sigma_vm, solved=solved, bound=none[:, 0], field_bound=none, **about)
+    sigma_vm, scores = _asked(predictor or _corrected(discretization), cells, load)
     chosen = np.random.default_rng(seed).permutation(len(cells))[:calibration]
-    sample, true = [cells[i] for i in chosen], _exact(cells, chosen, load)
+    sample, true = [cells[i] for i in chosen], _reference(cells, chosen, load, discretization)
     measured = _measured(sample, sigma_vm[chosen], true, scores[chosen], confidence)
-    sigma_vm[chosen] = true
     bound, field_bound = measured.of_cells(scores), measured.of_fields(scores)
-    bound[chosen] = 0
+    sigma_vm[chosen], bound[chosen], field_bound[chosen] = true, 0, 0
     poor = np.flatnonzero(bound > tolerance)
     if len(poor):
-        sigma_vm[poor] = _exact(cells, poor, load)
-    exact = np.zeros(len(cells), bool)
-    exact[chosen] = exact[poor] = True
-    bound[exact] = field_bound[exact] = 0
-    return Answer(load, sigma_vm, exact, bound, field_bound, confidence)
+        sigma_vm[poor], bound[poor], field_bound[poor] = _solved(
+            cells, poor, chosen, true, tolerance, **about
+        )
+    solved = np.zeros(len(cells), bool)
+    solved[chosen] = solved[poor] = True
+    return Answer(sigma_vm=sigma_vm, solved=solved, bound=bound, field_bound=field_bound, **about)
 
 
 def calibrate(
@@ -116,10 +134,21 @@ def calibrate(
     cells: Sequence[Microstructure],
     load: Load = LOAD,
     confidence: float = 0.9,
+    discretization: Discretization = CONVERGED,
 ) -> Calibration:
     """Measure a predictor on cells, for bounds of others that are drawn as these.
 
     Whether others look so, `Calibration.applies_to` says of their scores.
+
+    Parameters
+    ----------
+    predictor : callable
+    cells : sequence of Microstructure
+    load : Load
+    confidence : float
+        Share of the errors that the bounds are to hold for.
+    discretization : Discretization
+        Of the reference solution, as for `predict`.
 
     Raises
     ------
@@ -127,7 +156,18 @@ def calibrate(
         As `predict`.
     """
     sigma_vm, scores = _asked(predictor, cells, load)
-    return _measured(cells, sigma_vm, solve(cells, load), scores, confidence)
+    true = solve(cells, load, discretization)
+    return _measured(cells, sigma_vm, true, scores, confidence)
+
+
+def _corrected(discretization) -> Predictor:
+    """The learned correction for reference solutions of some discretization."""
+    alike = discretization == PAPER
+    return next(
+        one.predictor()
+        for one in SURROGATES.values()
+        if one.make is refined_solve and (one.labels == PAPER) == alike
+    )
 
 
 def _asked(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
@@ -137,10 +177,30 @@ def _asked(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(sigma_vm), np.concatenate(scores)
 
 
-def _exact(cells, chosen, load) -> np.ndarray:
-    """Of some of the cells, by their numbers."""
+def _solved(cells, poor, chosen, true, tolerance, load, confidence, discretization) -> tuple:
+    """Stress of the cells `poor` by the reference model, and bounds of its error.
+
+    On half as many points along an edge, if its error there, which the cells `chosen` tell, is
+    within the tolerance; else it is the reference solution itself.
+    """
+    points = discretization.points_per_pixel
+    if points % 2 == 0:
+        coarser = replace(discretization, points_per_pixel=points // 2)
+        solve_coarser = partial(_reference, cells, load=load, discretization=coarser)
+        sample = [cells[i] for i in chosen]
+        alike = np.ones(len(chosen))
+        calibrated = _measured(sample, solve_coarser(chosen), true, alike, confidence)
+        if calibrated.of_cells([1.0])[0] <= tolerance:
+            same = np.ones(len(poor))
+            bounds = calibrated.of_cells(same), calibrated.of_fields(same)
+            return solve_coarser(poor), *bounds
+    return _reference(cells, poor, load, discretization), 0, 0
+
+
+def _reference(cells, chosen, load, discretization) -> np.ndarray:
+    """Stress of the cells with the indices `chosen` by the reference model; errors name those."""
     try:
-        return solve([cells[i] for i in chosen], load)
+        return solve([cells[i] for i in chosen], load, discretization)
     except ConvergenceError as error:
         error.microstructure = int(chosen[error.microstructure])
         raise
@@ -149,10 +209,3 @@ def _exact(cells, chosen, load) -> np.ndarray:
 def _measured(cells, sigma_vm, true, scores, confidence) -> Calibration:
     errors = np.abs(sigma_vm - true).mean((2, 3))
     return Calibration(errors, scores, features_of(cells), confidence)
-
-
-def _all_exact(cells, load, confidence) -> Answer:
-    """Too few cells to gain anything."""
-    sigma_vm = solve(cells, load)
-    none = np.zeros(sigma_vm.shape[:2])
-    return Answer(load, sigma_vm, np.ones(len(cells), bool), none[:, 0], none, confidence)

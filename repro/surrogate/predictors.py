@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 
 from repro import models
-from repro.data.discretization import PAPER
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import from_rest, unloaded
@@ -29,11 +28,7 @@ REFLECTIONS = ((), (0,), (1,), (0, 1))
 TURNED = ((), (0, 1))
 
 
-def refined_solve(
-    path=refiner.SHIPPED,
-    tol: float = refiner.COARSE_TOLERANCE,
-    derivative: str = PAPER.derivative,
-) -> Predictor:
+def refined_solve(path=refiner.SHIPPED) -> Predictor:
     """The coarse solve and its refinement (`repro.surrogate.refiner`).
 
     Its score is the strain that the coarse solve still misses, as a stress: times the mean shear
@@ -42,19 +37,18 @@ def refined_solve(
     Parameters
     ----------
     path : path-like
-        As for `refiner.load`.
-    tol, derivative
-        Of the coarse solve, with which the network was trained.
+        As for `refiner.load`. Tolerance and derivative of the coarse solve are those that the
+        network was trained with, as its run says.
 
     Raises
     ------
     FileNotFoundError, ModelFileError
         As `repro.models.load`.
     """
-    ask = modes.network_predictor(refiner.load(path), BATCH)
+    ask, how = modes.network_predictor(refiner.load(path), BATCH), refiner.coarse_options(path)
 
     def predict(cells, load):
-        maps, coarse = property_maps(cells), refiner.coarse_solve(cells, load, tol, derivative)
+        maps, coarse = property_maps(cells), refiner.coarse_solve(cells, load, **how)
         sigma_vm = refiner.refined(ask, maps, coarse.sigma_vm)
         E, nu = maps[..., 0], maps[..., 1]
         modulus = 1e3 * (E / (2 * (1 + nu))).mean((1, 2))

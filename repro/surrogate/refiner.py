@@ -29,6 +29,7 @@ from repro.models.layers import (
     residual_u,
 )
 from repro.surrogate.solves import LOAD, LONGER_LOAD, labels, on_all_cores
+from repro.training.run_directory import CONFIG, read_config
 
 NAME = "refiner"
 TITLE = "refined coarse solve"
@@ -199,6 +200,16 @@ def load(path=SHIPPED) -> keras.Model:
         As `repro.models.load`.
     """
     return files.read(models.model_path(path), (len(CHANNELS), FINE))
+
+
+def coarse_options(path=SHIPPED) -> dict:
+    """Tolerance and derivative of the coarse solve that a trained refiner expects.
+
+    Arguments of `coarse_solve`, as its run says; empty where no run does.
+    """
+    directory = models.model_path(path).parent
+    config = read_config(directory) if (directory / CONFIG).is_file() else {}
+    return {name: config[name] for name in ("tol", "derivative") if name in config}
 
 
 def make_refinements(
