@@ -5,12 +5,16 @@ from typing import Literal
 
 from repro import models
 from repro.data import dataset
+from repro.data.discretization import CONVERGED, PAPER
 from repro.data.suites import SUITES
 from repro.evaluation import campaign
 from repro.report import tables
 from repro.report.numbers import summary
+from repro.surrogate import SURROGATES
 from repro.tools import cli
 from repro.training.run_directory import run_of
+
+AGAINST = {"paper": PAPER, "converged": CONVERGED}
 
 
 def main(
@@ -18,6 +22,7 @@ def main(
     suite: tuple[Literal["all", *SUITES], ...] = (),
     data: Path | None = None,
     stride: int | None = None,
+    against: Literal["paper", "converged"] = "paper",
     directory: Path = Path("data"),
     results: Path | None = None,
     dask: str | None = None,
@@ -27,24 +32,31 @@ def main(
     One-step and rollout; the paper's data by training and validation split, test suites as a whole.
 
     Args:
-        model: A .keras file, a run directory, or the name of a shipped model.
+        model: A .keras file, a run directory, or the name of a shipped model; or the title of a
+            surrogate for whole loads, as in `repro.surrogate.SURROGATES`.
         suite: Test suites, generated first if their files are missing, as is the training data;
             "all" takes half an hour. Default: the training data.
         data: Data set (HDF5) of your own instead of a suite.
         stride: Increments per step. Default: as the network was trained if its run says so, else 1.
-        directory: Where the suites are, SUITE.h5.
+        against: What suites are solved for: fields of the paper's kind, or fields that have
+            converged in the grid, which take ten times as long.
+        directory: Where the suites are, SUITE.h5; converged ones are SUITE_rotated_4x4.h5.
         results: Table (CSV) that the rows are added to. Default: results/results.csv, for data of
             your own results/DATA/results.csv.
         dask: Generate and evaluate suites on the workers of Dask: "local" for one per core of this
             machine, tcp://host:port of a scheduler, or the JSON file that it wrote.
     """
-    path = models.model_path(model)
+    if model in SURROGATES:
+        one = SURROGATES[model]
+        asked, run = (one.run, one.predictor()), one.run
+    else:
+        asked, run = model, run_of(models.model_path(model))
     if data and suite:
         raise ValueError("--data and --suite exclude each other")
     table = results or Path("results", data.stem if data else "", "results.csv")
     if data:
         own = dataset.read(data)
-        rows = campaign.evaluate_data(model, own, table, stride)
+        rows = campaign.evaluate_data(asked, own, table, stride)
         if own.solver_options is None:
             print(
                 f"note: {data} was solved by a flow rule or a derivative in space that our "
@@ -53,12 +65,12 @@ def main(
     else:
         suites = SUITES if "all" in suite else suite
         rows = campaign.evaluate_suites(
-            model, list(suites) or ["paper"], directory, table, stride, dask
+            asked, list(suites) or ["paper"], directory, table, stride, dask, AGAINST[against]
         )
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))
     print(summary(rows, checks), end="")
-    trained_on = run_of(path).split_hash
+    trained_on = run.split_hash
     validated = rows.loc[rows["split"] == "validation", "split_hash"]
     if trained_on and (validated != trained_on).any():
         print(

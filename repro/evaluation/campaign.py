@@ -59,7 +59,10 @@ def evaluate_suites(
     DataFrame
         The rows of this network and of the naive references on these suites.
     """
-    if not isinstance(model, tuple):
+    if isinstance(model, tuple):
+        if dask is not None:
+            raise ValueError("surrogates for whole loads are evaluated in one process: no --dask")
+    else:
         model = models.model_path(model).absolute()
     directory = Path(directory).absolute()
     for suite in ("paper", *suites):

@@ -128,7 +128,7 @@ def summary(results: pd.DataFrame, checks: list[Check]) -> str:
     checks : list of Check
         What was found about the data; empty if it was not asked.
     """
-    found = select(results, split="validation", metric="MAE")
+    found = select(results, split="validation", metric="MAE", against=None)
     trained = networks(found).pivot_table(
         index=["model", "epochs"], columns="mode", values="value", aggfunc="last"
     )

@@ -7,7 +7,7 @@ from repro import paper
 from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
 from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
-from repro.evaluation.results import select
+from repro.evaluation.results import AGAINST, select
 from repro.tools.files import write_text
 
 ALIKE = 1.1
@@ -27,9 +27,14 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def errors(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per model, suite, split, mode and stride: its errors, and the paper's MAE."""
+    """One row per model, suite, split, mode and stride: its errors, and the paper's MAE.
+
+    What the errors are against is a column if it is not the paper's kind of fields alone.
+    """
     about = ["model", "suite", "split", "mode", "stride"]
-    whole = select(results)
+    whole = select(results, against=None)
+    if (whole["against"] != AGAINST).any():
+        about.append("against")
     wide = whole.pivot(index=[*about, "n"], columns="metric", values="value").reset_index()
     trained = set(networks(whole)["model"])
     reported = [
