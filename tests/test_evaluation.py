@@ -94,6 +94,7 @@ def test_measurements_of_a_known_error(rng):
     load = Load(range(7), [1, 1.1, 1.2, 1.3, 1.2, 1.1, 1])  # and back, at a stride of two
     grains = np.stack([STRIPE] * 2)
     rows = pd.DataFrame(metrics.measure(true + error, true, [2, 4, 6], load, grains))
+    rows["against"] = results.AGAINST
     assert not rows.duplicated(["metric", "region", "increment", "distance_px"]).any()
 
     def get(metric, **where):

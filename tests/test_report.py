@@ -11,15 +11,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from repro import models, paper
+from repro.benchmarks import speed
 from repro.data import microstructure as ms
 from repro.data import suites
 from repro.data.checks import Check
+from repro.data.discretization import CONVERGED
 from repro.evaluation import campaign, results
 from repro.models.backend import keras
-from repro.report import architecture, figures, page, pictures, tables
+from repro.report import architecture, figures, gallery, page, pictures, tables
 from repro.report.numbers import NotMeasuredError, Numbers, fill_table, summary
 from repro.report.templates import TEMPLATES
-from repro.surrogate import refiner, whole_path
+from repro.surrogate import registry
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +45,9 @@ def directory(data, tmp_path_factory):
     history = {"epoch": [1, 2], "mae_training": [9.0, 8.5], "mae_validation": [9.0, 8.0]}
     pd.DataFrame({**history, "seconds": 3600}).to_csv(run / "history.csv", index=False)
     campaign.evaluate_data(run, data, directory / "results.csv")
-    for module in (refiner, whole_path):
-        shutil.copytree(module.SHIPPED, directory.parent / module.NAME)
-        monkeypatch.setattr(module, "SHIPPED", directory.parent / module.NAME)
+    for one in {one.folder: one for one in registry.SURROGATES.values()}.values():
+        shutil.copytree(one.path, directory.parent / one.folder)
+    monkeypatch.setattr(registry, "SHIPPED", directory.parent)
     yield directory
     monkeypatch.undo()
 
@@ -58,6 +60,7 @@ def fewer_pixels(monkeypatch):
 @pytest.fixture
 def one_field_figure(monkeypatch):
     monkeypatch.setattr(page, "FIELD_FIGURES", {1: page.FIELD_FIGURES[1]})
+    monkeypatch.setattr(page, "_points_example", lambda: gallery.points_example((1, 2)))
 
 
 def discussed(monkeypatch, text):
@@ -159,6 +162,7 @@ def rows(**columns):
         "split": "all",
         "mode": "one-step",
         "stride": 1,
+        "against": results.AGAINST,
         "metric": "MAE",
         "region": "all",
         "F11": np.nan,
@@ -319,7 +323,15 @@ def test_a_number_has_to_be_the_only_one_of_its_name():
 
 
 SPEED = [
-    {"contender": contender, "setting": setting, "cores": 1, "seconds": seconds, "mae": mae}
+    {
+        "contender": contender,
+        "setting": setting,
+        "cores": 1,
+        "seconds": seconds,
+        "mae": mae,
+        "mae_converged": mae + 1.7 * (contender == "reference model"),
+        "machine": "here",
+    }
     for contender, setting, seconds, mae in (
         ("reference model", "tol 1", 0.1, 0.5),
         ("reference model", "tol 2", 0.2, 0.05),
@@ -340,6 +352,7 @@ def test_main_table_shows_the_last_weights_beside_the_best_and_what_needs_no_net
             rows(model="a", mode="rollout", value=[9.0], **about),
             rows(model="own", value=[0.5], network="a_net", stride=5, **about),
             rows(model="persistence", value=[7.0, 8.0], stride=[1, 5], epochs=np.nan, **about),
+            rows(model=["a", "a (last)"], suite="grains10", value=[6.0, 6.5], against=FINE),
         ]
     )
     table = tables.main_table(found, pd.DataFrame(SPEED)).set_index("")
@@ -354,9 +367,67 @@ def test_main_table_shows_the_last_weights_beside_the_best_and_what_needs_no_net
     assert table.loc["rollout, validation part, best weights", "a, b"] == "9.000"
     assert table.loc["persistence, one-step", ["a, b", "own"]].tolist() == ["7.000", "8.000"]
     assert table.loc["seconds per simulation", "a, b"] == "0.25"
-    assert table.loc["reference model in no more time: MAE", "a, b"] == "0.05"
-    assert table.loc["reference model with no larger error: seconds", "a, b"] == "0.1"
+    assert table.loc["one-step, unseen cells, against converged fields", "a, b"] == "6.500"
+    assert table.loc["error of the solver in the network's time", "a, b"] == "0.05"
+    assert table.loc["seconds of the solver at the network's error", "a, b"] == "0.1"
+    fine = ", against converged fields"
+    assert table.loc[f"error of the solver in the network's time{fine}", "a, b"] == "1.8"
+    assert f"seconds of the solver at the network's error{fine}" not in table.index
     assert "rollout, unseen cells, best weights" not in table.index
+
+
+def test_errors_against_converged_fields_stand_apart():
+    labels = "reference model, continuous, 1 x 1 points"
+    about = {"suite": "grains10", "mode": "trajectory"}
+    of_labels = {"epochs": np.nan, "network": None, "configuration": None}
+    found = pd.concat(
+        [
+            rows(model="a", value=[1.0], **about),
+            rows(model="a", value=[2.0], against=FINE, **about),
+            rows(model="a", value=[9.0], against=FINE, **about | {"mode": "one-step"}),
+            rows(model=labels, value=[1.7], against=FINE, **about, **of_labels),
+        ]
+    )
+    (row,) = tables.converged(found).to_dict("records")
+    assert row == {"": "10 grains, unseen", labels: 1.7, "a": 2.0, "n": 50}
+    places = [
+        rows(model="a", value=[v], region=r, against=FINE, mode="trajectory") for r, v in PLACES
+    ]
+    of_paper = [rows(model="a", value=[0.1], region=r, mode="trajectory") for r, _ in PLACES]
+    places = pd.concat([*places, *of_paper]).assign(suite="paper", split="validation", metric="MAE")
+    by_place = tables.converged_by_region(places)
+    assert by_place.iloc[0].tolist() == ["a", 1.0, 5.0, 3.0, 0.5]
+    assert tables.errors(found)["against"].nunique() == 2
+    assert "against" not in tables.errors(found[found["against"] == results.AGAINST])
+
+
+FINE = str(CONVERGED)
+PLACES = (("all", 1.0), ("triple junctions", 5.0), ("grain boundaries", 3.0), ("interiors", 0.5))
+
+
+def test_rows_of_before_are_against_the_papers_kind(tmp_path):
+    old = rows(value=[2.0], unit="MPa", increment=np.nan).drop(columns="against")
+    old = old.reindex(columns=[c for c in results.KEYS if c != "against"] + results.VALUES)
+    old = old.assign(**dict.fromkeys(results.PROVENANCE))
+    old.to_csv(tmp_path / "results.csv", index=False)
+    new = rows(value=[3.0], unit="MPa", increment=np.nan, against=FINE).to_dict("records")
+    results.write_rows(tmp_path / "results.csv", new)
+    kept = results.read_rows(tmp_path / "results.csv")
+    assert results.select(kept, metric="MAE")["value"].tolist() == [2.0]
+    assert results.select(kept, metric="MAE", against=FINE)["value"].tolist() == [3.0]
+
+
+def test_times_of_several_machines_have_panels_of_their_own(tmp_path):
+    path = tmp_path / "speed.csv"
+    base = pd.DataFrame(SPEED).assign(kind="solver", default=False, one_step=0.1, origin="measured")
+    speed.write(path, base.drop(columns="machine"))  # as older versions did
+    for machine in ("AVX2", "AMX", "AVX2"):
+        speed.write(path, base.assign(machine=machine))
+    kept = pd.read_csv(path)
+    assert kept["machine"].tolist() == ["AVX2"] * len(SPEED) + ["AMX"] * len(SPEED)
+    figure = figures.pareto_figure(kept)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["AVX2", "AVX2", "AMX", "AMX"]
 
 
 def test_evaluated_data_is_summed_up_in_three_lines():

@@ -1,19 +1,22 @@
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from repro import models
+from repro.data.discretization import Discretization
 from repro.experiments import shipping
 from repro.models.backend import keras
-from repro.surrogate import refiner, whole_path
+from repro.surrogate import registry, whole_path
 from repro.training import run_directory, snapshot
 
 SHIPPED = sorted(path.parent for path in models.SHIPPED.glob(f"*/{shipping.GOLDEN}"))
-SHIPPED += [refiner.SHIPPED, whole_path.SHIPPED]
+SHIPPED += sorted(path.parent for path in registry.SHIPPED.glob(f"*/{shipping.GOLDEN}"))
 
 
 @pytest.fixture
@@ -38,6 +41,21 @@ def test_shipped_model_loads_by_name_and_gives_its_golden_output(run, tmp_path, 
     np.testing.assert_array_equal(y, models.load(run).predict(x, verbose=0))
     assert shipping.golden_error(target) < 1e-3
     assert (target / snapshot.NAME).is_file()
+
+
+def test_a_surrogate_of_converged_fields_is_shipped_beside_the_other(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "SHIPPED", tmp_path)
+    for name in ("best", "last"):
+        whole_path.whole_path(filters=2).save(run / f"{name}.keras")
+    (run / "config.json").write_text('{"network": "whole_path"}')
+    assert shipping.ship(run, best_only=True) == tmp_path / "whole_path"
+    labels = {"derivative": "rotated", "points_per_pixel": 2}
+    (run / "config.json").write_text(json.dumps({"network": "whole_path", "labels": labels}))
+    target = shipping.ship(run, best_only=True)
+    assert target == tmp_path / "whole_path_converged"
+    shipped = replace(registry.SURROGATES[whole_path.TITLE], folder=target.name)
+    assert shipped.labels == Discretization(**labels)
+    assert shipping.golden_error(target) < 1e-3
 
 
 def test_golden_error_sees_other_weights(run, tmp_path, monkeypatch):

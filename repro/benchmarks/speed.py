@@ -38,7 +38,7 @@ from repro.evaluation import metrics, modes
 from repro.reference import generation
 from repro.surrogate.registry import SURROGATES
 from repro.tools import provenance
-from repro.tools.csv_files import write_csv
+from repro.tools.csv_files import read_csv, replaced, write_csv
 from repro.tools.engine import available_cores
 from repro.training.run_directory import run_of
 
@@ -91,7 +91,7 @@ RECORDED_HARDWARE = "one core of a 2-core machine"
 COLUMNS = [
     *("contender", "kind", "setting", "default", "cores", "seconds", "mae", "mae_converged"),
     *("one_step",),
-    *("evaluations", "n", "origin", "load", "command", "commit", "hardware"),
+    *("evaluations", "n", "origin", "load", "command", "commit", "hardware", "machine"),
 ]
 
 
@@ -112,7 +112,8 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
     DataFrame
         Columns as in `COLUMNS`; seconds per simulation, MAE in MPa of the trajectory and of single
         steps from the true stress; `default` marks the reference model as it made the data;
-        `evaluations` of its law per increment; `origin` says "measured" or "recorded".
+        `evaluations` of its law per increment; `origin` says "measured" or "recorded", `machine`
+        where all that was measured was.
 
     Raises
     ------
@@ -130,12 +131,17 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
         with process_on(cores) as call:
             rows += call(_measure_here, paths, cells, cores, repeats)
     rows += damask_rows(cells)
-    about = {"load": round(load, 2), **provenance.stamp()}
+    about = {"load": round(load, 2), **provenance.stamp(), "machine": provenance.hardware()}
     return pd.DataFrame([{**about, **row} for row in rows], columns=COLUMNS)
 
 
 def write(path, table: pd.DataFrame) -> None:
-    """Write a table of `measure` as CSV."""
+    """Write a table of `measure` as CSV, before what was measured on other machines.
+
+    What older versions measured, which says of no machine, is left out.
+    """
+    if Path(path).is_file() and "machine" in (before := read_csv(path)):
+        table = replaced(before, table, ["machine"])
     write_csv(path, table, digits=5)
 
 

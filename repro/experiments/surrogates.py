@@ -174,9 +174,10 @@ WHOLE_PATH = Kind(
     1,
     {"U, 16 filters": 3},
 )
+# Settings of the reference model that stand beside networks, by what errors are against.
 _SOLVERS = {
-    f"reference model, {setting}": partial(speed.solve, setting=setting)
-    for setting in (*speed.LOOSE, *speed.FINE)
+    against: {f"reference model, {one}": partial(speed.solve, setting=one) for one in settings}
+    for against, settings in ((PAPER, speed.LOOSE), (CONVERGED, speed.FINE))
 }
 KINDS = {kind.name: kind for kind in (REFINER, WHOLE_PATH)}
 
@@ -280,7 +281,7 @@ def study(
         kind.variant(name)  # raises if there is none
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
     # They come anew.
-    rows = [row for row in rows if not row["variant"].startswith((SHIPPED, *_SOLVERS))]
+    rows = [row for row in rows if not row["variant"].startswith((SHIPPED, "reference"))]
     known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
     trained_on = len(dataset.split(data).training) + further
     samples = config.epochs * kind.samples * trained_on
@@ -321,7 +322,8 @@ def _beside(kind, against, cells, true) -> list[dict]:
         about_run = {"epochs": one.run.epochs, "seed": one.run.seed}
         size = one.network().count_params()
         rows.append(row(f"{SHIPPED}: {one.title}", found[:, 1:], parameters=size, **about_run))
-    return rows + [row(name, ask(cells), parameters=0) for name, ask in _SOLVERS.items()]
+    solvers = _SOLVERS[against].items()
+    return rows + [row(name, ask(cells), parameters=0) for name, ask in solvers]
 
 
 def _shipped(kind) -> list[Surrogate]:
@@ -368,7 +370,8 @@ def _row(kind, data, config, variant, directory, further, pairs_of, validation) 
 
 def _seconds(kind: str, cells) -> dict[str, float]:
     """Seconds per cell by variant, coarse solve included; weights make no difference."""
-    asked = {name: partial(predict, cells) for name, predict in _SOLVERS.items()}
+    solvers = _SOLVERS[PAPER] | _SOLVERS[CONVERGED]
+    asked = {name: partial(predict, cells) for name, predict in solvers.items()}
     for one in _shipped(KINDS[kind]):
         asked[f"{SHIPPED}: {one.title}"] = partial(one.predictor(), cells, surrogate.LOAD)
     with TemporaryDirectory() as directory:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from repro import paper
+from repro.data.discretization import CONVERGED
 from repro.evaluation.results import select
 from repro.report.tables import networks, time_step, worth_it
 
@@ -226,6 +227,31 @@ def _density(axes, part, **style):
     axes.stairs(part["share"] / (part["high"] - part["low"]), edges, **style)
 
 
+@styled
+def points_figure(fields: dict[str, dict[int, np.ndarray]], F11: float) -> Figure:
+    """One cell solved on more and more points: a row for each derivative.
+
+    Parameters
+    ----------
+    fields : dict
+        Derivative -> points per pixel -> stress of a part of the cell, MPa, (p N, p N).
+    F11 : float
+        Mean stretch.
+    """
+    points = list(next(iter(fields.values())))
+    figure = Figure(figsize=(TWO_COLUMNS, 1.95 * len(fields)), layout="constrained")
+    grid = figure.subplots(len(fields), len(points), squeeze=False)
+    finest = fields[list(fields)[-1]][points[-1]]
+    for axes_row, (derivative, by_points) in zip(grid, fields.items(), strict=True):
+        for axes, (p, field) in zip(axes_row, by_points.items(), strict=True):
+            image = _field(axes, field, FIELD_MAP, finest.min(), finest.max())
+            axes.set_title(f"{p} x {p} point{'s' if p > 1 else ''} per pixel")
+        axes_row[0].set_ylabel(derivative)
+    label = rf"$\sigma_\mathrm{{vM}}$ / MPa at $\bar F_{{11}}$ = {F11:.3f}"
+    figure.colorbar(image, ax=grid, extend="both", label=label, shrink=0.8)
+    return figure
+
+
 # --- Curves --------------------------------------------------------------------------------
 
 
@@ -266,6 +292,28 @@ def increment_figure(results: pd.DataFrame) -> Figure:
     """MAE over the load, validation data, one panel a mode; `results` are result rows."""
     rows = select(results, suite="paper", split="validation", metric="MAE", F11=True)
     return _panels_by_mode(rows, "F11", _STRETCH, _stretch_axes)
+
+
+@styled
+def converged_figure(results: pd.DataFrame) -> Figure:
+    """MAE over the load against converged fields, validation data, of whole trajectories."""
+    about = {"suite": "paper", "split": "validation", "metric": "MAE", "F11": True}
+    rows = select(results, against=str(CONVERGED), **about)
+    rows = rows[rows["mode"] != "one-step"]
+    figure = Figure(figsize=(TWO_COLUMNS, 3.4), layout="constrained")
+    axes = figure.subplots()
+    colours = iter(range(10))
+    for model, part in rows.groupby("model", sort=False):
+        solver = model.startswith("reference model")
+        style = {"color": "k" if solver else f"C{next(colours)}", "marker": "" if solver else "o"}
+        style["ls"] = {0: "-", 1: "--", 2: ":"}[len(axes.lines) % 3] if solver else "-"
+        axes.plot(part["F11"], part["value"], label=model, ms=2.5, **style)
+    axes.set(xlabel=_STRETCH, yscale="log", ylabel="MAE / MPa")
+    _plain_numbers(axes.yaxis)
+    axes.grid(alpha=0.3, which="both")
+    _stretch_axes(axes)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=6)
+    return figure
 
 
 @styled
@@ -322,47 +370,69 @@ def _line_styles(rows):
 def pareto_figure(speed: pd.DataFrame) -> Figure:
     """Error beside seconds per simulation on one core, of networks and of solvers alike.
 
+    One row of panels for each machine: against the converged fields, and against the paper's kind.
+
     Parameters
     ----------
     speed : DataFrame
-        Columns contender, setting, cores, seconds, mae, origin.
+        Columns contender, kind, setting, default, cores, seconds, mae, mae_converged, machine.
     """
-    figure = Figure(figsize=(ONE_COLUMN + 1, 3.2), layout="constrained")
-    axes = figure.subplots()
-    one = worth_it(speed[(speed["cores"] == 1) & speed["mae"].notna()])
-    # Networks have the colours that they have among the learning curves.
-    trained = set(one.loc[one["kind"] == "network", "contender"])
-    trained = sorted(trained, key=lambda name: (" " in name, name))  # those for whole loads: last
-    colours = {"DAMASK": "k", "reference model": "0.5"}
-    colours |= {name: f"C{i}" for i, name in enumerate(trained)}
-    for contender, part in one.groupby("contender", sort=False):
-        part = part.sort_values("mae")
-        style = {"color": colours[contender], "ms": 4, "label": contender}
-        axes.plot(part["seconds"], part["mae"], "o-", **style)
-        below = 0.0
-        for row in part.itertuples():
-            # Networks lie side by side: their labels are above. Solvers lie above each other, and
-            # those that are near the last label have none.
-            place, side = ((0, 4), "center") if row.kind == "network" else ((-5, -2), "right")
-            if row.kind == "solver" and row.mae < 5.5 * below:
-                continue
-            below = row.mae
-            name = row.setting.removesuffix(" (best)").removeprefix("batch ")
-            name = name.removesuffix(", single precision").replace(" increments, tol", ",")
-            style = {"fontsize": 5.5, "textcoords": "offset points", "ha": side}
-            axes.annotate(name, (row.seconds, row.mae), xytext=place, **style)
-    axes.plot(
-        paper.NETWORK_SECONDS,
-        paper.MAE_VALIDATION,
-        "k*",
-        ms=7,
-        label="paper's network, mode not stated",
-    )
-    axes.axvline(paper.DAMASK_SECONDS, color="k", ls=":", lw=0.8, label="paper's DAMASK")
-    axes.set(xscale="log", yscale="log")
-    axes.set(xlabel="s per simulation, one core", ylabel="MAE of the trajectory / MPa")
-    axes.margins(0.15)
-    axes.grid(alpha=0.3)
-    title = "at the reference model: increments, tolerance; at the networks: batch size"
-    figure.legend(loc="outside lower center", ncols=3, fontsize=6, title=title, title_fontsize=6)
+    machines = list(speed["machine"].unique())
+    size = TWO_COLUMNS, 0.9 + 2.7 * len(machines)
+    figure = Figure(figsize=size, layout="constrained")
+    one = speed[speed["cores"] == 1]
+    families = dict.fromkeys(_family(row) for row in one.itertuples())
+    styles = _pareto_styles(list(families))
+    grid = figure.subplots(len(machines), 2, squeeze=False, sharex=True)
+    errors = {"mae_converged": "the converged fields", "mae": "fields of the paper's kind"}
+    for axes_row, machine in zip(grid, machines, strict=True):
+        here = one[one["machine"] == machine]
+        for axes, (column, against) in zip(axes_row, errors.items(), strict=True):
+            shown = worth_it(here[here[column].notna()], column)
+            family = [_family(row) for row in shown.itertuples()]
+            for name, part in shown.groupby(family):
+                part = part.sort_values("seconds")
+                axes.plot(1000 * part["seconds"], part[column], label=name, **styles[name])
+            axes.set(xscale="log", yscale="log", ylabel=f"MAE against {against} / MPa")
+            axes.set_title(machine, fontsize=6)
+            axes.grid(alpha=0.3, which="both")
+            _plain_numbers(axes.xaxis)
+            _plain_numbers(axes.yaxis)
+    for axes in grid[-1]:
+        axes.set_xlabel("ms per simulation, one core")
+    found = {name: line for axes in grid.flat for line, name in _labelled(axes)}
+    shown = [name for name in families if name in found]
+    handles = [found[name] for name in shown]
+    figure.legend(handles, shown, loc="outside lower center", ncols=3, fontsize=6)
     return figure
+
+
+def _labelled(axes):
+    return zip(*axes.get_legend_handles_labels(), strict=True)
+
+
+def _family(row) -> str:
+    """What belongs on one line of the Pareto figure: one contender, and one grid of the solver."""
+    if row.contender != "reference model":
+        return row.contender
+    parts = row.setting.split(", ")
+    points = [part for part in parts if part.endswith("points")]
+    return f"reference model, {'rotated, ' if 'rotated' in parts else ''}" + (
+        points[0] if points else "1 x 1 points"
+    )
+
+
+def _pareto_styles(families) -> dict[str, dict]:
+    """Solvers in greys with lines, networks in colours with markers of their own."""
+    solvers = [name for name in families if name.startswith(("reference model", "DAMASK"))]
+    greys = np.linspace(0, 0.7, len(solvers))
+    styles = {
+        name: {"color": str(grey), "marker": "o", "ms": 3, "ls": "-"}
+        for name, grey in zip(solvers, greys, strict=True)
+    }
+    networks_ = [name for name in families if name not in solvers]
+    markers = "sD^v<>pPX*hd"
+    return styles | {
+        name: {"color": f"C{i % 10}", "marker": markers[i % len(markers)], "ms": 5, "ls": ":"}
+        for i, name in enumerate(networks_)
+    }

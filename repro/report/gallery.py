@@ -6,9 +6,10 @@ from typing import Literal
 import numpy as np
 from matplotlib.figure import Figure
 
-from repro import paper
+from repro import paper, reference
 from repro.data import dataset
 from repro.data.dataset import DataSet
+from repro.data.discretization import DERIVATIVES, Discretization, pixel_means
 from repro.data.pairs import make_pairs
 from repro.evaluation import modes
 from repro.models.backend import keras
@@ -55,3 +56,32 @@ def prediction_figure(model: keras.Model, data: DataSet, stride: int, i: int = 0
     return figures.prediction_figure(
         example.property_maps, example.F11, example.sigma_rm, example.sigma_network
     )
+
+
+def points_example(points=(1, 2, 4, 8)) -> tuple[dict[str, dict[int, np.ndarray]], float]:
+    """The shown validation cell at the end of the load, on more and more points per pixel.
+
+    Returns
+    -------
+    dict
+        For `figures.points_figure`: the quarter of the cell around its highest stress.
+    float
+        Mean stretch.
+    """
+    _, cell = generation.Job("paper").microstructure(example_index("paper"))
+    fields: dict = {}
+    for derivative in DERIVATIVES:
+        fields[derivative] = {}
+        for p in points:
+            how = {"discretization": Discretization(derivative), "tol": 1e-6}
+            run = reference.simulate(cell.refined(p), dtype=np.float32, **how)
+            fields[derivative][p] = run.sigma_vm[-1]
+    finest = fields[DERIVATIVES[-1]][points[-1]]
+    place = np.unravel_index(pixel_means(finest, points[-1]).argmax(), cell.grain_id.shape)
+    quarter = len(cell.grain_id) // 4
+    for by_points in fields.values():
+        for p, field in by_points.items():
+            corner = [p * (quarter // 2 - int(i)) for i in place]
+            moved = np.roll(field, corner, (0, 1))
+            by_points[p] = moved[: p * quarter, : p * quarter]
+    return fields, float(run.F11[-1])

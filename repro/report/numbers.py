@@ -6,6 +6,7 @@ import pandas as pd
 
 from repro import paper
 from repro.data.checks import Check
+from repro.data.discretization import CONVERGED, PAPER
 from repro.evaluation.results import select
 from repro.report.tables import STUDIED, networks
 from repro.report.templates import fill, render
@@ -45,10 +46,21 @@ class Numbers:
         public = (*errors, "epochs", "seconds", "evaluations", "one_step", "check")
         return {name: getattr(self, name) for name in public}
 
-    def mae(self, model: str, on: str, mode: str = "one-step", stride: int | None = None) -> float:
-        """MAE of a model "training", "validation" or on a suite; `stride` where it has several."""
+    def mae(
+        self,
+        model: str,
+        on: str,
+        mode: str = "one-step",
+        stride: int | None = None,
+        converged: bool = False,
+    ) -> float:
+        """MAE of a model "training", "validation" or on a suite; `stride` where it has several.
+
+        Against fields of the paper's kind, or `converged` ones.
+        """
         suite, split = ("paper", on) if on in ("training", "validation") else (on, "all")
         about = {"model": model, "suite": suite, "split": split, "mode": mode, "stride": stride}
+        about["against"] = str(CONVERGED if converged else PAPER)
         return float(_only(select(self._results, metric="MAE", **about)["value"], about))
 
     def epochs(self, model: str) -> int:
@@ -60,9 +72,9 @@ class Numbers:
         """Seconds per simulation; here and below, by default in the fastest setting."""
         return float(self._timed(contender, setting, cores)["seconds"])
 
-    def error(self, contender: str, setting: str | None = None) -> float:
-        """MAE of the whole trajectory in the measurement of speed."""
-        return self._beside_time("mae", contender, setting)
+    def error(self, contender: str, setting: str | None = None, converged: bool = False) -> float:
+        """MAE of the whole trajectory in the measurement of speed, or against converged fields."""
+        return self._beside_time("mae_converged" if converged else "mae", contender, setting)
 
     def one_step(self, contender: str, setting: str | None = None) -> float:
         """MAE of single steps from the true stress in the measurement of speed."""

@@ -8,19 +8,23 @@ from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from repro import models, paper
 from repro.data import dataset, suites
 from repro.data.checks import Check
+from repro.data.discretization import PAPER
+from repro.evaluation.assessment import LABEL_NOISE
 from repro.evaluation.campaign import read_checks
-from repro.evaluation.results import read_rows, select
+from repro.evaluation.results import AGAINST, read_rows, select
 from repro.reference import generation
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
-from repro.report.numbers import Numbers, fill_table
+from repro.report.numbers import NotMeasuredError, Numbers, fill_table
 from repro.report.templates import render
-from repro.surrogate import refiner, whole_path
+from repro.surrogate import refiner, registry, whole_path
+from repro.surrogate.registry import SURROGATES, Surrogate
 from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
 from repro.tools.progress import Progress
@@ -39,6 +43,17 @@ FIELD_FIGURES = {
 }
 # What a person states, one row each, with measured numbers filled in by name.
 FIDELITY, CAUSES = (Path(__file__).with_name(f"{name}.csv") for name in ("fidelity", "causes"))
+# Table -> surrogate whose bounds it shows, and another whose errors stand beside them.
+BOUNDS = {
+    "bounds": refiner.TITLE,
+    "whole_path_bounds": whole_path.TWICE,
+    "converged_bounds": registry.CORRECTED,
+    "converged_whole_path_bounds": registry.DIRECT_TWICE,
+}
+BESIDE = {
+    "whole_path_bounds": whole_path.TITLE,
+    "converged_whole_path_bounds": registry.DIRECT,
+}
 MARKS = "<!-- main table -->\n", "<!-- /main table -->\n"  # in the README of the project
 
 
@@ -48,7 +63,7 @@ class Sources:
 
     directory: Path
     results: pd.DataFrame
-    speed: pd.DataFrame | None
+    speeds: pd.DataFrame | None  # of all machines
     histogram: pd.DataFrame | None
     studied: pd.DataFrame | None
     ablation: pd.DataFrame | None
@@ -60,6 +75,13 @@ class Sources:
     checks: list[Check]
     benchmarks: dict[str, pd.DataFrame]  # name -> rows
     models: dict[str, Path]  # name -> directory
+
+    @property
+    def speed(self) -> pd.DataFrame | None:
+        """Times on the machine that was measured last."""
+        if self.speeds is None:
+            return None
+        return self.speeds[self.speeds["machine"] == self.speeds["machine"].iloc[0]]
 
     @property
     def headline(self) -> str | None:
@@ -100,7 +122,7 @@ def read_sources(directory) -> Sources:
     return Sources(
         directory,
         read_rows(directory / "results.csv"),
-        optional("speed.csv"),
+        _speeds(optional("speed.csv")),
         optional("histogram.csv"),
         optional("open_choices.csv"),
         optional("ablation.csv"),
@@ -117,6 +139,13 @@ def read_sources(directory) -> Sources:
         },
         {name: models.SHIPPED / name for name in models.shipped()},
     )
+
+
+def _speeds(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Times of all machines; older tables are of one, and know no converged fields."""
+    if table is None or "machine" in table:
+        return table
+    return table.assign(machine=table["hardware"].iloc[0], mae_converged=np.nan)
 
 
 def build(directory, check: bool = False) -> list[Path]:
@@ -166,13 +195,16 @@ def _figures(sources: Sources) -> dict[Path, Callable[[], Figure]]:
     }
     if histories:
         drawn["learning_curves"] = partial(figures.learning_curves, histories)
+    if (results["against"] != AGAINST).any():
+        drawn["converged"] = partial(figures.converged_figure, results)
     if sources.histogram is not None:
         drawn["figure11"] = partial(figures.histogram_figure, sources.histogram)
     if sources.speed is not None:
-        drawn["pareto"] = partial(figures.pareto_figure, sources.speed)
+        drawn["pareto"] = partial(figures.pareto_figure, sources.speeds)
     if sources.headline:
         weights = _weights(sources.models[sources.headline])
         drawn["figure12"] = partial(_figure_12, weights)
+        drawn["points"] = _points_figure
         for number, (suite, _) in FIELD_FIGURES.items():
             drawn[f"figure{number}"] = partial(_field_figure, weights, suite)
     found = {sources.directory / "figures" / f"{name}.png": draw for name, draw in drawn.items()}
@@ -194,6 +226,7 @@ def _weights(directory: Path) -> Path:
 
 _load = cache(models.load)
 _example = cache(gallery.solve_example)
+_points_example = cache(gallery.points_example)
 
 
 def _field_figure(weights, suite):
@@ -203,6 +236,10 @@ def _field_figure(weights, suite):
 def _figure_9():
     index = gallery.example_index("paper")
     return figures.periodic_cell_figure(generation.Job("paper").microstructure(index)[1].grain_id)
+
+
+def _points_figure():
+    return figures.points_figure(*_points_example())
 
 
 def _figure_12(weights):
@@ -221,6 +258,7 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         for name, table in built.items()
     }
     values = {"paper": paper, "sources": sources, "tables": built, **numbers.names()}
+    values["labels_error"] = _labels_error(numbers)
     values["refiner"] = {
         "title": refiner.TITLE,
         "coarsening": refiner.COARSENING,
@@ -236,18 +274,35 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         block = render("readme", **values)
         texts[sources.readme] = f"{before}{MARKS[0]}{block}{MARKS[1]}{after}"
         texts[directory / "DATA_CARD.md"] = _data_card(sources)
-        for card, module in {"refiner_card": refiner, "whole_path_card": whole_path}.items():
-            texts[module.SHIPPED / "README.md"] = render(
-                card,
-                **values,
-                network=module.load(),
-                config=read_config(module.SHIPPED),
-                history=read_csv(module.SHIPPED / "history.csv"),
-                machines=read_environment(module.SHIPPED),
-            )
+        for one in SURROGATES.values():
+            if one.title in BOUNDS.values():
+                texts[one.path / "README.md"] = _surrogate_card(one, values)
         for path in sources.models.values():
             texts[path / "README.md"] = _model_card(path, sources.results)
     return texts
+
+
+def _labels_error(numbers: Numbers) -> float | None:
+    """Error of the paper's kind of data against converged fields, unseen cells, MPa."""
+    try:
+        return numbers.mae(f"{LABEL_NOISE}, {PAPER}", tables.UNSEEN, "trajectory", converged=True)
+    except NotMeasuredError:
+        return None
+
+
+def _surrogate_card(one: Surrogate, values: dict) -> str:
+    """What the network of a surrogate is, how it was trained, and how well its bounds hold."""
+    (name,) = (name for name, title in BOUNDS.items() if title == one.title)
+    return render(
+        "refiner_card" if one.read is refiner.load else "whole_path_card",
+        **values,
+        one=one,
+        bounds=values["tables"].get(name),
+        network=one.network(),
+        config=read_config(one.path),
+        history=read_csv(one.path / "history.csv"),
+        machines=read_environment(one.path),
+    )
 
 
 def _numbers(sources: Sources) -> Numbers:
@@ -262,17 +317,18 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
     built |= {_name(s): tables.against_paper(results, s) for s in tables.sections()}
     built["naive_references"] = tables.naive_references(results)
     built["regions"] = tables.by_region(results)
+    built["converged"] = tables.converged(results)
+    built["converged_regions"] = tables.converged_by_region(results)
     built["fidelity"], built["causes"] = (fill_table(path, names) for path in (FIDELITY, CAUSES))
     measured = {
         "speed": (tables.speed, speed),
         "open_choices": (tables.open_choices, sources.studied),
         "ablation": (tables.ablation, sources.ablation),
         "tried": (tables.tried, sources.tried),
-        "bounds": (partial(tables.bounds, predictor=refiner.TITLE), sources.bounds),
-        "whole_path_bounds": (
-            partial(tables.bounds, predictor=whole_path.TWICE, beside=whole_path.TITLE),
-            sources.bounds,
-        ),
+        **{
+            name: (partial(tables.bounds, predictor=title, beside=BESIDE.get(name)), sources.bounds)
+            for name, title in BOUNDS.items()
+        },
         "refiners": (tables.whole_loads, sources.refiners),
         "whole_paths": (tables.whole_loads, sources.whole_paths),
     }

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from repro import paper
+from repro.data.discretization import CONVERGED, PAPER
 from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
 from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
@@ -11,6 +12,7 @@ from repro.evaluation.results import AGAINST, select
 from repro.tools.files import write_text
 
 ALIKE = 1.1
+MODES = ("one-step", "rollout", "trajectory")  # the last of who predicts it without stepping
 STUDIED = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}  # columns of a study
 
 
@@ -76,7 +78,7 @@ def main_table(results: pd.DataFrame, measured: pd.DataFrame | None = None) -> p
     measured : DataFrame, optional
         Times as of `repro.benchmarks.speed`.
     """
-    found = networks(select(results, metric="MAE"))
+    found = networks(select(results, metric="MAE", against=None))
     last = found["model"].str.endswith(LAST)
     found = found.assign(
         run=found["model"].str.removesuffix(LAST), weights=last.map({True: "last", False: "best"})
@@ -108,17 +110,29 @@ _PAPER = {
 
 
 def _errors_of(rows):
-    """Errors of the runs of one configuration, over seeds: the last weights first."""
-    validation, unseen = rows[rows["split"] == "validation"], rows[rows["suite"] == UNSEEN]
-    where = {"validation part": validation, "unseen cells": unseen}
-    return {
+    """Errors of the runs of one configuration, over seeds: the last weights first.
+
+    Against converged fields of unseen cells only, and of the last weights if there are any.
+    """
+    of_paper, fine = (rows[rows["against"] == str(kind)] for kind in (PAPER, CONVERGED))
+    where = {
+        "validation part": of_paper[of_paper["split"] == "validation"],
+        "unseen cells": of_paper[of_paper["suite"] == UNSEEN],
+    }
+    found = {
         f"{mode}, {part}, {weights} weights": over_seeds(
             select(of_part, mode=mode, weights=weights)["value"]
         )
-        for mode in STUDIED
+        for mode in MODES
         for part, of_part in where.items()
         for weights in ("last", "best")
     }
+    for mode in MODES:
+        unseen = select(fine, suite=UNSEEN, mode=mode, against=None)
+        weights = unseen["weights"].max()  # "last" comes after "best"
+        values = unseen.loc[unseen["weights"] == weights, "value"]
+        found[f"{mode}, unseen cells, against converged fields"] = over_seeds(values)
+    return found
 
 
 def _naive_errors(results, stride):
@@ -138,12 +152,11 @@ def _beside_solver(measured, models):
     network = one[one["contender"].isin(models)].sort_values("seconds").iloc[0]
     solver = one[one["contender"] == "reference model"]
     as_fast = solver[solver["seconds"] <= network["seconds"]]
-    as_good = solver[solver["mae"] <= network["mae"]]
-    found = {
-        "seconds per simulation": network["seconds"],
-        "reference model in no more time: MAE": as_fast["mae"].min(),
-        "reference model with no larger error: seconds": as_good["seconds"].min(),
-    }
+    found = {"seconds per simulation": network["seconds"]}
+    for error, against in (("mae", ""), ("mae_converged", ", against converged fields")):
+        as_good = solver[solver[error] <= network[error]]
+        found[f"error of the solver in the network's time{against}"] = as_fast[error].min()
+        found[f"seconds of the solver at the network's error{against}"] = as_good["seconds"].min()
     return {name: f"{value:.2g}" for name, value in found.items() if pd.notna(value)}
 
 
@@ -220,7 +233,7 @@ def naive_references(results: pd.DataFrame) -> pd.DataFrame:
 def by_region(results: pd.DataFrame) -> pd.DataFrame:
     """MAE in MPa at triple junctions, boundaries, interiors, and by the cell's edge, validation."""
     shown = [*REGIONS, *FRAME]
-    rows = results[results["region"].isin(shown)]
+    rows = results[results["region"].isin(shown) & (results["against"] == AGAINST)]
     rows = rows[(rows["suite"] == "paper") & (rows["split"] == "validation")]
     table = rows.pivot_table(index=["model", "mode", "stride"], columns="region", values="value")
     table = table[[region for region in shown if region in table]].reset_index()
@@ -228,16 +241,50 @@ def by_region(results: pd.DataFrame) -> pd.DataFrame:
     return table.rename_axis(columns=None)
 
 
-def worth_it(measured: pd.DataFrame) -> pd.DataFrame:
+def converged(results: pd.DataFrame) -> pd.DataFrame:
+    """MAE in MPa of whole trajectories against converged fields: a row per suite.
+
+    First of the reference model on fewer points, whose one point per pixel is what the paper's kind
+    of data is; then of what predicts.
+    """
+    found = select(results, metric="MAE", against=str(CONVERGED))
+    found = found[found["mode"] != "one-step"]
+    rows = []
+    for section in sections():
+        for label, (suite, split) in lines(section).items():
+            of_line = select(found, suite=suite, split=split, against=None)
+            if len(of_line) and split != "training":
+                row = {"": label} | of_line.set_index("model")["value"].to_dict()
+                rows.append(row | {"n": of_line["n"].max()})
+    table = pd.DataFrame(rows).drop_duplicates(subset="") if rows else pd.DataFrame()
+    solver = [name for name in table if name.startswith("reference model")]
+    others = [name for name in table if name not in ("", "n", *solver)]
+    return table[["", *solver, *others, "n"]] if rows else table
+
+
+def converged_by_region(results: pd.DataFrame) -> pd.DataFrame:
+    """MAE in MPa of whole trajectories against converged fields by place, validation."""
+    rows = results[(results["against"] == str(CONVERGED)) & (results["mode"] != "one-step")]
+    rows = rows[(rows["suite"] == "paper") & (rows["split"] == "validation")]
+    rows = rows[rows["region"].isin(["all", *REGIONS]) & (rows["metric"] == "MAE")]
+    rows = rows[rows["F11"].isna() & rows["distance_px"].isna()]
+    table = rows.pivot_table(index="model", columns="region", values="value")
+    shown = [region for region in ("all", *REGIONS) if region in table]
+    table = table.sort_values("all", ascending=False) if len(table) else table
+    return table[shown].reset_index().rename_axis(columns=None)
+
+
+def worth_it(measured: pd.DataFrame, error: str = "mae") -> pd.DataFrame:
     """Times without the settings of a contender that another of its settings beats in both.
 
-    An error up to `ALIKE` times as large is no worse. Of networks all settings stay.
+    An error up to `ALIKE` times as large is no worse. Of networks all settings stay. `error` is the
+    column of the errors.
     """
 
     def beaten(row):
         others = measured[measured["cores"] == row["cores"]]
         others = others[others["contender"] == row["contender"]]
-        no_worse = others["mae"] < ALIKE * row["mae"]
+        no_worse = others[error] < ALIKE * row[error]
         return ((others["seconds"] < row["seconds"]) & no_worse).any()
 
     kept = measured["default"] | (measured["kind"] == "network")
@@ -259,6 +306,7 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
     columns |= {
         "s, all cores": "s, all cores",
         "mae": "MAE / MPa",
+        "mae_converged": "against converged fields",
         "one_step": "one-step MAE / MPa",
     }
     columns |= {name: name for name in (*(f"times faster {than}" for than in faster), "origin")}
@@ -271,11 +319,15 @@ def bounds(measured: pd.DataFrame, predictor: str, beside: str | None = None) ->
     Of another predictor, `beside` it, the errors and the bounds alone.
     """
     found = measured[measured["predictor"] == predictor].reset_index(drop=True)
+    # As they were called once.
+    found = found.rename(columns={"exact": "solved", "seconds, all exact": "seconds, all solved"})
+    if found.empty:
+        return found
     names = {
         "own": "within the bound",
         "own, fields": "fields within theirs",
         "paper": "within the paper's bound",
-        "exact": "solved exactly",
+        "solved": "solved",
     }
     shares = {shown: found[name].map("{:.0%}".format) for name, shown in names.items()}
     columns = {
@@ -285,10 +337,10 @@ def bounds(measured: pd.DataFrame, predictor: str, beside: str | None = None) ->
         "rank correlation of score and error": found["rank correlation"],
         **shares,
         "like the paper's cells": found["like the paper's"].map({True: "yes", False: "no"}),
-        "share of the solver's time": found["seconds"] / found["seconds, all exact"],
+        "share of the solver's time": found["seconds"] / found["seconds, all solved"],
     }
     if beside is not None:
-        other = bounds(measured, beside)[["MAE / MPa", "bound / MPa", "solved exactly"]]
+        other = bounds(measured, beside)[["MAE / MPa", "bound / MPa", "solved"]]
         columns |= other.add_prefix(f"{beside}, ")
     return pd.DataFrame({**columns, "n": found["n"]})
 
@@ -299,24 +351,29 @@ def whole_loads(measured: pd.DataFrame) -> pd.DataFrame:
     The last time is what the reference model would take for the same error: between its settings,
     as a power law.
     """
+    # Tables of before it was a column are against the paper's.
+    against = measured["against"] if "against" in measured else pd.Series(None, measured.index)
+    measured = measured.assign(against=against.fillna(AGAINST))
     solver = measured[measured["parameters"] == 0].sort_values("MAE / MPa")
 
     def share(group):
-        if group["parameters"].iloc[0] == 0 or solver.empty:
+        beside = solver[solver["against"] == group["against"].iloc[0]]
+        if group["parameters"].iloc[0] == 0 or beside.empty:
             return np.nan
         at_equal_error = np.exp(
             np.interp(
                 np.log(group["MAE / MPa"].mean()),
-                *np.log(solver[["MAE / MPa", "seconds"]].to_numpy().T),
+                *np.log(beside[["MAE / MPa", "seconds"]].to_numpy().T),
                 left=np.nan,
                 right=np.nan,
             )
         )
         return group["seconds"].min() / at_equal_error
 
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "variant": variant,
+            "against": "converged fields" if against == str(CONVERGED) else "the paper's kind",
             "MAE / MPa": over_seeds(group["MAE / MPa"]),
             "ms per simulation, one core": 1000 * group["seconds"].min(),
             "time over the solver's at equal error": share(group),
@@ -325,10 +382,11 @@ def whole_loads(measured: pd.DataFrame) -> pd.DataFrame:
             "samples": "–" if pd.isna(samples) else int(samples),
             "n": group["n"].iloc[0],
         }
-        for (variant, epochs, samples), group in measured.groupby(
-            ["variant", "epochs", "samples"], sort=False, dropna=False
+        for (variant, against, epochs, samples), group in measured.groupby(
+            ["variant", "against", "epochs", "samples"], sort=False, dropna=False
         )
     )
+    return table if table["against"].nunique() > 1 else table.drop(columns="against")
 
 
 def open_choices(measured: pd.DataFrame) -> pd.DataFrame:

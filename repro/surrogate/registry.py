@@ -13,6 +13,10 @@ from repro.surrogate.predictors import Predictor
 from repro.training.run_directory import Run, read_config, run_of
 
 SHIPPED = Path(__file__).with_name("shipped")
+# Titles of those that learned from converged fields; the others have theirs in their modules.
+CORRECTED = "learned correction, converged"
+DIRECT = "direct prediction, converged"
+DIRECT_TWICE = "direct prediction in two passes, converged"
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,8 @@ _shipped = (
     _corrected(refiner.TITLE, "refiner", 1.5),
     _direct(whole_path.TITLE, "whole_path", 2.5),
     _direct(whole_path.TWICE, "whole_path", 2.5, predictors.in_two_passes),
-    _corrected("learned correction, converged", "refiner_converged", 1.0),
-    _direct("direct prediction, converged", "whole_path_converged", 1.5),
-    _direct(
-        "direct prediction in two passes, converged",
-        "whole_path_converged",
-        1.5,
-        predictors.in_two_passes,
-    ),
+    _corrected(CORRECTED, "refiner_converged", 1.0),
+    _direct(DIRECT, "whole_path_converged", 1.5),
+    _direct(DIRECT_TWICE, "whole_path_converged", 1.5, predictors.in_two_passes),
 )
 SURROGATES = {one.title: one for one in _shipped if (SHIPPED / one.folder).is_dir()}
