@@ -258,10 +258,12 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         for name, table in built.items()
     }
     values = {"paper": paper, "sources": sources, "tables": built, **numbers.names()}
+    values["titles"] = registry
     values["labels_error"] = _labels_error(numbers)
     values["refiner"] = {
         "title": refiner.TITLE,
         "coarsening": refiner.COARSENING,
+        "increments": paper.INCREMENTS // refiner.COARSENING,
         "parameters": refiner.increment_refiner().count_params(),
     }
     values["discussion"] = render("discussion", **values) if sources.readme else ""
