@@ -8,14 +8,16 @@ import pytest
 
 from repro import evaluate, models, paper, reference
 from repro.data import dataset
+from repro.data.discretization import CONVERGED
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, periodic_voronoi
 from repro.data.pairs import make_pairs
-from repro.evaluation import campaign, metrics, modes, naive, regions, results
+from repro.evaluation import assessment, campaign, metrics, modes, naive, regions, results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.models.backend import keras
+from repro.reference import generation
 from repro.report import tables
-from repro.training.run_directory import run_of
+from repro.training.run_directory import Run, run_of
 
 # Grain 1 fills columns 2 to 4 of an 8x8 cell, grain 0 the others.
 STRIPE = np.zeros((8, 8), np.uint8)
@@ -280,3 +282,28 @@ def test_validation_on_other_data_than_a_network_was_trained_on_is_pointed_out(
     monkeypatch.chdir(tmp_path)
     evaluate.main(str(run), data=data_file)
     assert ("was trained on another data set" in capsys.readouterr().out) is not same
+
+
+def test_errors_against_converged_fields_say_so():
+    """Of coarser discretizations, and of who predicts whole loads."""
+    data = generation.Job("grains10", size=16, discretization=CONVERGED).solve(range(3))
+    errors = pd.DataFrame(assessment.discretization_errors(data))
+    assert (errors["against"] == str(CONVERGED)).all() and (errors["mode"] == "trajectory").all()
+    whole = results.select(errors, metric="MAE", against=str(CONVERGED))
+    mae = whole.set_index("model")["value"]
+    names = [f"reference model, {d}" for d in assessment.COARSER]
+    assert mae[names[0]] > 3 * mae[names[2]] and mae[names[1]] > 3 * mae[names[2]] > 0
+    of_paper = generation.Job("grains10", size=16).solve(range(1))
+    assert assessment.discretization_errors(of_paper) == []
+
+    def predict(cells, load):
+        assert len(cells) == 3 and load.same_as(data.load)
+        return data.sigma_vm + 2, np.ones(3)
+
+    (row,) = results.select(
+        pd.DataFrame(assessment.assess_trajectories(Run("mine", epochs=3), predict, data)),
+        metric="MAE",
+        against=str(CONVERGED),
+    ).to_dict("records")
+    assert (row["model"], row["mode"], row["suite"]) == ("mine", "trajectory", "grains10")
+    assert row["value"] == pytest.approx(2)

@@ -7,6 +7,7 @@ the networks (`results/RESULTS.md`). Other discretizations come nearer.
 """
 
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class Discretization:
                 f"derivative must be one of {', '.join(DERIVATIVES)}, got {self.derivative}"
             )
         points = self.points_per_pixel
-        if isinstance(points, bool) or int(points) != points or points < 1:
+        if isinstance(points, bool) or not isinstance(points, Integral) or points < 1:
             raise ValueError(f"points_per_pixel must be a positive whole number, got {points}")
         object.__setattr__(self, "points_per_pixel", int(points))
 

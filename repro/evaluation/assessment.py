@@ -125,8 +125,8 @@ def assess_trajectories(run: Run, predict: Callable, data: DataSet) -> list[dict
 def discretization_errors(data: DataSet) -> list[dict]:
     """Result rows of coarser discretizations of the same cells, `COARSER`, against those of `data`.
 
-    What no network that learned from such fields can be better than, but by luck. No rows if the
-    data are not finer, or were solved in a way that is not ours.
+    A network that learned from such fields has learned their error as well. No rows if the data are
+    not finer, or were solved in a way that is not ours.
     """
     options = data.solver_options
     if options is None or options["discretization"].points_per_pixel <= 2:

@@ -6,6 +6,7 @@ Each returns fields like those of `repro.evaluation.modes`, (M, steps, N, N) in 
 import numpy as np
 
 from repro.data.dataset import DataSet
+from repro.data.discretization import PAPER
 from repro.data.microstructure import Microstructure
 from repro.data.pairs import Pairs
 from repro.reference import simulate_batch
@@ -53,7 +54,9 @@ def taylor_estimate(data: DataSet, indices, stride: int) -> np.ndarray:
     properties = data.properties[indices]
     valid = ~np.isnan(properties).any(-1)
     pixels = [Microstructure(np.zeros((1, 1), int), grain[None]) for grain in properties[valid]]
-    runs = simulate_batch(pixels, data.solved_load, **data.solver_options)
+    # One point says as much of a homogeneous cell as many.
+    options = {**data.solver_options, "discretization": PAPER}
+    runs = simulate_batch(pixels, data.solved_load, **options)
     curves = np.full((*valid.shape, len(data.F11[stride::stride])), np.nan, np.float32)
     curves[valid] = [run.sigma_vm[data.kept[stride::stride], 0, 0] for run in runs]
     return np.stack(
