@@ -129,7 +129,8 @@ def test_a_data_set_says_on_which_points_it_was_solved(tmp_path):
     options = ("derivative", "rotated"), ("points_per_pixel", 2)
     fine = generate(tmp_path / "fine.h5", *options)
     assert fine.solver_options["discretization"] == Discretization("rotated", 2)
-    again = simulate(fine.microstructure(1), fine.load, **fine.solver_options)
+    how = fine.solver_options | reference.accuracy(Discretization("rotated", 2))
+    again = simulate(fine.microstructure(1), fine.load, **how)
     np.testing.assert_allclose(again.sigma_vm, fine.sigma_vm[1], atol=1e-3)
     assert np.abs(plain.sigma_vm - fine.sigma_vm).max() > 1
 

@@ -171,7 +171,7 @@ def test_files_with_no_such_cell_or_another_law_are_refused(session, data_file, 
         session.open(data_file, 6)
     other = tmp_path / "other.h5"
     dataset.write(other, replace(data, attributes={**data.attributes, "n": 5}))
-    with pytest.raises(ValueError, match="its flow rule is of another form"):
+    with pytest.raises(ValueError, match="its flow rule or its derivative in space is not"):
         session.open(other)
 
 

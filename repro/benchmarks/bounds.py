@@ -31,7 +31,9 @@ def suites() -> list[str]:
     return [name for name, suite in SUITES.items() if (suite.size, suite.M, suite.h) == ours]
 
 
-def run(names: Iterable[str] = (), cells: int = 200) -> pd.DataFrame:
+def run(
+    names: Iterable[str] = (), cells: int = 200, surrogates: Iterable[str] = ()
+) -> pd.DataFrame:
     """Measure suites; one row for each predictor of each, with its provenance.
 
     Parameters
@@ -40,6 +42,8 @@ def run(names: Iterable[str] = (), cells: int = 200) -> pd.DataFrame:
         Keys of `SUITES`; by default `suites()`.
     cells : int
         Cells of each; `surrogate.CALIBRATION` of them calibrate.
+    surrogates : iterable of str
+        Keys of `SURROGATES`; by default all.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def run(names: Iterable[str] = (), cells: int = 200) -> pd.DataFrame:
     """
     if cells <= surrogate.CALIBRATION:
         raise ValueError(f"cells must be more than {surrogate.CALIBRATION}, got {cells}")
-    predictors = {one.title: one.predictor() for one in SURROGATES.values()}
+    predictors = {title: SURROGATES[title].predictor() for title in surrogates or SURROGATES}
     sample = _drawn("paper", FIRST + cells, surrogate.CALIBRATION)
     of_paper = {
         title: surrogate.calibrate(
@@ -59,7 +63,7 @@ def run(names: Iterable[str] = (), cells: int = 200) -> pd.DataFrame:
     rows = []
     for name in names or suites():
         drawn, load = _drawn(name, FIRST, cells), SUITES[name].load
-        solved = {against: _timed(drawn, load, against) for against in map(_against, predictors)}
+        solved = {one: _timed(drawn, load, one) for one in {*map(_against, predictors)}}
         for title, predictor in predictors.items():
             about = {"suite": name, "against": str(_against(title))}
             true, about["seconds, all solved"] = solved[_against(title)]

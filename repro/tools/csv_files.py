@@ -22,13 +22,15 @@ def replaced(old: pd.DataFrame, new: pd.DataFrame, subject: list[str]) -> pd.Dat
     return pd.concat([new, old[~measured_again]], ignore_index=True)
 
 
-def update_csv(path, new: pd.DataFrame, subject: list[str]) -> pd.DataFrame:
+def update_csv(
+    path, new: pd.DataFrame, subject: list[str], digits: int | None = None
+) -> pd.DataFrame:
     """Write `new` into the table of a file, in place of what it says of each `subject`; return it.
 
-    Where there is no such file, it is written anew.
+    Where there is no such file, it is written anew; `digits` are as for `write_csv`.
     """
     table = replaced(read_csv(path), new, subject) if Path(path).is_file() else new
-    write_csv(path, table)
+    write_csv(path, table, digits)
     return table
 
 
