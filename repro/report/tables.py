@@ -319,8 +319,10 @@ def bounds(measured: pd.DataFrame, predictor: str, beside: str | None = None) ->
     Of another predictor, `beside` it, the errors and the bounds alone.
     """
     found = measured[measured["predictor"] == predictor].reset_index(drop=True)
-    # As they were called once.
-    found = found.rename(columns={"exact": "solved", "seconds, all exact": "seconds, all solved"})
+    if "exact" in found and "solved" not in found:  # as they were called once
+        found = found.rename(
+            columns={"exact": "solved", "seconds, all exact": "seconds, all solved"}
+        )
     if found.empty:
         return found
     names = {
