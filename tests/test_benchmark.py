@@ -12,7 +12,7 @@ from repro import models, paper
 from repro.benchmarks import reference, scaling, timing, training, verification
 from repro.reference import TOLERANCE
 from repro.report import benchmark_pages
-from repro.tools import engine
+from repro.tools import processor
 
 ABOUT = {"command": "python -m repro.benchmark x", "commit": "abc", "hardware": "a machine"}
 
@@ -46,7 +46,7 @@ def test_timing_by_another_clock():
 def test_a_process_on_one_core_has_one_core():
     before = os.sched_getaffinity(0)
     with timing.process_on(1) as call:
-        assert call(engine.available_cores) == 1
+        assert call(processor.available_cores) == 1
     assert os.sched_getaffinity(0) == before
 
 

@@ -20,7 +20,7 @@ from repro.damask.trajectories import TRAJECTORIES, read_cases
 from repro.data import microstructure as ms
 from repro.reference import TOLERANCE, simulate, simulate_batch
 from repro.tools import provenance
-from repro.tools.engine import available_cores
+from repro.tools.processor import available_cores
 
 TOLERANCES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 TRUTH = 1e-10  # tolerance of the solutions that errors are measured against

@@ -23,7 +23,7 @@ from repro.data import dataset
 from repro.data.pairs import make_pairs
 from repro.reference import batch_size, generation
 from repro.tools import engine, provenance
-from repro.tools.engine import available_cores
+from repro.tools.processor import available_cores
 
 EMPTY_TASKS = 2000
 SAMPLES, BATCH = 640, 16  # read for training

@@ -39,7 +39,7 @@ from repro.reference import generation
 from repro.surrogate.registry import SURROGATES
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, replaced, write_csv
-from repro.tools.engine import available_cores
+from repro.tools.processor import available_cores
 from repro.training.run_directory import run_of
 
 

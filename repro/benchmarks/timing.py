@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from repro.tools.engine import available_cores
+from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
 
 

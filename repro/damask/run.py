@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from repro.damask import dadf5, export
-from repro.tools.engine import available_cores
+from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
 
 EXECUTABLE = "DAMASK_grid"

@@ -19,6 +19,7 @@ from repro.data.microstructure import Microstructure
 from repro.data.suites import SUITES, Suite
 from repro.reference.simulation import ConvergenceError, accuracy, batch_size, simulate_batch
 from repro.tools import engine
+from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
 
@@ -93,7 +94,7 @@ def generate(
     if suite not in SUITES:
         raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
     count = SUITES[suite].count if count is None else count
-    workers = engine.available_cores() if workers is None else workers
+    workers = available_cores() if workers is None else workers
     job = Job(suite, seed, size, tol, M, h, discretization)
     per_shard = batch_size() if per_shard is None else per_shard
     numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}

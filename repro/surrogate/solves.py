@@ -9,7 +9,7 @@ from repro import paper, reference
 from repro.data.discretization import PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, grid_of
-from repro.tools.engine import available_cores
+from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
 
 LOAD = Load.stretch()  # the paper's

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from functools import partial, wraps
 
-import jax
 import tyro
 
 # Options of a dataclass are typed without its name.
@@ -40,6 +39,8 @@ def _check_devices() -> None:
     """JAX itself fails with an assertion, or late, where it is told to use what is not there."""
     platforms = os.environ.get("JAX_PLATFORMS")
     if platforms:
+        import jax
+
         try:
             jax.devices()
         except (RuntimeError, AssertionError):

@@ -128,11 +128,6 @@ def _client(where, workers, stack):
     return distributed.Client(where, timeout=SECONDS_TO_CONNECT)
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def bind_to_a_core() -> None:
     """Confine this process to a core that no other process has taken in this way, on Linux.
 

@@ -9,9 +9,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import jax
-
 import repro
+from repro.tools import processor
 
 
 @cache
@@ -38,31 +37,11 @@ def code_commit() -> str:
 @cache
 def hardware() -> str:
     """Number of cores, processor with its widest instructions, and the accelerator JAX sees."""
+    import jax  # takes a while: commands that say no provenance need not wait for it
+
     device = jax.devices()[0]
     accelerator = "" if device.platform == "cpu" else f", {device.device_kind}"
-    return f"{os.cpu_count()} x {_processor()}{accelerator}"
-
-
-# Flag in /proc/cpuinfo -> instruction set, the widest first: times depend on it more than on names.
-INSTRUCTIONS = {
-    "amx_tile": "AMX",
-    "avx512f": "AVX-512",
-    "avx2": "AVX2",
-    "sse4_2": "SSE4",
-    "asimd": "NEON",
-}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    about = {key.strip(): value.strip() for key, _, value in (li.partition(":") for li in lines)}
-    flags = (about.get("flags") or about.get("Features") or "").split()
-    widest = next((name for flag, name in INSTRUCTIONS.items() if flag in flags), None)
-    name = about.get("model name") or platform.processor() or platform.machine()
-    return f"{name} ({widest})" if widest else name
+    return f"{os.cpu_count()} x {processor.name()}{accelerator}"
 
 
 def versions() -> dict[str, str]:

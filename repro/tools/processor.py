@@ -1,0 +1,62 @@
+"""What the processor is, and how much of it this process may use."""
+
+import math
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+CGROUP = Path("/sys/fs/cgroup")
+# Flag in /proc/cpuinfo -> instruction set, the widest first: times depend on it more than on names.
+INSTRUCTIONS = {
+    "amx_tile": "AMX",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+    "sse4_2": "SSE4",
+    "asimd": "NEON",
+}
+
+
+def available_cores() -> int:
+    """Cores that this process may use: by its affinity, and by the quota of its container."""
+    known = hasattr(os, "sched_getaffinity")
+    allowed = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _quota())))
+
+
+def _quota() -> float:
+    """Cores' worth of time that the control group grants (versions 2 and 1); infinite if all."""
+    try:
+        quota, period = (CGROUP / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = (
+                (CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text().strip()
+                for name in ("quota", "period")
+            )
+        except OSError:
+            return math.inf
+    return math.inf if quota in ("max", "-1") else int(quota) / int(period)
+
+
+@cache
+def _cpuinfo() -> dict[str, str]:
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (li.partition(":") for li in lines)}
+
+
+def flags() -> set[str]:
+    """What the processor can do, as Linux says it; empty elsewhere."""
+    about = _cpuinfo()
+    return set((about.get("flags") or about.get("Features") or "").split())
+
+
+def name() -> str:
+    """Model of the processor and its widest instructions."""
+    model = _cpuinfo().get("model name") or platform.processor() or platform.machine()
+    widest = next((name for flag, name in INSTRUCTIONS.items() if flag in flags()), None)
+    return f"{model} ({widest})" if widest else model

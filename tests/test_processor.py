@@ -1,0 +1,82 @@
+"""What a process is allowed to use, and what TensorFlow is told of the processor."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from repro.tools import processor
+
+
+@pytest.fixture(autouse=True)
+def four_cores(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(processor, "CGROUP", tmp_path)
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    processor._cpuinfo.cache_clear()
+    yield
+    processor._cpuinfo.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"),
+    [("max 100000", 4), ("200000 100000", 2), ("50000 100000", 1), ("800000 100000", 4)],
+)
+def test_the_quota_of_a_container_counts(tmp_path, limit, cores):
+    (tmp_path / "cpu.max").write_text(limit + "\n")
+    assert processor.available_cores() == cores
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("-1", 4), ("150000", 2)])
+def test_the_quota_of_an_older_container_counts(tmp_path, quota, cores):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert processor.available_cores() == cores
+
+
+def test_without_a_container_the_affinity_counts():
+    assert processor.available_cores() == 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "widest"),
+    [
+        ("fpu sse4_2 avx2", " (AVX2)"),
+        ("avx2 avx512f sse4_2", " (AVX-512)"),
+        ("avx512f amx_tile avx2", " (AMX)"),
+        ("fpu", ""),
+    ],
+)
+def test_the_name_says_the_widest_instructions(tmp_path, flags, widest):
+    (tmp_path / "cpuinfo").write_text(f"model name\t: A CPU\nflags\t\t: {flags}\n")
+    assert processor.name() == f"A CPU{widest}"
+
+
+def python(code, **environment):
+    there = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=there | environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return run
+
+
+KERNELS = "import os, repro.models.backend; print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
+
+
+def test_the_fast_kernels_are_used_unless_the_user_says_otherwise():
+    assert python(KERNELS).stdout == "1\n"
+    assert python(KERNELS, TF_ENABLE_ONEDNN_OPTS="0").stdout == "0\n"
+
+
+def test_one_line_says_that_tensorflow_came_first_without_them():
+    code = (
+        "import sys, types; from repro.tools import processor\n"
+        "processor.flags = lambda: {'avx2'}\n"
+        "import tensorflow\n" + KERNELS
+    )
+    run = python(code)
+    assert run.stderr.count("TensorFlow was imported before repro") == 1
+    assert run.stdout == "None\n"
