@@ -48,7 +48,11 @@ def against(data: DataSet) -> str:
 
 
 def assess(
-    model_path, data: DataSet, stride: int | None = None, training: DataSet | None = None
+    model_path,
+    data: DataSet,
+    stride: int | None = None,
+    training: DataSet | None = None,
+    beside_naive: bool = True,
 ) -> list[dict]:
     """Result rows of a network and of the naive references on every part of a data set.
 
@@ -62,6 +66,8 @@ def assess(
     training : DataSet, optional
         The data set that the network was trained on, whose mean is one of the naive references; by
         default `data`, if that has a training part.
+    beside_naive : bool
+        Whether the naive references are measured, too.
 
     Raises
     ------
@@ -86,7 +92,9 @@ def assess(
         pairs = make_pairs(data, indices, stride)
         contenders = {
             (run, mode): partial(ask, predict, pairs) for mode, ask in modes.MODES.items()
-        } | _naive(data, indices, pairs, curve)
+        }
+        if beside_naive:
+            contenders |= _naive(data, indices, pairs, curve)
         what = f"evaluating {data.attributes.get('suite', 'the data')}, {part}"
         for (who, mode), fields in Progress(contenders.items(), what, "prediction"):
             about = {**_about(who), "mode": mode, "split": part, "split_hash": split_hash}
