@@ -439,6 +439,9 @@ def test_evaluated_data_is_summed_up_in_three_lines():
             rows(model="persistence", value=[12.0], epochs=np.nan, **about),
         ]
     )
+    whole = rows(model="b", value=[0.8], epochs=9, mode="trajectory", against=FINE, **about)
+    (of_whole_loads,) = summary(whole, []).splitlines()
+    assert "b, validation part: 0.8 MPa over the whole load with the best of 9 ep" in of_whole_loads
     checks = [Check("grains", "10", "10", True), Check("rate", "0.02 1/s", "0.001 1/s", False)]
     data, network, naive = summary(found, checks).splitlines()
     assert data.endswith(

@@ -145,7 +145,10 @@ def summary(results: pd.DataFrame, checks: list[Check]) -> str:
         index=["model", "epochs"], columns="mode", values="value", aggfunc="last"
     )
     naive = select(found[found["epochs"].isna()], mode="one-step")
-    networks_found = trained.reset_index().to_dict("records")
+    networks_found = [
+        {name: value for name, value in row.items() if pd.notna(value)}
+        for row in trained.reset_index().to_dict("records")
+    ]
     naive = naive.set_index("model")["value"].to_dict()
     return render("summary", paper=paper, checks=checks, networks=networks_found, naive=naive)
 

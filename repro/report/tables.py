@@ -354,7 +354,7 @@ def whole_loads(measured: pd.DataFrame) -> pd.DataFrame:
     as a power law.
     """
     # Tables of before it was a column are against the paper's.
-    against = measured["against"] if "against" in measured else pd.Series(None, measured.index)
+    against = measured.get("against", pd.Series(None, measured.index, dtype=str))
     measured = measured.assign(against=against.fillna(AGAINST))
     solver = measured[measured["parameters"] == 0].sort_values("MAE / MPa")
 
