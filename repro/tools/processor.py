@@ -28,11 +28,11 @@ def available_cores() -> int:
 def _quota() -> float:
     """Cores' worth of time that the control group grants (versions 2 and 1); infinite if all."""
     try:
-        quota, period = (CGROUP / "cpu.max").read_text().split()
+        quota, period = (CGROUP / "cpu.max").read_text(encoding="utf-8").split()
     except (OSError, ValueError):
         try:
             quota, period = (
-                (CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text().strip()
+                (CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="utf-8").strip()
                 for name in ("quota", "period")
             )
         except OSError:
