@@ -96,7 +96,8 @@ def _training(directory, discretization) -> DataSet:
 
 def _rows(model, data, stride, training) -> list[dict]:
     if isinstance(model, tuple):
-        return assess_trajectories(*model, data)
+        run, predict = model
+        return assess_trajectories(run, predict, data)
     coarser = discretization_errors(data)
     # Beside converged fields stand those on fewer points: the rest is as for the paper's kind.
     rows = assess(model, data, stride, training, beside_naive=not coarser)
