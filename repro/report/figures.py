@@ -396,8 +396,8 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
             axes.set(xscale="log", yscale="log", ylabel=f"MAE against {against} / MPa")
             axes.set_title(machine, fontsize=6)
             axes.grid(alpha=0.3, which="both")
-            _plain_numbers(axes.xaxis)
-            _plain_numbers(axes.yaxis)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     for axes in grid[-1]:
         axes.set_xlabel("ms per simulation, one core")
     found = {name: line for axes in grid.flat for line, name in _labelled(axes)}
@@ -426,9 +426,10 @@ def _pareto_styles(families) -> dict[str, dict]:
     """Solvers in greys with lines, networks in colours with markers of their own."""
     solvers = [name for name in families if name.startswith(("reference model", "DAMASK"))]
     greys = np.linspace(0, 0.7, len(solvers))
+    dashes = ("-", "--", "-.", ":")
     styles = {
-        name: {"color": str(grey), "marker": "o", "ms": 3, "ls": "-"}
-        for name, grey in zip(solvers, greys, strict=True)
+        name: {"color": str(grey), "marker": "o", "ms": 3, "ls": dashes[i % len(dashes)]}
+        for i, (name, grey) in enumerate(zip(solvers, greys, strict=True))
     }
     networks_ = [name for name in families if name not in solvers]
     markers = "sD^v<>pPX*hd"

@@ -83,8 +83,8 @@ _shipped = (
     _corrected(refiner.TITLE, "refiner", 1.5),
     _direct(whole_path.TITLE, "whole_path", 2.5),
     _direct(whole_path.TWICE, "whole_path", 2.5, predictors.in_two_passes),
-    _corrected(CORRECTED, "refiner_converged", 1.0),
-    _direct(DIRECT, "whole_path_converged", 1.5),
-    _direct(DIRECT_TWICE, "whole_path_converged", 1.5, predictors.in_two_passes),
+    _corrected(CORRECTED, "refiner_converged", 1.5),
+    _direct(DIRECT, "whole_path_converged", 2.0),
+    _direct(DIRECT_TWICE, "whole_path_converged", 2.0, predictors.in_two_passes),
 )
 SURROGATES = {one.title: one for one in _shipped if (SHIPPED / one.folder).is_dir()}
