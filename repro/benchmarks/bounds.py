@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from repro import paper, surrogate
-from repro.data.discretization import CONVERGED, PAPER, Discretization
+from repro.data.discretization import PAPER
 from repro.data.suites import SUITES
 from repro.reference import generation
 from repro.surrogate.calibration import Calibration, features_of
@@ -53,29 +53,25 @@ def run(
     if cells <= surrogate.CALIBRATION:
         raise ValueError(f"cells must be more than {surrogate.CALIBRATION}, got {cells}")
     predictors = {title: SURROGATES[title].predictor() for title in surrogates or SURROGATES}
+    against = {title: SURROGATES[title].against for title in predictors}
     sample = _drawn("paper", FIRST + cells, surrogate.CALIBRATION)
     of_paper = {
         title: surrogate.calibrate(
-            predictor, sample, confidence=CONFIDENCE, discretization=_against(title)
+            predictor, sample, confidence=CONFIDENCE, discretization=against[title]
         )
         for title, predictor in predictors.items()
     }
     rows = []
     for name in names or suites():
         drawn, load = _drawn(name, FIRST, cells), SUITES[name].load
-        solved = {one: _timed(drawn, load, one) for one in {*map(_against, predictors)}}
+        solved = {one: _timed(drawn, load, one) for one in {*against.values()}}
         for title, predictor in predictors.items():
-            about = {"suite": name, "against": str(_against(title))}
-            true, about["seconds, all solved"] = solved[_against(title)]
+            about = {"suite": name, "against": str(against[title])}
+            true, about["seconds, all solved"] = solved[against[title]]
             rows.append(about | _row(title, drawn, load, true, predictor, of_paper[title]))
             row = rows[-1]
             print(f"{name}, {title}: {row['MAE / MPa']:.3f} MPa, {row['own']:.0%} within bounds")
     return pd.DataFrame(rows).assign(**provenance.stamp())
-
-
-def _against(title) -> Discretization:
-    """Of the reference solution that a surrogate was trained for."""
-    return PAPER if SURROGATES[title].labels == PAPER else CONVERGED
 
 
 def _timed(cells, load, against) -> tuple[np.ndarray, float]:
@@ -100,7 +96,7 @@ def _drawn(suite, first, count):
 def _row(title, cells, load, true, predictor, of_paper) -> dict:
     tolerance = SURROGATES[title].tolerance
     options = {"predictor": predictor, "confidence": CONFIDENCE}
-    options["discretization"] = _against(title)
+    options["discretization"] = SURROGATES[title].against
     predictor(cells[:1], load)  # compiles
     started = time.perf_counter()
     answer = surrogate.predict(cells, tolerance, load, **options)

@@ -162,11 +162,11 @@ def calibrate(
 
 def _corrected(discretization) -> Predictor:
     """The learned correction for reference solutions of some discretization."""
-    alike = discretization == PAPER
+    against = PAPER if discretization == PAPER else CONVERGED
     return next(
         one.predictor()
         for one in SURROGATES.values()
-        if one.make is refined_solve and (one.labels == PAPER) == alike
+        if one.make is refined_solve and one.against == against
     )
 
 

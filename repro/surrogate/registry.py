@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro import models
-from repro.data.discretization import PAPER, Discretization
+from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import Load
 from repro.models.backend import keras
 from repro.surrogate import predictors, refiner, whole_path
@@ -63,6 +63,11 @@ class Surrogate:
     def labels(self) -> Discretization:
         """Discretization of the fields that the network has learned."""
         return Discretization.of(read_config(self.path).get("labels", PAPER.attributes))
+
+    @property
+    def against(self) -> Discretization:
+        """Of the reference solution that it is judged by: the paper's kind, or converged."""
+        return PAPER if self.labels == PAPER else CONVERGED
 
     @property
     def run(self) -> Run:
