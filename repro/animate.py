@@ -1,19 +1,16 @@
 """Make a film of the loading of a cell: reference model, network and their difference."""
 
 from pathlib import Path
+from typing import Literal
 
-from repro import models
-from repro.damask import exchange
-from repro.report import figures, gallery, paraview, pictures
 from repro.tools import cli
-from repro.training.run_directory import run_of
 
 
 def main(
     model: str = "paper_unet",
     data: Path | None = None,
     index: int = 0,
-    mode: gallery.Mode = "rollout",
+    mode: Literal["one-step", "rollout"] = "rollout",
     out: Path = Path("results/figures/loading.gif"),
     vti: Path | None = None,
 ) -> None:
@@ -28,6 +25,11 @@ def main(
         out: File to write, .gif or .mp4.
         vti: Folder to write the same fields to for ParaView as well, one file per increment.
     """
+    from repro import models
+    from repro.damask import exchange
+    from repro.report import figures, gallery, paraview, pictures
+    from repro.training.run_directory import run_of
+
     pictures.check_film(out)
     cells = exchange.read(data) if data else gallery.solve_example("paper")
     if not 0 <= index < len(cells):

@@ -3,42 +3,42 @@
 from pathlib import Path
 from typing import Literal
 
-from repro.benchmarks import bounds as holding
-from repro.benchmarks import reference as solver
-from repro.benchmarks import scaling as engines
-from repro.benchmarks import speed as measurement
-from repro.benchmarks import training as trainer
-from repro.benchmarks import verification as verify
-from repro.damask.trajectories import TRAJECTORIES
 from repro.data.suites import SUITES
-from repro.models import NETWORKS, shipped
-from repro.reference import generation
-from repro.report import benchmark_pages, tables
-from repro.surrogate import SURROGATES
+from repro.models import NETWORKS
 from repro.tools import cli
-from repro.tools.csv_files import update_csv
 
 
-def verification(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> int:
+def verification(damask: Path | None = None, out: Path = Path("results")) -> int:
     """Verify the reference model: DAMASK, exact solutions, equations. Exit status 1 if it fails.
 
     Args:
-        damask: Directory of trajectories computed with DAMASK.
+        damask: Directory of trajectories computed with DAMASK. Default: those of the package.
         out: Directory for verification.csv and VERIFICATION.md.
     """
-    rows = verify.run(damask)
+    from repro.benchmarks import verification as verify
+    from repro.report import benchmark_pages
+
+    rows = verify.run(damask or verify.TRAJECTORIES)
     print(benchmark_pages.write("verification", rows, out), "written")
     return int(not rows["passed"].all())
 
 
-def reference(damask: Path = TRAJECTORIES, out: Path = Path("results")) -> None:
+def reference(damask: Path | None = None, out: Path = Path("results")) -> None:
     """Measure the speed of the reference model over tolerance, grid, batch size and cores.
 
     Args:
-        damask: Directory of trajectories computed with DAMASK.
+        damask: Directory of trajectories computed with DAMASK. Default: those of the package.
         out: Directory for benchmark_reference.csv, its pictures and BENCHMARK_REFERENCE.md.
     """
-    print(benchmark_pages.write("benchmark_reference", solver.run(damask), out), "written")
+    from repro.benchmarks import reference as solver
+    from repro.report import benchmark_pages
+
+    print(
+        benchmark_pages.write(
+            "benchmark_reference", solver.run(damask or solver.TRAJECTORIES), out
+        ),
+        "written",
+    )
 
 
 def speed(
@@ -55,6 +55,10 @@ def speed(
         repeats: How often; the fastest counts.
         out: Table (CSV) to write.
     """
+    from repro.benchmarks import speed as measurement
+    from repro.models import shipped
+    from repro.report import tables
+
     table = measurement.measure(models or shipped(), microstructures, repeats)
     measurement.write(out, table)
     print(tables.markdown(tables.speed(table)))
@@ -63,7 +67,7 @@ def speed(
 def bounds(
     suites: tuple[Literal[*SUITES], ...] = (),
     cells: int = 200,
-    surrogates: tuple[Literal[*SURROGATES], ...] = (),
+    surrogates: tuple[str, ...] = (),
     out: Path = Path("results/bounds.csv"),
 ) -> None:
     """How often the bounds of `repro.surrogate` hold, suite by suite, and what they cost.
@@ -73,9 +77,13 @@ def bounds(
     Args:
         suites: Which suites. Default: all on the paper's grid.
         cells: How many cells of each are drawn; 50 of them calibrate.
-        surrogates: Which surrogates. Default: all.
+        surrogates: Titles of surrogates, as in `repro.surrogate.SURROGATES`. Default: all.
         out: Table (CSV) to write.
     """
+    from repro.benchmarks import bounds as holding
+    from repro.report import tables
+    from repro.tools.csv_files import update_csv
+
     table = holding.run(suites, cells, surrogates)
     update_csv(out, table, ["predictor", "suite"], digits=5)
     for predictor in table["predictor"].unique():
@@ -98,6 +106,10 @@ def training(
         repeats: Measurements of each, in turn; the fastest counts.
         out: Directory for benchmark_training.csv and BENCHMARK_TRAINING.md.
     """
+    from repro.benchmarks import training as trainer
+    from repro.reference import generation
+    from repro.report import benchmark_pages
+
     rows = trainer.run(generation.Job("paper").solve(range(20)), networks, batches, repeats)
     page = benchmark_pages.write("benchmark_training", rows, out)
     print(f"{page.read_text(encoding='utf-8')}\n{page} written")
@@ -111,6 +123,9 @@ def scaling(count: int = 200, repeats: int = 3, out: Path = Path("results")) -> 
         repeats: Measurements of each, in turn; the fastest counts.
         out: Directory for benchmark_scaling.csv and BENCHMARK_SCALING.md.
     """
+    from repro.benchmarks import scaling as engines
+    from repro.report import benchmark_pages
+
     page = benchmark_pages.write("benchmark_scaling", engines.run(count, repeats), out)
     print(f"{page.read_text(encoding='utf-8')}\n{page} written")
 

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
 import tyro
 
-from repro.damask import deviations
-from repro.data import dataset
 from repro.tools import cli
-from repro.tools.csv_files import update_csv
 
 
 def main(
@@ -23,6 +19,12 @@ def main(
         count: Number of microstructures. Default: all.
         results: Table (CSV) that the rows are written to.
     """
+    import pandas as pd
+
+    from repro.damask import deviations
+    from repro.data import dataset
+    from repro.tools.csv_files import update_csv
+
     source = dataset.read(data)
     cells = [source.microstructure(i) for i in range(len(source))[:count]]
     rows = deviations.effects(cells, data=data.name)

@@ -4,9 +4,6 @@ from pathlib import Path
 
 import tyro
 
-from repro.damask import exchange
-from repro.damask.run import run as run_damask
-from repro.data import dataset
 from repro.tools import cli
 
 
@@ -31,6 +28,10 @@ def main(
         run: Run DAMASK_grid, which must be on the PATH.
         workers: Simulations at a time. Default: one per core.
     """
+    from repro.damask import exchange
+    from repro.damask.run import run as run_damask
+    from repro.data import dataset
+
     directories = exchange.export_damask(dataset.read(data), out, indices, tolerance)
     print(f"{len(directories)} simulations written to {out}")
     failures = run_damask(directories, workers) if run else {}

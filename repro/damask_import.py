@@ -4,8 +4,6 @@ from pathlib import Path
 
 import tyro
 
-from repro.damask import exchange
-from repro.data import dataset
 from repro.tools import cli
 
 
@@ -19,6 +17,9 @@ def main(files: tyro.conf.Positional[tuple[Path, ...]], out: Path, skip: bool = 
         out: Data set to write (HDF5); an existing file is never overwritten.
         skip: Leave out what cannot be used, instead of stopping.
     """
+    from repro.damask import exchange
+    from repro.data import dataset
+
     data, problems = exchange.import_damask(files, skip)
     for line in exchange.listed(problems):
         print(f"left out {line}")

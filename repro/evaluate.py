@@ -3,16 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from repro import models
-from repro.data import dataset
 from repro.data.discretization import CONVERGED, PAPER
 from repro.data.suites import SUITES
-from repro.evaluation import campaign
-from repro.report import tables
-from repro.report.numbers import summary
-from repro.surrogate import SURROGATES
 from repro.tools import cli
-from repro.training.run_directory import run_of
 
 AGAINST = {"paper": PAPER, "converged": CONVERGED}
 
@@ -46,6 +39,14 @@ def main(
         dask: Generate and evaluate suites on the workers of Dask: "local" for one per core of this
             machine, tcp://host:port of a scheduler, or the JSON file that it wrote.
     """
+    from repro import models
+    from repro.data import dataset
+    from repro.evaluation import campaign
+    from repro.report import tables
+    from repro.report.numbers import summary
+    from repro.surrogate import SURROGATES
+    from repro.training.run_directory import run_of
+
     if model in SURROGATES:
         one = SURROGATES[model]
         asked, run = (one.run, one.predictor()), one.run

@@ -7,7 +7,6 @@ from typing import Literal
 
 from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.suites import SUITES
-from repro.reference import generation
 from repro.tools import cli
 
 
@@ -57,6 +56,8 @@ def main(
         per_shard: Microstructures in each file of OUT.shards/, which is one task. Default: 25, or
             250 on a GPU.
     """
+    from repro.reference import generation
+
     path = out or Path("data", f"{suite}.h5")
     part = _part(shard)
     if part and join:

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import tyro
 
-from repro.damask import earlier_replication, exchange
-from repro.data import dataset
 from repro.tools import cli
 
 
@@ -26,6 +24,9 @@ def main(
         time: Of ready pairs, which do not say: seconds to the end.
         skip: Leave out what cannot be used, instead of stopping.
     """
+    from repro.damask import earlier_replication, exchange
+    from repro.data import dataset
+
     data, problems = earlier_replication.import_folder(folder, F11, time, skip)
     for line in exchange.listed(problems):
         print(f"left out {line}")

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from repro.report.page import build
 from repro.tools import cli
 
 
@@ -13,6 +12,8 @@ def main(directory: Path = Path("results"), check: bool = False) -> int:
         directory: Where results.csv is, written by python -m repro.evaluate.
         check: Write nothing; name what is not up to date, and exit 1 if anything is.
     """
+    from repro.report.page import build
+
     stale = build(directory, check)
     for path in stale:
         print(f"{path} {'is not up to date' if check else 'written'}")

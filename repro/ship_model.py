@@ -4,7 +4,6 @@ from pathlib import Path
 
 import tyro
 
-from repro.experiments import shipping
 from repro.tools import cli
 
 
@@ -16,6 +15,8 @@ def main(run: tyro.conf.Positional[Path], name: str | None = None, best_only: bo
         name: Default: the name of the directory.
         best_only: Leave behind what only going on with the training needs.
     """
+    from repro.experiments import shipping
+
     print(f"{shipping.ship(run, name, best_only)} written")
 
 

@@ -4,10 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repro import paper
-from repro.evaluation.campaign import load_suite
-from repro.experiments import studies, surrogates
-from repro.experiments.studies import Scale
-from repro.report import tables
+from repro.experiments.options import Scale
 from repro.tools import cli
 
 RUNS = Path("runs/studies")
@@ -34,6 +31,9 @@ def open_choices(
         dask: Train on the workers of Dask: "local" for one per core of this machine,
             tcp://host:port of a scheduler, or the JSON file that it wrote.
     """
+    from repro.experiments import studies
+    from repro.report import tables
+
     rows = studies.run(studies.OPEN_CHOICES, scale, out, runs, choices, dask=dask)
     print(tables.markdown(tables.open_choices(rows)))
 
@@ -57,6 +57,9 @@ def ablation(
         runs: Where the runs are kept.
         dask: Train on the workers of Dask, as for open_choices.
     """
+    from repro.experiments import studies
+    from repro.report import tables
+
     rows = studies.run(studies.ABLATION, scale, out, runs, choices, dask=dask)
     print(tables.markdown(tables.ablation(rows)))
 
@@ -98,7 +101,7 @@ def refiner(epochs: int = 25, training: WholeLoads = WholeLoads()) -> None:
         epochs: Passes over the training pairs.
         training: What to train, on what, and where to put it.
     """
-    _whole_loads(surrogates.REFINER, epochs, training, Path("results/refiners.csv"))
+    _whole_loads("refiner", epochs, training, Path("results/refiners.csv"))
 
 
 def whole_path(epochs: int = 60, training: WholeLoads = WholeLoads()) -> None:
@@ -110,10 +113,15 @@ def whole_path(epochs: int = 60, training: WholeLoads = WholeLoads()) -> None:
         epochs: Passes over the training part.
         training: What to train, on what, and where to put it.
     """
-    _whole_loads(surrogates.WHOLE_PATH, epochs, training, Path("results/whole_paths.csv"))
+    _whole_loads("whole_path", epochs, training, Path("results/whole_paths.csv"))
 
 
-def _whole_loads(kind, epochs, options, out):
+def _whole_loads(name, epochs, options, out):
+    from repro.evaluation.campaign import load_suite
+    from repro.experiments import surrogates
+    from repro.report import tables
+
+    kind = surrogates.KINDS[name]
     data = load_suite("paper", options.data)
     config = replace(kind.recipe, epochs=epochs)
     if options.batch_size is not None:

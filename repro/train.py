@@ -1,8 +1,25 @@
-"""Train any network by its name: those of the project, and your own in repro/models."""
+"""Train any network by its name: those of the project, and your own in a file of yours."""
 
-from repro.experiments.chain import training_command
-from repro.models import NETWORKS
+import sys
+
+from repro.experiments.options import training_command
+from repro.models.registry import NETWORKS, register_file
 from repro.tools import cli
 
+
+def commands() -> dict:
+    """One for each network that is registered, those of a file that is named first among them.
+
+    The file is then replaced by the name of its network, unless that is given after it.
+    """
+    if len(sys.argv) > 1 and sys.argv[1].endswith(".py"):
+        names = register_file(sys.argv[1])
+        named = sys.argv[2:3] and sys.argv[2] in names
+        if len(names) > 1 and not named:
+            raise ValueError(f"{sys.argv[1]} registers {', '.join(names)}: name one after it")
+        sys.argv[1 : 3 if named else 2] = names if not named else sys.argv[2:3]
+    return {name: training_command(name) for name in NETWORKS}
+
+
 if __name__ == "__main__":
-    cli.run({name: training_command(name) for name in NETWORKS})
+    cli.run(commands, subcommands=True)

@@ -1,6 +1,6 @@
 """Train the advanced residual U-Net."""
 
-from repro.experiments.chain import training_command
+from repro.experiments.options import training_command
 from repro.tools import cli
 
 main = training_command("res_unet")

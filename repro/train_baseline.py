@@ -1,6 +1,6 @@
 """Train the baseline, a plain 3x3 U-Net."""
 
-from repro.experiments.chain import training_command
+from repro.experiments.options import training_command
 from repro.tools import cli
 
 main = training_command("baseline_unet")

@@ -1,6 +1,6 @@
 """Train the paper's network; with no option, the paper's run."""
 
-from repro.experiments.chain import training_command
+from repro.experiments.options import training_command
 from repro.tools import cli
 
 main = training_command("paper_unet")

@@ -4,12 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repro.evaluation.campaign import load_suite
-from repro.experiments import surrogates
-from repro.experiments.surrogates import REFINER, WHOLE_PATH, Kind
 from repro.tools import cli
-from repro.training import trainer
-from repro.training.recipes import TrainingConfig
+from repro.training.recipes import REFINER, WHOLE_PATH, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -41,11 +37,18 @@ class RunOptions:
     time_limit: float | None = None
 
 
-def _command(kind: Kind, epochs: int, run: RunOptions) -> Callable[..., None]:
+def _command(
+    name: str, title: str, recipe: TrainingConfig, epochs: int, run: RunOptions
+) -> Callable[..., None]:
     def main(
-        epochs: int = epochs, run: RunOptions = run, training: TrainingConfig = kind.recipe
+        epochs: int = epochs, run: RunOptions = run, training: TrainingConfig = recipe
     ) -> None:
-        config, out = replace(training, epochs=epochs), run.out or Path("runs", kind.name)
+        from repro.evaluation.campaign import load_suite
+        from repro.experiments import surrogates
+        from repro.training import trainer
+
+        kind = surrogates.KINDS[name]
+        config, out = replace(training, epochs=epochs), run.out or Path("runs", name)
         state = surrogates.train(
             kind,
             load_suite("paper", run.data),
@@ -61,7 +64,7 @@ def _command(kind: Kind, epochs: int, run: RunOptions) -> Callable[..., None]:
         else:
             print(f"stopped after epoch {state.epoch}: the same command goes on from there")
 
-    main.__doc__ = f"""Train {kind.title}. Start it again to go on with a run.
+    main.__doc__ = f"""Train {title}. Start it again to go on with a run.
 
     Args:
         epochs: Passes over the training pairs.
@@ -73,7 +76,15 @@ def _command(kind: Kind, epochs: int, run: RunOptions) -> Callable[..., None]:
 
 if __name__ == "__main__":
     commands = {
-        "refiner": _command(REFINER, 100, RunOptions()),
-        "whole_path": _command(WHOLE_PATH, 75, RunOptions(further=8_000)),
+        "refiner": _command(
+            "refiner", "the network that refines a coarse solve", REFINER, 100, RunOptions()
+        ),
+        "whole_path": _command(
+            "whole_path",
+            "a network that gives the whole path in one pass",
+            WHOLE_PATH,
+            75,
+            RunOptions(further=8_000),
+        ),
     }
     cli.run(commands)

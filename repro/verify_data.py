@@ -4,8 +4,6 @@ from pathlib import Path
 
 import tyro
 
-from repro.damask import dadf5, diagnosis, exchange
-from repro.data import checks, dataset
 from repro.tools import cli
 
 
@@ -17,6 +15,9 @@ def main(files: tyro.conf.Positional[tuple[Path, ...]]) -> int:
     Args:
         files: Data sets (HDF5), DADF5 files of DAMASK (*.hdf5), or folders of DADF5 files.
     """
+    from repro.damask import dadf5, diagnosis, exchange
+    from repro.data import checks, dataset
+
     if not files:
         raise ValueError("name data sets, DADF5 files or folders of them")
     damask = [path for path in files if path.is_dir() or dadf5.is_dadf5(path)]

@@ -1,11 +1,13 @@
 """The commands as a user types them; `make run`'s path in miniature."""
 
 import inspect
+import io
 import os
 import re
-import shutil
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +17,11 @@ import pytest
 from repro import models, paper, train_advanced, train_baseline, train_paper
 from repro.evaluation.results import KEYS
 from repro.experiments import chain
+from repro.experiments.options import training_command
 from repro.tools import cli
 from repro.training import run_directory, snapshot
 from repro.training.devices import DistributedEngine
-from repro.training.recipes import RECIPES, TrainingConfig
+from repro.training.recipes import TrainingConfig, recipe_of
 from repro.training.snapshot import SnapshotError
 
 
@@ -29,6 +32,20 @@ def command(module, *arguments, **options):
         text=True,
         **options,
     )
+
+
+def in_process(module, *arguments):
+    """As `command`, in this process, where what takes seconds to import is there."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as stop,
+    ):
+        patch.setattr(sys, "argv", [module, *map(str, arguments)])
+        runpy.run_module(f"repro.{module}", run_name="__main__", alter_sys=True)
+    return subprocess.CompletedProcess(module, stop.value.code or 0, out.getvalue(), err.getvalue())
 
 
 def last_error(run):
@@ -79,7 +96,7 @@ def test_evaluate_and_make_tables(trained):
     base, _ = trained
     table = base / "results.csv"
     arguments = ("--data", base / "data" / "quick.h5", "--results", table)
-    run = command("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
+    run = in_process("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
     assert run.returncode == 0, run.stderr
     first = pd.read_csv(table)
     original = pd.read_csv(base / "runs" / "quick" / "paper_unet" / "results.csv")
@@ -87,17 +104,17 @@ def test_evaluate_and_make_tables(trained):
     assert len(both) == len(original)
     assert both["value_x"].tolist() == pytest.approx(both["value_y"].tolist(), rel=1e-6)
     # Evaluating again replaces the rows.
-    command("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
+    in_process("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
     assert len(pd.read_csv(table)) == len(first)
-    run = command("make_tables", "--directory", base)
+    run = in_process("make_tables", "--directory", base)
     assert run.returncode == 0, run.stderr
     wanted = f"| 10 grains, validation | {paper.MAE_VALIDATION} | paper_unet | 4 s |"
     assert wanted in (base / "RESULTS.md").read_text()
-    assert command("make_tables", "--directory", base, "--check").returncode == 0
+    assert in_process("make_tables", "--directory", base, "--check").returncode == 0
 
 
 def test_verify_data_judges_by_exit_status(data_file):
-    run = command("verify_data", data_file)
+    run = in_process("verify_data", data_file)
     assert run.returncode == 1
     assert "FAIL pixels" in run.stdout
 
@@ -105,23 +122,23 @@ def test_verify_data_judges_by_exit_status(data_file):
 def test_wrong_inputs_end_in_one_line(data_file, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no data")
-    assert "notes.txt: not a readable HDF5 file" in last_error(command("verify_data", text))
+    assert "notes.txt: not a readable HDF5 file" in last_error(in_process("verify_data", text))
     run = command("train_paper", "--data", text, "--out", tmp_path)
     assert "notes.txt: not a readable HDF5 file" in last_error(run)
-    run = command("train_paper", "--data", data_file, "--stride", 3, "--out", tmp_path)
+    run = in_process("train_paper", "--data", data_file, "--stride", 3, "--out", tmp_path)
     assert "stride 3 does not divide the 20 increments" in last_error(run)
-    run = command("evaluate", "--model", "nonsense", "--data", data_file)
+    run = in_process("evaluate", "--model", "nonsense", "--data", data_file)
     assert "no model nonsense" in last_error(run)
-    run = command("evaluate", "--model", "nonsense", "--suite", "case1", "--directory", tmp_path)
+    run = in_process("evaluate", "--model", "nonsense", "--suite", "case1", "--directory", tmp_path)
     assert "no model nonsense" in last_error(run)
     assert not list(tmp_path.glob("*.h5*"))  # nothing was generated before
-    run = command("generate_data", "--out", data_file)
+    run = in_process("generate_data", "--out", data_file)
     assert f"{data_file} exists" in last_error(run)
-    run = command("train_paper", "--data", tmp_path / "typo.h5", "--out", tmp_path / "run")
+    run = in_process("train_paper", "--data", tmp_path / "typo.h5", "--out", tmp_path / "run")
     assert "typo.h5: no such file" in last_error(run)
-    run = command("train_paper", "--data", tmp_path, "--out", tmp_path / "run")
+    run = in_process("train_paper", "--data", tmp_path, "--out", tmp_path / "run")
     assert f"{tmp_path}: a folder" in last_error(run)
-    run = command("train_paper", "--data", data_file, "--out", text)
+    run = in_process("train_paper", "--data", data_file, "--out", text)
     assert "notes.txt is a file: choose another --out" in last_error(run)
 
 
@@ -166,7 +183,7 @@ def test_ctrl_c_ends_in_one_word(monkeypatch, capsys):
     [
         (train_paper, "paper_unet", TrainingConfig(batch_size=16, learning_rate=1e-3)),
         (train_baseline, "baseline_unet", TrainingConfig(learning_rate=1e-4, patience=10)),
-        (train_advanced, "res_unet", RECIPES["res_unet"]),
+        (train_advanced, "res_unet", recipe_of("res_unet")),
     ],
 )
 def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, config):
@@ -222,9 +239,7 @@ def test_every_option_of_the_builder_is_part_of_the_identity_of_a_run(data_file,
 
 
 def network_options(name, **options):
-    return (
-        inspect.signature(chain.training_command(name)).parameters["network"].annotation(**options)
-    )
+    return inspect.signature(training_command(name)).parameters["network"].annotation(**options)
 
 
 NEW_NETWORK = '''
@@ -250,36 +265,33 @@ def three(channels: int = 4):
 '''
 
 
-def test_a_network_in_one_new_file_is_trained_by_its_name(data_file, tmp_path):
-    package = tmp_path / "repro"
-    shutil.copytree(
-        Path(models.__file__).parents[1], package, ignore=shutil.ignore_patterns("shipped", "*.pyc")
-    )
-    (package / "models" / "three.py").write_text(NEW_NETWORK)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    out = tmp_path / "run"
+def test_a_network_in_a_file_of_ones_own_is_trained(data_file, tmp_path):
+    own, out = tmp_path / "three.py", tmp_path / "run"
+    own.write_text(NEW_NETWORK)
     run = command(
-        "train",
-        "three",
-        "--data",
-        data_file,
-        "--out",
-        out,
-        "--epochs",
-        1,
-        "--stride",
-        10,
-        "--channels",
-        3,
-        env=environment,
+        *("train", own, "--channels", 3, "--data", data_file, "--out", out),
+        *("--epochs", 1, "--stride", 10),
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
     config = run_directory.read_config(out)
     assert (config["network"], config["channels"], config["learning_rate"]) == ("three", 3, 2e-3)
     assert "three" in (out / "RESULTS.md").read_text(encoding="utf-8")
-    help_text = command("train", "three", "--help", env=environment, cwd=tmp_path).stdout
+    help_text = command("train", own, "--help", cwd=tmp_path).stdout
     assert "Channels between input and output." in help_text
+
+
+def test_a_file_without_a_network_is_refused_and_one_with_two_asks_for_a_name(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("")
+    assert "registers no network" in last_error(in_process("train", own))
+    own.write_text(NEW_NETWORK + NEW_NETWORK.replace("def three", "def two"))
+    assert last_error(in_process("train", own)) == (
+        f"error: {own} registers three, two: name one after it"
+    )
+    assert "Train three convolutions" in in_process("train", own, "two", "--help").stdout
+    missing = tmp_path / "none.py"
+    assert last_error(in_process("train", missing)) == f"error: no file {missing}"
 
 
 def test_commands_are_listed_with_what_they_do():
@@ -295,9 +307,46 @@ def test_commands_are_listed_with_what_they_do():
 def test_help_is_in_words_of_a_user(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["command", "--help"])
     with pytest.raises(SystemExit):
-        cli.run(chain.training_command(name))
+        cli.run(training_command(name))
     text = capsys.readouterr().out
     # Where the output is no terminal there is no frame.
     groups = re.findall(r"^\W*(\w+) options\W*$", text, re.M)
     assert groups == ["run", "training", "network"]
     assert not re.search(r"^[│ ]*(--\S+ .*  )?Of ", text, re.M)
+
+
+SLOW_TO_IMPORT = {"keras", "tensorflow", "jax", "pandas", "matplotlib"}
+RUN_AND_SAY_WHAT_IS_IMPORTED = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+except SystemExit as stop:
+    print("exit", stop.code, file=sys.stderr)
+print(*sys.modules, file=sys.stderr)
+"""
+WITH_OPTIONS = [
+    "repro.models",
+    *(f"repro.{path.stem}" for path in Path(models.__file__).parents[1].glob("[a-z]*.py")),
+]
+WITH_OPTIONS.remove("repro.paper")
+
+
+@pytest.mark.parametrize(("option", "status"), [("--help", 0), ("--no-such-option", 2)])
+@pytest.mark.parametrize("name", WITH_OPTIONS)
+def test_options_are_answered_without_importing_what_takes_seconds(name, option, status):
+    run = subprocess.run(
+        [sys.executable, "-c", RUN_AND_SAY_WHAT_IS_IMPORTED, name, option],
+        capture_output=True,
+        text=True,
+    )
+    said, modules = run.stderr.splitlines()[-2:]
+    assert said == f"exit {status}", run.stderr
+    assert not SLOW_TO_IMPORT & set(modules.split())
+
+
+def test_networks_are_imported_without_what_computes_them():
+    script = "import repro.models, sys; print(*sys.modules); repro.models.paper_unet(filters=2)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert not SLOW_TO_IMPORT & set(run.stdout.split())

@@ -10,9 +10,10 @@ import pytest
 
 from repro import models, paper
 from repro.models import summary
-from repro.models.acceleration import accelerated
-from repro.models.layers import ElasticStiffness, physical_inputs
-from repro.models.matrix_products import collect, depthwise_convolution, spread
+from repro.models.custom_layers import ElasticStiffness
+from repro.models.layers import physical_inputs
+from repro.training.acceleration import accelerated
+from repro.training.matrix_products import collect, depthwise_convolution, spread
 
 
 def sample_batch(rng, n=2, size=16, channels=5):

@@ -10,10 +10,10 @@ from repro.benchmarks import speed
 from repro.benchmarks.speed import Setting
 from repro.data.pairs import make_pairs
 from repro.evaluation import modes
-from repro.models import acceleration
-from repro.models.acceleration import accelerated
 from repro.models.backend import keras
 from repro.report import tables
+from repro.training import acceleration
+from repro.training.acceleration import accelerated
 
 
 @pytest.fixture(scope="module")

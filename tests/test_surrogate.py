@@ -18,7 +18,7 @@ from repro.evaluation.modes import network_predictor
 from repro.experiments import surrogates
 from repro.experiments.surrogates import Variant
 from repro.models.backend import keras
-from repro.models.layers import DepthToSpace2D
+from repro.models.custom_layers import DepthToSpace2D
 from repro.report import tables
 from repro.surrogate import refiner, whole_path
 from repro.surrogate.calibration import Calibration, check_sample, conformal_quantile

@@ -48,10 +48,13 @@ def run(
     Raises
     ------
     ValueError
-        If there are no cells beside those that calibrate.
+        If there are no cells beside those that calibrate, or there is no such surrogate.
     """
     if cells <= surrogate.CALIBRATION:
         raise ValueError(f"cells must be more than {surrogate.CALIBRATION}, got {cells}")
+    for title in surrogates:
+        if title not in SURROGATES:
+            raise ValueError(f"no surrogate {title}: choose from {', '.join(SURROGATES)}")
     predictors = {title: SURROGATES[title].predictor() for title in surrogates or SURROGATES}
     against = {title: SURROGATES[title].against for title in predictors}
     sample = _drawn("paper", FIRST + cells, surrogate.CALIBRATION)

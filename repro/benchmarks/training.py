@@ -10,9 +10,9 @@ from repro import models, paper
 from repro.benchmarks.timing import timed
 from repro.data.dataset import DataSet
 from repro.data.pairs import make_pairs
-from repro.models.acceleration import accelerated
-from repro.models.backend import ON_TENSORFLOW_CPU, keras
+from repro.models.backend import keras, on_tensorflow_cpu
 from repro.tools import provenance
+from repro.training.acceleration import accelerated
 from repro.training.engine import TrainingEngine
 from repro.training.recipes import TrainingConfig
 
@@ -41,7 +41,7 @@ def run(
     rows = []
     for network in networks:
         rows += [{"sweep": "epoch", **row} for row in epochs(data, network, batches, repeats)]
-        if ON_TENSORFLOW_CPU:
+        if on_tensorflow_cpu():
             rows += [{"sweep": "layers", **row} for row in layers(network, repeats=repeats)]
     return pd.DataFrame(rows).assign(backend=keras.backend.backend(), **provenance.stamp())
 

@@ -20,6 +20,7 @@ from repro.data.dataset import DataSet
 from repro.data.pairs import make_pairs
 from repro.data.pictures import as_pictures
 from repro.evaluation import metrics, modes, naive
+from repro.experiments.options import Scale
 from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
@@ -27,7 +28,7 @@ from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.tools.progress import Progress
 from repro.training import trainer
-from repro.training.recipes import RECIPES, TrainingConfig
+from repro.training.recipes import TrainingConfig, recipe_of
 
 PAPER, PICTURES = "float32", "8-bit pictures"
 GENERATOR = "the generator's, M = 1 and h = 3"  # that the paper's first author published
@@ -66,32 +67,10 @@ class Variant:
     setting: str
     network: str = "paper_unet"
     options: dict = field(default_factory=dict)
-    config: TrainingConfig = RECIPES["paper_unet"]
+    config: TrainingConfig = recipe_of("paper_unet")
     stride: int = 1
     bounds: str = "table 3"
     data: str = PAPER
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How small a study is.
-
-    Parameters
-    ----------
-    microstructures : int
-        Of the paper's suite, 80 % for training.
-    filters : int
-        Channels of the networks at the finest level.
-    samples : int
-        That every variant is trained on, in total.
-    seeds : int
-        Initializations of every variant.
-    """
-
-    microstructures: int
-    filters: int
-    samples: int
-    seeds: int = 1
 
 
 SKIPS, BATCH, NORMALIZED, BIAS = "skips and convolutions", "batch size", "normalization", "bias"
@@ -105,7 +84,7 @@ OPEN_CHOICES = [
     Variant("levels", "4 poolings"),
     Variant("levels", "3 poolings", options={"levels": 3}),
     *(
-        Variant(BATCH, f"{size}", config=replace(RECIPES["paper_unet"], batch_size=size))
+        Variant(BATCH, f"{size}", config=replace(recipe_of("paper_unet"), batch_size=size))
         for size in (16, 8, 32)
     ),
     Variant("padding", "zeros"),
@@ -129,7 +108,7 @@ OPEN_CHOICES = [
 
 
 def _advanced(varied, setting, options=None, **config):
-    changed = replace(RECIPES["res_unet"], **{"warmup_epochs": 1, **config})
+    changed = replace(recipe_of("res_unet"), **{"warmup_epochs": 1, **config})
     return Variant(varied, setting, "res_unet", options or {}, changed)
 
 

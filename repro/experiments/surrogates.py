@@ -26,7 +26,7 @@ from repro.surrogate.registry import SURROGATES, Surrogate
 from repro.surrogate.solves import LONGER_LOAD
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, write_csv
-from repro.training import run_directory, trainer
+from repro.training import recipes, run_directory, trainer
 from repro.training.recipes import TrainingConfig
 from repro.training.run_directory import LAST
 
@@ -126,7 +126,7 @@ REFINER = Kind(
     refiner.make_refinements,
     LONGER_LOAD,
     surrogate.refined_solve,
-    TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True),
+    recipes.REFINER,
     {
         "as shipped": Variant(),
         "tol 1e-4": Variant(inputs={"tol": 1e-4}),
@@ -152,14 +152,7 @@ WHOLE_PATH = Kind(
     whole_path.make_whole_paths,
     whole_path.TRAINING_LOAD,
     surrogate.in_one_pass,
-    TrainingConfig(
-        learning_rate=6e-3,
-        beta_2=0.98,
-        cosine=True,
-        warmup_epochs=1,
-        clip_norm=1.0,
-        augment=True,
-    ),
+    recipes.WHOLE_PATH,
     {
         "U, 16 filters": Variant({"filters": 16}),
         "U, 16 filters, converged labels": Variant({"filters": 16}, labels=FINE),
@@ -214,7 +207,7 @@ def train(
     pairs : (Pairs, Pairs), optional
         By default `solved_pairs` of these arguments.
     """
-    trainer.check_time_limit(time_limit)
+    recipes.check_time_limit(time_limit)
     keras.utils.set_random_seed(config.seed)
     network = kind.build(**variant.network)
     identity = {"network": kind.name, **variant.inputs, **variant.network}

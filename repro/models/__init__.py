@@ -5,9 +5,9 @@ One that takes more than the present stress has more channels (`physical_inputs`
 Every file of this folder that registers a network (`repro.models.registry`) makes it known by name.
 """
 
-from importlib import import_module
+from __future__ import annotations
+
 from pathlib import Path
-from pkgutil import iter_modules
 
 import numpy as np
 
@@ -123,8 +123,3 @@ def _suits(model, n) -> bool:
         return tuple(on_grid(model, n).output_shape[1:3]) == (n, n)
     except ValueError:  # fields of different sizes meet
         return False
-
-
-for _module in iter_modules(__path__):
-    if _module.name != "__main__":
-        import_module(f"{__name__}.{_module.name}")

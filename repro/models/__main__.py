@@ -1,11 +1,12 @@
 """List the networks with their size."""
 
-from repro.models.summary import overview
 from repro.tools import cli
 
 
 def main() -> None:
     """List the networks with parameters, operations a forward pass, and receptive field."""
+    from repro.models.summary import overview
+
     print(overview().to_string(index=False))
 
 

@@ -4,6 +4,10 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from repro.tools import processor
 
@@ -22,7 +26,6 @@ def _silent_stderr():
 
 
 def _import_backend():
-    """Import Keras and what it computes with; end in one line where that is not there."""
     try:
         with _silent_stderr():
             import keras
@@ -30,16 +33,10 @@ def _import_backend():
             return keras
     except (ImportError, ValueError) as error:
         reason = " ".join(str(error).split())
-        message = (
+        raise ImportError(
             f"Keras cannot be imported with the backend {_backend_wanted()} ({reason}): "
             "set KERAS_BACKEND to tensorflow or jax, or install it"
-        )
-        main = getattr(sys.modules["__main__"], "__spec__", None)
-        if main is None or not main.name.startswith("repro."):
-            raise ImportError(message) from error
-        # A command imports this before it could report an error itself.
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2) from error
+        ) from error
 
 
 def _backend_wanted() -> str:
@@ -65,27 +62,70 @@ def _use_fast_kernels():
 
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _TAKES_ONEDNN = {"avx512_vnni", "avx512_bf16", "amx_tile"}
-_use_fast_kernels()
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-keras = _import_backend()
-from keras import layers, ops  # noqa: E402
 
-ON_TENSORFLOW_CPU = False
-PRECISION = "highest"  # of matrix products and convolutions
-if keras.backend.backend() == "tensorflow":
-    with _silent_stderr():
-        import tensorflow as tf
 
-        ON_TENSORFLOW_CPU = not tf.config.list_physical_devices("GPU")
-    # Each of several networks in one process is traced on its own, which is no fault.
-    tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
-if keras.backend.backend() == "jax":
-    import jax
+@cache
+def _prepared():
+    """Keras, imported with what it computes with, and set up as the networks need it."""
+    _use_fast_kernels()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    keras = _import_backend()
+    if keras.backend.backend() == "tensorflow":
+        with _silent_stderr():
+            import tensorflow as tf
 
-    # GPUs round the factors of matrix products to 10 bits otherwise: 0.3 MPa of the stress. Whoever
-    # sets this variable wants it so, for its speed.
-    PRECISION = os.environ.get("JAX_DEFAULT_MATMUL_PRECISION", PRECISION)
-    jax.config.update("jax_default_matmul_precision", PRECISION)
+            tf.config.list_physical_devices("GPU")
+        # Each of several networks in one process is traced on its own, which is no fault.
+        tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", _precision_of_jax())
+    return keras
+
+
+class OnFirstUse(ModuleType):
+    """A module that is imported when something of it is first used, Keras before it.
+
+    TensorFlow takes seconds to import, and most of what imports the networks does not build one.
+    """
+
+    def __getattr__(self, name):
+        """What the module has under this name."""
+        if name.startswith("__") and name != "__version__":  # tools that look at modules
+            raise AttributeError(name)
+        _prepared()
+        return getattr(import_module(self.__name__), name)
+
+
+if TYPE_CHECKING:
+    import keras
+    from keras import layers, ops
+else:
+    keras, layers, ops = map(OnFirstUse, ("keras", "keras.layers", "keras.ops"))
+
+
+@cache
+def on_tensorflow_cpu() -> bool:
+    """Whether networks are computed by TensorFlow on a CPU."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
+def precision() -> str:
+    """Precision of matrix products and convolutions."""
+    return _precision_of_jax() if keras.backend.backend() == "jax" else "highest"
+
+
+def _precision_of_jax() -> str:
+    """GPUs round the factors to 10 bits by default: 0.3 MPa of the stress.
+
+    Whoever sets JAX's own variable wants it so, for its speed.
+    """
+    return os.environ.get("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 
 
 @contextmanager
@@ -109,4 +149,12 @@ def _configure(floatx, data_format, policy):
     keras.config.set_dtype_policy(policy)
 
 
-__all__ = ["ON_TENSORFLOW_CPU", "PRECISION", "as_networks_need_it", "keras", "layers", "ops"]
+__all__ = [
+    "OnFirstUse",
+    "as_networks_need_it",
+    "keras",
+    "layers",
+    "on_tensorflow_cpu",
+    "ops",
+    "precision",
+]

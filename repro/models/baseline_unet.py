@@ -1,5 +1,7 @@
 """The baseline: a plain 3x3 U-Net, what one tries first."""
 
+from __future__ import annotations
+
 from repro import paper
 from repro.models.backend import keras
 from repro.models.paper_unet import paper_unet

@@ -1,5 +1,7 @@
 """A network in a `.keras` file that every Keras from `OLDEST` on reads."""
 
+from __future__ import annotations
+
 import inspect
 import json
 import zipfile
@@ -114,6 +116,8 @@ def read(path, channels: tuple[int, int] | None = None) -> keras.Model:
         channels.
     """
     path = Path(path)
+    from repro.models import custom_layers  # noqa: F401 - Keras finds them by name
+
     saved_by = _version(path)
     try:
         with as_networks_need_it():

@@ -1,15 +1,19 @@
 """What the networks share: physical units at both ends, the U, and periodic padding."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
 from repro import paper
-from repro.models.backend import keras, layers, ops
+from repro.models.backend import OnFirstUse, keras, layers
 from repro.models.normalization import TABLE_3_BOUNDS
 
-Tensor = keras.KerasTensor
+custom_layers = OnFirstUse("repro.models.custom_layers")
+Tensor: TypeAlias = "keras.KerasTensor"
 
 
 def physical_inputs(stresses: int = 1) -> Tensor:
@@ -103,8 +107,10 @@ def at_half_resolution(maps: Tensor, filters: int, body: Callable[[Tensor], Tens
 
     In the end it sees the fields again as they are, so that grain boundaries stay sharp.
     """
-    x = layers.Conv2D(filters, 4, strides=2, padding="valid")(CircularPadding2D(1)(maps))
-    x = DepthToSpace2D()(layers.Conv2D(4 * filters, 1)(body(x)))
+    x = layers.Conv2D(filters, 4, strides=2, padding="valid")(
+        custom_layers.CircularPadding2D(1)(maps)
+    )
+    x = custom_layers.DepthToSpace2D()(layers.Conv2D(4 * filters, 1)(body(x)))
     x = layers.Concatenate()([x, maps])
     return convolve(x, filters, 3, "circular", activation="silu")
 
@@ -152,7 +158,7 @@ def upsample(x: Tensor, circular: bool) -> Tensor:
     """Bilinear upsampling by two, of the periodic field if `circular`."""
     if not circular:
         return layers.UpSampling2D(2, interpolation="bilinear")(x)
-    x = layers.UpSampling2D(2, interpolation="bilinear")(CircularPadding2D(1)(x))
+    x = layers.UpSampling2D(2, interpolation="bilinear")(custom_layers.CircularPadding2D(1)(x))
     return layers.Cropping2D(2)(x)
 
 
@@ -161,105 +167,10 @@ def convolve(
     channels: int,
     kernel: int,
     padding: str = "same",
-    layer: type[layers.Layer] = layers.Conv2D,
+    layer: type[layers.Layer] | None = None,
     **options,
 ) -> Tensor:
-    """A convolution `layer` with zero ("same") or "circular" padding."""
+    """A convolution `layer`, by default Conv2D, with zero ("same") or "circular" padding."""
     if padding == "circular":
-        x, padding = CircularPadding2D(kernel // 2)(x), "valid"
-    return layer(channels, kernel, padding=padding, **options)(x)
-
-
-@keras.saving.register_keras_serializable("repro")
-class CircularPadding2D(layers.Layer):
-    """Continue a periodic field (N1, N2, C) by `width` pixels on each side."""
-
-    def __init__(self, width: int, **options):
-        super().__init__(**options)
-        self.width = width
-
-    def call(self, x):
-        """Concatenate slices: TensorFlow has no circular padding."""
-        w = self.width
-        if not w:
-            return x
-        x = ops.concatenate([x[:, -w:], x, x[:, :w]], axis=1)
-        return ops.concatenate([x[:, :, -w:], x, x[:, :, :w]], axis=2)
-
-    def compute_output_shape(self, shape):
-        """Shape (n, N1 + 2 width, N2 + 2 width, C)."""
-        n, n1, n2, channels = shape
-        grown = [None if edge is None else edge + 2 * self.width for edge in (n1, n2)]
-        return (n, *grown, channels)
-
-    def get_config(self):
-        """For saving."""
-        return {**super().get_config(), "width": self.width}
-
-
-@keras.saving.register_keras_serializable("repro")
-class DepthToSpace2D(layers.Layer):
-    """Every pixel becomes 2 x 2 of them, each with channels of its own.
-
-    (N1, N2, 4 C) -> (2 N1, 2 N2, C).
-    """
-
-    def call(self, x):
-        """Channels are the offset along x1, that along x2, and C."""
-        n1, n2 = ops.shape(x)[1:3]
-        channels = x.shape[-1] // 4
-        # The pixels of a row at each of the two offsets along x1: the rest is in order already.
-        rows = ops.swapaxes(ops.reshape(x, (-1, n2, 2, 2 * channels)), 1, 2)
-        return ops.reshape(rows, (-1, 2 * n1, 2 * n2, channels))
-
-    def compute_output_shape(self, shape):
-        """Shape (n, 2 N1, 2 N2, C)."""
-        n, n1, n2, channels = shape
-        finer = [None if edge is None else 2 * edge for edge in (n1, n2)]
-        return (n, *finer, channels // 4)
-
-
-@keras.saving.register_keras_serializable("repro")
-class Stress(layers.Layer):
-    """sigma_vM(t)/MPa, (N, N, 1), of the physical inputs."""
-
-    def call(self, x):
-        """Take the last channel."""
-        return x[..., -1:]
-
-
-@keras.saving.register_keras_serializable("repro")
-class ElasticStiffness(layers.Layer):
-    """E/(1 + nu) of the physical inputs, (N, N, 1): 1 for the stiffest grain of Table 3."""
-
-    def call(self, x):
-        """Twice the shear modulus, scaled."""
-        largest = paper.PROPERTY_RANGES[0][1] / (1 + paper.PROPERTY_RANGES[1][0])
-        return x[..., 0:1] / (1 + x[..., 1:2]) / largest
-
-
-@keras.saving.register_keras_serializable("repro")
-class LinearRefinement(layers.Layer):
-    """Values at `factor` equal parts of each of `intervals`, linear between the last channels.
-
-    The last `intervals` + 1 channels are the values at the ends of the intervals.
-    """
-
-    def __init__(self, factor: int, intervals: int, **options):
-        super().__init__(**options)
-        self.factor, self.intervals = factor, intervals
-        ends = np.arange(intervals + 1)
-        fine = np.arange(1, factor * intervals + 1) / factor
-        self._weights = np.maximum(0, 1 - np.abs(ends[:, None] - fine)).astype(np.float32)
-
-    def call(self, x):
-        """Weigh the values at the ends; the one at the start of all is not repeated."""
-        return ops.matmul(x[..., -self.intervals - 1 :], self._weights)
-
-    def compute_output_shape(self, shape):
-        """Shape (n, N1, N2, factor intervals)."""
-        return (*shape[:-1], self.factor * self.intervals)
-
-    def get_config(self):
-        """For saving."""
-        return {**super().get_config(), "factor": self.factor, "intervals": self.intervals}
+        x, padding = custom_layers.CircularPadding2D(kernel // 2)(x), "valid"
+    return (layer or layers.Conv2D)(channels, kernel, padding=padding, **options)(x)

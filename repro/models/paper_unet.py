@@ -1,5 +1,7 @@
 """The paper's network (Methods, Fig. 12), in the two readings that its authors' code allows."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 from repro import paper

@@ -1,13 +1,17 @@
 """Which networks there are. A network's own file registers it: how it is built and trained."""
 
+from __future__ import annotations
+
 import functools
 import inspect
+import runpy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from repro.models.backend import as_networks_need_it, keras
 
-NETWORKS: dict[str, "Network"] = {}
+NETWORKS: dict[str, Network] = {}
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,14 @@ class Network:
         return self.build(*arguments, **options)
 
     def options(self) -> list[inspect.Parameter]:
-        """Parameters of the builder that a command offers."""
-        parameters = inspect.signature(self.build).parameters.values()
-        return [p for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+        """Parameters of the builder that a command offers, with their types."""
+        names = inspect.unwrap(self.build).__globals__
+        return [
+            # Not the type of what is returned, which would import Keras.
+            p.replace(annotation=eval(p.annotation, names)) if isinstance(p.annotation, str) else p
+            for p in inspect.signature(self.build).parameters.values()
+            if p.kind is not inspect.Parameter.KEYWORD_ONLY
+        ]
 
     @property
     def takes_bounds(self) -> bool:
@@ -67,3 +76,25 @@ def register(title: str, **recipe) -> Callable:
         return build_in_float32
 
     return decorate
+
+
+def register_file(path) -> list[str]:
+    """Import a Python file of a user, and give the names of the networks that it registers.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it registers no network.
+    """
+    path, before = Path(path), dict(NETWORKS)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    runpy.run_path(str(path))
+    names = [name for name, network in NETWORKS.items() if before.get(name) is not network]
+    if not names:
+        raise ValueError(
+            f"{path} registers no network: put @repro.models.register(...) above its builder"
+        )
+    return names

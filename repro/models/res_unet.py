@@ -1,9 +1,11 @@
 """The advanced network: a residual U-Net that keeps what is exact about the problem."""
 
+from __future__ import annotations
+
 from repro.models.backend import keras, layers
 from repro.models.layers import (
-    Stress,
     convolve,
+    custom_layers,
     normalize,
     physical_inputs,
     to_stress,
@@ -77,5 +79,5 @@ def res_unet(
     if not increment:
         return keras.Model(inputs, to_stress(x), name="res_unet")
     change = layers.Rescaling(INCREMENT_SCALE, name="stress_increment")(x)
-    outputs = layers.Add(name="sigma_vm")([Stress(name="stress")(inputs), change])
+    outputs = layers.Add(name="sigma_vm")([custom_layers.Stress(name="stress")(inputs), change])
     return keras.Model(inputs, outputs, name="res_unet")

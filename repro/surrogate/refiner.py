@@ -21,8 +21,8 @@ from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers
+from repro.models.custom_layers import LinearRefinement
 from repro.models.layers import (
-    LinearRefinement,
     at_half_resolution,
     convolve,
     normalize,

@@ -5,10 +5,10 @@ import time
 import numpy as np
 
 from repro import paper
-from repro.models.acceleration import accelerated, copied
-from repro.models.backend import ON_TENSORFLOW_CPU, keras
-from repro.models.matrix_products import with_matrix_products
+from repro.models.backend import keras, on_tensorflow_cpu
 from repro.training import feed, statistics
+from repro.training.acceleration import accelerated, copied
+from repro.training.matrix_products import with_matrix_products
 from repro.training.recipes import TrainingConfig
 from repro.training.snapshot import TrainingState
 
@@ -21,12 +21,12 @@ class TrainingEngine:
         self.steps = -(-len(training) // config.batch_size)
         self.network = self._accelerated(network)
         # XLA is ruinous for depthwise convolution on a CPU.
-        self._compile(self.network, jit_compile=False if ON_TENSORFLOW_CPU else "auto")
+        self._compile(self.network, jit_compile=False if on_tensorflow_cpu() else "auto")
         self.statistics = statistics.Statistics(self.network)
 
     def _accelerated(self, network):
         """A copy, since an optimizer does not belong into the network that is shipped."""
-        if ON_TENSORFLOW_CPU:
+        if on_tensorflow_cpu():
             return accelerated(network)
         if keras.backend.backend() == "jax":
             return with_matrix_products(network)

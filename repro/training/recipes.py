@@ -10,6 +10,12 @@ from repro import models, paper
 BETA_2 = 0.999  # Keras' own
 
 
+def check_time_limit(time_limit: float | None) -> None:
+    """Raise ValueError if a time limit in minutes is not positive."""
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"time_limit must be positive, got {time_limit}")
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How to train; the defaults are the paper's (Methods).
@@ -81,5 +87,13 @@ class TrainingConfig:
         return fields
 
 
-# If nothing else is said: as each network's own file registers it.
-RECIPES = {name: TrainingConfig(**network.recipe) for name, network in models.NETWORKS.items()}
+# Of the networks for whole loads.
+REFINER = TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True)
+WHOLE_PATH = TrainingConfig(
+    learning_rate=6e-3, beta_2=0.98, cosine=True, warmup_epochs=1, clip_norm=1.0, augment=True
+)
+
+
+def recipe_of(network: str) -> TrainingConfig:
+    """How a registered network is trained if nothing else is said, as its own file says."""
+    return TrainingConfig(**models.NETWORKS[network].recipe)

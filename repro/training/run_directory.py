@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from repro.models import BEST
-from repro.models.backend import PRECISION, keras
+from repro.models.backend import keras, precision
 from repro.models.files import save
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, write_csv
@@ -111,7 +111,7 @@ def start(out, config: dict, epoch: int) -> None:
         "hardware": provenance.hardware(),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
-        **({} if PRECISION == "highest" else {"precision": PRECISION}),
+        **({} if precision() == "highest" else {"precision": precision()}),
     }
     if not records or records[-1] != now:
         _write_json(out / ENVIRONMENT, [*records, now])

@@ -21,7 +21,7 @@ from repro.models.backend import as_networks_need_it, keras
 from repro.tools.progress import Progress
 from repro.training import run_directory, snapshot
 from repro.training.engine import TrainingEngine
-from repro.training.recipes import TrainingConfig
+from repro.training.recipes import TrainingConfig, check_time_limit
 from repro.training.scanned import ScannedEngine
 from repro.training.snapshot import TrainingState
 
@@ -109,12 +109,6 @@ def train(
     state = replace(state, interrupted=signals.arrived)
     run_directory.export(out, network, state.best_weights, engine.for_inference(state.weights))
     return state
-
-
-def check_time_limit(time_limit: float | None) -> None:
-    """Raise ValueError if a time limit in minutes is not positive."""
-    if time_limit is not None and not time_limit > 0:
-        raise ValueError(f"time_limit must be positive, got {time_limit}")
 
 
 def finished(state: TrainingState, config: TrainingConfig) -> bool:

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from repro.models.acceleration import copied, is_plain
 from repro.models.backend import keras
+from repro.training.acceleration import copied, is_plain
 
 
 def with_matrix_products(model: keras.Model) -> keras.Model:
