@@ -130,6 +130,21 @@ def scaling(count: int = 200, repeats: int = 3, out: Path = Path("results")) -> 
     print(f"{page.read_text(encoding='utf-8')}\n{page} written")
 
 
+def commands(out: Path = Path("results")) -> None:
+    """Measure the time and the memory of whole commands, `make run` among them.
+
+    Takes about ten minutes on two cores. What was measured on other hardware stays.
+
+    Args:
+        out: Directory for benchmark_commands.csv and BENCHMARK_COMMANDS.md.
+    """
+    from repro.benchmarks import commands as whole
+    from repro.report import benchmark_pages
+
+    page = benchmark_pages.write("benchmark_commands", whole.run(), out)
+    print(f"{page.read_text(encoding='utf-8')}\n{page} written")
+
+
 if __name__ == "__main__":
-    commands = (verification, reference, speed, bounds, training, scaling)
-    cli.run({command.__name__: command for command in commands})
+    measured = (verification, reference, speed, bounds, training, scaling, commands)
+    cli.run({command.__name__: command for command in measured})

@@ -1,6 +1,7 @@
 """The benchmarks in miniature, and the pages made from their rows."""
 
 import os
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from repro import models, paper
-from repro.benchmarks import reference, scaling, timing, training, verification
+from repro.benchmarks import commands, reference, scaling, timing, training, verification
 from repro.reference import TOLERANCE
 from repro.report import benchmark_pages
 from repro.tools import processor
@@ -116,10 +117,21 @@ def test_trainer_is_measured_beside_plain_fit_and_layer_by_layer(data, monkeypat
     pytest.importorskip("tensorflow")
     small = partial(models.paper_unet, filters=2, levels=1, kernel=3)
     monkeypatch.setitem(models.NETWORKS, "paper_unet", small)
+    kernels = []
+
+    @contextmanager
+    def in_this_process(cores):
+        kernels.append(os.environ["TF_ENABLE_ONEDNN_OPTS"])
+        yield lambda function, *arguments: function(*arguments)
+
+    monkeypatch.setattr(training, "process_on", in_this_process)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     rows = training.run(data, batches=2, repeats=1)
+    assert kernels == ["0"]
+    assert "TF_ENABLE_ONEDNN_OPTS" not in os.environ
     assert (rows["seconds"] > 0).all()
     epoch = rows[rows["sweep"] == "epoch"]
-    assert epoch["contender"].tolist() == ["trainer", "plain fit"]
+    assert epoch["contender"].tolist() == ["plain fit", "trainer", "plain fit without oneDNN"]
     assert (epoch["n"] == 2 * paper.BATCH_SIZE).all()
     layers = rows[rows["sweep"] == "layers"].set_index(["layer", "contender"])["layers"]
     assert layers["SeparableConv2D"].tolist() == [2, 2]
@@ -132,7 +144,7 @@ def test_trainer_is_measured_beside_plain_fit_and_layer_by_layer(data, monkeypat
     page = benchmark_pages.write("benchmark_training", elsewhere, tmp_path / "gpu")
     assert "Layers" not in page.read_text()
     page = benchmark_pages.write("benchmark_training", elsewhere, tmp_path)
-    assert len(pd.read_csv(tmp_path / "benchmark_training.csv")) == len(rows) + 2
+    assert len(pd.read_csv(tmp_path / "benchmark_training.csv")) == len(rows) + 3
     text = page.read_text()
     fit, trainer = (
         epoch.loc[epoch["contender"] == c, "seconds"].item() for c in ("plain fit", "trainer")
@@ -167,3 +179,19 @@ def test_engines_files_and_memory_are_measured_and_planned_with(monkeypatch, tmp
     assert float(terabytes) == pytest.approx(1e7 * joined / 1e12, rel=1e-3)
     assert shards == "10,000"
     assert "nan" not in page
+
+
+def test_commands_are_measured_in_processes_of_their_own(tmp_path):
+    rows = commands.run({"two names": "paper", "help": "verify_data --help"})
+    assert rows["job"].tolist() == ["two names", "help"]
+    assert (rows["seconds"] > 0).all()
+    assert rows["memory_MiB"].between(5, 1000).all()
+    page = benchmark_pages.write("benchmark_commands", rows, tmp_path)
+    benchmark_pages.write("benchmark_commands", rows.assign(hardware="another"), tmp_path)
+    benchmark_pages.write("benchmark_commands", rows.assign(hardware="another"), tmp_path)
+    assert page.read_text().count("| two names |") == 2
+
+
+def test_a_command_that_fails_is_no_measurement():
+    with pytest.raises(RuntimeError, match="nothing.h5: no such file"):
+        commands.run({"fails": "verify_data nothing.h5"})

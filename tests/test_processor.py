@@ -54,6 +54,27 @@ def test_the_name_says_the_widest_instructions(tmp_path, flags, widest):
     assert processor.name() == f"A CPU{widest}"
 
 
+@pytest.mark.parametrize(
+    ("environment", "about"),
+    [
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, "AVX-512; oneDNN kept to AVX2"),
+        (
+            {"ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_FLAGS": "--a=1 --xla_cpu_max_isa=AVX2"},
+            "AVX-512; oneDNN and XLA kept to AVX2",
+        ),
+        ({"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2"}, "AVX-512; XLA kept to SSE4_2"),
+        ({"XLA_FLAGS": "--a=1"}, "AVX-512"),
+    ],
+)
+def test_the_name_says_what_libraries_are_kept_to(tmp_path, monkeypatch, environment, about):
+    (tmp_path / "cpuinfo").write_text("model name\t: A CPU\nflags\t\t: avx512f\n")
+    for variable in ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert processor.name() == f"A CPU ({about})"
+
+
 def python(code, **environment):
     there = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     run = subprocess.run(
@@ -63,7 +84,12 @@ def python(code, **environment):
     return run
 
 
-KERNELS = "import os, repro.models.backend; print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
+KERNELS = """
+import os
+from repro.models.backend import keras
+keras.Model
+print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
+"""
 
 
 def test_the_fast_kernels_are_used_unless_the_user_says_otherwise():

@@ -1,17 +1,20 @@
 """How fast the trainer is, against plain `keras.Model.fit` in the same run; where a step goes."""
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pandas as pd
 
 from repro import models, paper
-from repro.benchmarks.timing import timed
+from repro.benchmarks.timing import process_on, timed
 from repro.data.dataset import DataSet
 from repro.data.pairs import make_pairs
 from repro.models.backend import keras, on_tensorflow_cpu
 from repro.tools import provenance
+from repro.tools.processor import available_cores
 from repro.training.acceleration import accelerated
 from repro.training.engine import TrainingEngine
 from repro.training.recipes import TrainingConfig
@@ -42,6 +45,10 @@ def run(
     for network in networks:
         rows += [{"sweep": "epoch", **row} for row in epochs(data, network, batches, repeats)]
         if on_tensorflow_cpu():
+            with _without_onednn(), process_on(available_cores()) as call:
+                without = call(_plain, data, network, batches, repeats)
+            rows.append({"sweep": "epoch", **without, "contender": "plain fit without oneDNN"})
+        if on_tensorflow_cpu():
             rows += [{"sweep": "layers", **row} for row in layers(network, repeats=repeats)]
     return pd.DataFrame(rows).assign(backend=keras.backend.backend(), **provenance.stamp())
 
@@ -49,22 +56,43 @@ def run(
 # --- A pass over the samples -------------------------------------------------------------------
 
 
-def epochs(data: DataSet, network: str, batches: int, repeats: int) -> Iterator[dict]:
+@contextmanager
+def _without_onednn():
+    """What is started within takes the kernels that TensorFlow takes by itself with AVX2 alone."""
+    before = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TF_ENABLE_ONEDNN_OPTS"]
+        else:
+            os.environ["TF_ENABLE_ONEDNN_OPTS"] = before
+
+
+def _plain(*arguments) -> dict:
+    return next(row for row in epochs(*arguments, trainer=False))
+
+
+def epochs(
+    data: DataSet, network: str, batches: int, repeats: int, trainer: bool = True
+) -> Iterator[dict]:
     """Seconds that the trainer and plain `fit` on arrays take for the same samples."""
     config = TrainingConfig()
     plain = models.NETWORKS[network]()
     pairs = make_pairs(data, range(len(data))).for_inputs(plain.input_shape[-1])
     samples = pairs.epoch(seed=0, epoch=0)[: batches * config.batch_size]
-    engine = TrainingEngine(models.NETWORKS[network](), pairs, pairs, config)
     plain.compile(keras.optimizers.Adam(config.learning_rate), "mae", metrics=["mae"])
     x, y = pairs.gather(samples)
     clock = EpochClock()
     contenders = {
-        "trainer": lambda: engine.fit(samples, callbacks=[clock]),
         "plain fit": lambda: plain.fit(
             x, y, batch_size=config.batch_size, verbose=0, callbacks=[clock]
         ),
     }
+    if trainer:
+        engine = TrainingEngine(models.NETWORKS[network](), pairs, pairs, config)
+        contenders["trainer"] = lambda: engine.fit(samples, callbacks=[clock])
     for contender, timing in timed(contenders, repeats, clock).items():
         yield {
             "network": network,

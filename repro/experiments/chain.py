@@ -43,7 +43,13 @@ def train_and_evaluate(
     """
     preset = PRESETS[options.preset]
     stride = options.stride
-    config = replace(config, epochs=options.epochs or preset["epochs"])
+    config = replace(
+        config,
+        epochs=options.epochs or preset["epochs"],
+        statistics_samples=min(
+            config.statistics_samples, preset.get("statistics_samples", config.statistics_samples)
+        ),
+    )
     out = options.out or Path("runs", options.preset.removeprefix("paper"), network)
     if options.from_file and normalization not in FIXED_BOUNDS:
         raise ValueError(

@@ -17,8 +17,10 @@ from repro.tools.csv_files import update_csv, write_csv
 from repro.tools.files import write_text
 
 PAIRS = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION) * paper.INCREMENTS  # per epoch
-# Measurements of the trainer: one of a network with a backend on some hardware replaces the last.
+WITHOUT = "plain fit without oneDNN"  # as TensorFlow comes with AVX2 alone
 _TRAINED = ["network", "backend", "hardware"]
+# A measurement replaces the last of the same.
+SUBJECTS = {"benchmark_training": _TRAINED, "benchmark_commands": ["job", "hardware"]}
 
 
 def write(name: str, rows: pd.DataFrame, out: Path) -> Path:
@@ -29,7 +31,7 @@ def write(name: str, rows: pd.DataFrame, out: Path) -> Path:
     name : str
         Key of `PAGES`: the rows are written to NAME.csv.
     rows : DataFrame
-        Of `benchmark_training`, those of other hardware in NAME.csv are kept.
+        Of `SUBJECTS`, those of other hardware in NAME.csv are kept.
     out : Path
 
     Returns
@@ -37,8 +39,8 @@ def write(name: str, rows: pd.DataFrame, out: Path) -> Path:
     Path
         The page.
     """
-    if name == "benchmark_training":
-        rows = update_csv(out / f"{name}.csv", rows, _TRAINED)
+    if name in SUBJECTS:
+        rows = update_csv(out / f"{name}.csv", rows, SUBJECTS[name])
     else:
         write_csv(out / f"{name}.csv", rows)
     for picture, draw in drawings(name, rows).items():
@@ -106,6 +108,10 @@ def _training(rows: pd.DataFrame) -> dict:
     }
 
 
+def _commands(rows: pd.DataFrame) -> dict:
+    return {"table": rows[["hardware", "job", "seconds", "memory_MiB"]]}
+
+
 def _scaling(rows: pd.DataFrame) -> dict:
     by = {sweep.replace(" ", "_"): part for sweep, part in rows.groupby("sweep", sort=False)}
     by["engine"] = by["engine"].astype({"workers": int})
@@ -163,7 +169,7 @@ def _rates(epoch: pd.DataFrame) -> pd.DataFrame:
         {
             **{column: wide[column] for column in _TRAINED},
             "trainer / 1/s": wide["trainer"],
-            "plain fit / 1/s": wide["plain fit"],
+            **{f"{name} / 1/s": wide[name] for name in ("plain fit", WITHOUT) if name in wide},
             "ratio": wide["trainer"] / wide["plain fit"],
             f"{paper.EPOCHS} epochs / h": paper.EPOCHS * PAIRS / wide["trainer"] / 3600,
         }
@@ -232,4 +238,5 @@ PAGES = {
     "benchmark_reference": _reference,
     "benchmark_training": _training,
     "benchmark_scaling": _scaling,
+    "benchmark_commands": _commands,
 }

@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import re
 from functools import cache
 from pathlib import Path
 
@@ -56,7 +57,17 @@ def flags() -> set[str]:
 
 
 def name() -> str:
-    """Model of the processor and its widest instructions."""
+    """Model of the processor and its widest instructions; those that libraries are kept to, too.
+
+    ONEDNN_MAX_CPU_ISA keeps TensorFlow's kernels to a set of instructions, and --xla_cpu_max_isa in
+    XLA_FLAGS what JAX compiles: so another kind of processor is measured on this one.
+    """
     model = _cpuinfo().get("model name") or platform.processor() or platform.machine()
-    widest = next((name for flag, name in INSTRUCTIONS.items() if flag in flags()), None)
-    return f"{model} ({widest})" if widest else model
+    widest = next((name for flag, name in INSTRUCTIONS.items() if flag in flags()), "")
+    onednn = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    xla = re.search(r"--xla_cpu_max_isa=(\w+)", os.environ.get("XLA_FLAGS", ""))
+    kept = {"oneDNN": onednn, "XLA": xla[1] if xla else ""}
+    by_set = {isa: [library for library in kept if kept[library] == isa] for isa in kept.values()}
+    sets = [f"{' and '.join(by)} kept to {isa}" for isa, by in by_set.items() if isa]
+    about = "; ".join(filter(None, [widest, *sets]))
+    return f"{model} ({about})" if about else model

@@ -94,7 +94,8 @@ def train(
         if progress:
             print(f"going on after epoch {state.epoch}")
     run_directory.start(out, {**identity, **asdict(config)}, state.epoch)
-    bar = _Progress(config.epochs, engine.steps, state.epoch, progress)
+    forward = -(-(len(validation) + config.statistics_samples) // config.batch_size)
+    bar = _Progress(config.epochs, engine.steps, state.epoch, progress, forward)
     signals = _Signals()
     callbacks = [bar.callback, signals.callback]
     if tensorboard:
@@ -161,10 +162,19 @@ def architecture_hash(model: keras.Model) -> str:
 
 
 class _Progress:
-    """One bar over all epochs that shows MAE in MPa, best so far and time left."""
+    """One bar over all epochs that shows MAE in MPa, best so far and time left.
 
-    def __init__(self, epochs, steps, done, enabled):
-        self.epochs, self.best = epochs, np.inf
+    Before it, from the first steps, a line says how long the whole takes; `forward` is the number
+    of batches that every epoch validates, and measures statistics, on.
+    """
+
+    MEASURED = 2, 10  # from which step to which: the first one compiles
+
+    def __init__(self, epochs, steps, done, enabled, forward):
+        self.epochs, self.best, self.steps = epochs, np.inf, steps
+        self.taken, self.enabled, self.left = 0, enabled, epochs - done
+        # A batch forward takes about a third of a step.
+        self.each_epoch = steps + forward / 3
         self.bar = Progress(total=epochs * steps, initial=done * steps, shown=enabled)
         self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=self._on_batch)
 
@@ -179,10 +189,31 @@ class _Progress:
         self.bar.set_description_str(f"epoch {state.epoch + 1}/{self.epochs}", refresh=False)
 
     def _on_batch(self, batch, logs=None):
+        self._say_how_long(logs)
         # Reading the logs waits for the device: do it only when the bar is drawn.
         if self.bar.update():
             best = f", best validation {self.best:.3f} MPa" if np.isfinite(self.best) else ""
             self.bar.set_postfix_str(f"MAE {float(logs['mae']):.3f} MPa{best}", refresh=False)
+
+    def _say_how_long(self, logs):
+        first, last = self.MEASURED
+        self.taken += 1
+        if not self.enabled or self.taken not in (first, last):
+            return
+        float(logs["mae"])  # waits for the device
+        if self.taken == first:
+            self.started = time.monotonic()
+            return
+        step = (time.monotonic() - self.started) / (last - first)
+        minutes = self.left * self.each_epoch * step / 60
+        print(
+            f"{self.left} epochs of {self.steps} steps: about {_in_words(minutes)} on this machine",
+            flush=True,
+        )
+
+
+def _in_words(minutes: float) -> str:
+    return f"{minutes / 60:.1f} hours" if minutes >= 100 else f"{max(minutes, 1):.0f} minutes"
 
 
 def _time_left(state, deadline) -> bool:
