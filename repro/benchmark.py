@@ -72,7 +72,7 @@ def bounds(
 ) -> None:
     """How often the bounds of `repro.surrogate` hold, suite by suite, and what they cost.
 
-    Takes about a quarter of an hour on two cores. What was measured of others stays.
+    Takes about a quarter of an hour on two cores with AVX-512. What was measured of others stays.
 
     Args:
         suites: Which suites. Default: all on the paper's grid.
@@ -133,7 +133,7 @@ def scaling(count: int = 200, repeats: int = 3, out: Path = Path("results")) -> 
 def commands(out: Path = Path("results")) -> None:
     """Measure the time and the memory of whole commands, `make run` among them.
 
-    Takes about ten minutes on two cores. What was measured on other hardware stays.
+    Takes about ten minutes on two cores with AVX-512. What was measured on other hardware stays.
 
     Args:
         out: Directory for benchmark_commands.csv and BENCHMARK_COMMANDS.md.

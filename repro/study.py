@@ -20,8 +20,8 @@ def open_choices(
 ) -> None:
     """Train the paper's network under each reading of what the paper does not state.
 
-    At full width, for ten epochs of the paper's pairs: some four hours on two cores. Start it again
-    to go on.
+    At full width, for ten epochs of the paper's pairs: some four hours on two cores with
+    AVX-512. Start it again to go on.
 
     Args:
         choices: Which of them, such as "batch size". Default: all.
@@ -48,7 +48,7 @@ def ablation(
     """Train the advanced network without each of its ingredients.
 
     With the paper's cells and a third of its default width: about three quarters of an hour per
-    training on one core. Start it again to go on.
+    training on one core with AVX-512. Start it again to go on.
 
     Args:
         choices: Which of them, such as "symmetries". Default: all.
@@ -95,7 +95,7 @@ class WholeLoads:
 def refiner(epochs: int = 25, training: WholeLoads = WholeLoads()) -> None:
     """Train the refiner of a coarse solve with each of its choices changed.
 
-    Takes about a quarter of an hour on two cores; start it again to go on.
+    Takes about a quarter of an hour on two cores with AVX-512; start it again to go on.
 
     Args:
         epochs: Passes over the training pairs.
@@ -107,7 +107,7 @@ def refiner(epochs: int = 25, training: WholeLoads = WholeLoads()) -> None:
 def whole_path(epochs: int = 60, training: WholeLoads = WholeLoads()) -> None:
     """Train networks that give the whole path in one pass.
 
-    Takes about an hour and a half on two cores; start it again to go on.
+    Takes about an hour and a half on two cores with AVX-512; start it again to go on.
 
     Args:
         epochs: Passes over the training part.

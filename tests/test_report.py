@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import jinja2
 import matplotlib as mpl
@@ -77,7 +78,8 @@ def pictures_of(text):
 def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monkeypatch):
     discussed(monkeypatch, 'In rollout {{ mae("tiny", "validation", "rollout") }} MPa.\n')
     readme = directory.parent / "README.md"
-    readme.write_text(f"A\n{page.MARKS[0]}old\n{page.MARKS[1]}B\n")
+    start, end = page.MARKS["readme"]
+    readme.write_text(f"A\n{start}old\n{end}B\n")
     assert page.build(directory, check=True)
     assert not (directory / "RESULTS.md").exists()
     written = page.build(directory)
@@ -118,10 +120,36 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monk
     assert directory / "figures" / "figure1.png" not in stale
 
 
+def test_the_readme_says_how_long_make_run_took_on_each_machine():
+    rows = pd.DataFrame(
+        {
+            "job": ["make run", "--help", "make run"],
+            "hardware": ["one (AVX2)", "one (AVX2)", "another (AVX-512)"],
+            "seconds": [270.0, 1.0, 150.0],
+            "memory_MiB": [2048, 60, 1536],
+        }
+    )
+    start, end = page.MARKS["readme_times"]
+    for benchmarks in ({"benchmark_commands": rows}, {}):
+        values = {"sources": SimpleNamespace(benchmarks=benchmarks)}
+        text = page._readme(f"A\n{start}old\n{end}B\n", values)
+        assert text.startswith(f"A\n{start}")
+        assert text.endswith(f"{end}B\n")
+        said = [line for line in text.splitlines() if line.startswith("- ")]
+        assert (
+            said
+            == [
+                "- 4.5 minutes and 2.0 GiB on one (AVX2)",
+                "- 2.5 minutes and 1.5 GiB on another (AVX-512)",
+            ][: len(said)]
+        )
+        assert len(said) == 2 * len(benchmarks)
+
+
 @pytest.mark.parametrize("text", ['{{ mae("tyni", "validation") }}', "{{ mea }}", "{% if %}"])
 def test_a_discussion_that_names_what_is_not_there_is_an_error(directory, monkeypatch, text):
     discussed(monkeypatch, text)
-    (directory.parent / "README.md").write_text("".join(page.MARKS))
+    (directory.parent / "README.md").write_text("".join(page.MARKS["readme"]))
     with pytest.raises(ValueError, match=r"tyni|mea|discussion\.md\.j2"):
         page.build(directory)
 

@@ -54,7 +54,11 @@ BESIDE = {
     "whole_path_bounds": whole_path.TITLE,
     "converged_whole_path_bounds": registry.DIRECT,
 }
-MARKS = "<!-- main table -->\n", "<!-- /main table -->\n"  # in the README of the project
+# Around what is generated in the README of the project, by the template that it is made from.
+MARKS = {
+    template: (f"<!-- {about} -->\n", f"<!-- /{about} -->\n")
+    for template, about in (("readme", "main table"), ("readme_times", "times"))
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Sources:
         """The README of the project, if these are its own results; other results have none."""
         path = self.directory.parent / "README.md"
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        return path if all(mark in text for mark in MARKS) else None
+        return path if all(mark in text for mark in MARKS["readme"]) else None
 
     def histories(self) -> dict[str, pd.DataFrame]:
         """Learning curves of the shipped models, on from the epochs that they started from."""
@@ -271,10 +275,7 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
     for name, rows in sources.benchmarks.items():
         texts[directory / f"{name.upper()}.md"] = benchmark_pages.text(name, rows)
     if sources.readme:
-        before, after = sources.readme.read_text(encoding="utf-8").split(MARKS[0])
-        after = after.split(MARKS[1])[1]
-        block = render("readme", **values)
-        texts[sources.readme] = f"{before}{MARKS[0]}{block}{MARKS[1]}{after}"
+        texts[sources.readme] = _readme(sources.readme.read_text(encoding="utf-8"), values)
         texts[directory / "DATA_CARD.md"] = _data_card(sources)
         for one in SURROGATES.values():
             if one.title in BOUNDS.values():
@@ -282,6 +283,15 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         for path in sources.models.values():
             texts[path / "README.md"] = _model_card(path, sources.results)
     return texts
+
+
+def _readme(text: str, values: dict) -> str:
+    """The README with what stands between its marks made anew."""
+    for template, (start, end) in MARKS.items():
+        if start in text and end in text:
+            before, after = text.split(start)
+            text = f"{before}{start}{render(template, **values)}{end}{after.split(end)[1]}"
+    return text
 
 
 def _labels_error(numbers: Numbers) -> float | None:
