@@ -36,6 +36,39 @@ def test_the_quota_of_an_older_container_counts(tmp_path, quota, cores):
     assert processor.available_cores() == cores
 
 
+def test_the_pools_of_libraries_are_as_large_as_a_container_grants(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    for variable in ("TF_NUM_INTRAOP_THREADS", "NPROC"):
+        monkeypatch.delenv(variable, raising=False)
+    processor.size_pools()
+    assert "NPROC" not in os.environ
+    (tmp_path / "cpu.max").write_text("200000 100000\n")
+    monkeypatch.setenv("NPROC", "1")  # by the user
+    processor.size_pools()
+    assert (os.environ["TF_NUM_INTRAOP_THREADS"], os.environ["NPROC"]) == ("2", "1")
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+
+
+def test_a_quota_of_one_core_gives_jax_one_thread(tmp_path):
+    code = f"""
+import os
+from pathlib import Path
+from repro.tools import processor
+processor.CGROUP = Path({str(tmp_path)!r})
+from repro import reference
+from repro.data.microstructure import generator, polycrystal
+reference.simulate(polycrystal(generator(0), size=16))
+threads = Path("/proc/self/task").iterdir()
+print(os.environ["NPROC"], *(Path(thread, "comm").read_text().strip() for thread in threads))
+"""
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("threads are counted on Linux")
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    names = python(code).stdout.split()
+    assert names[0] == "1"
+    assert names.count("tf_XLAEigen") <= 1
+
+
 def test_without_a_container_the_affinity_counts():
     assert processor.available_cores() == 4
 

@@ -68,6 +68,7 @@ _TAKES_ONEDNN = {"avx512_vnni", "avx512_bf16", "amx_tile"}
 def _prepared():
     """Keras, imported with what it computes with, and set up as the networks need it."""
     _use_fast_kernels()
+    processor.size_pools()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     keras = _import_backend()
     if keras.backend.backend() == "tensorflow":

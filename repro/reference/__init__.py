@@ -11,6 +11,9 @@ from repro.reference.simulation import (
     simulate,
     simulate_batch,
 )
+from repro.tools import processor
+
+processor.size_pools()
 
 __all__ = [
     "TOLERANCE",

@@ -26,6 +26,18 @@ def available_cores() -> int:
     return max(1, math.ceil(min(allowed, _quota())))
 
 
+def size_pools() -> None:
+    """Let TensorFlow and JAX start as many threads as this process has cores.
+
+    They know its affinity, but not the quota of a container. To be called before they compute; what
+    a user has set stays.
+    """
+    cores = str(available_cores())
+    if os.cpu_count() != int(cores):
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", cores)
+        os.environ.setdefault("NPROC", cores)  # by which XLA sizes its pool
+
+
 def _quota() -> float:
     """Cores' worth of time that the control group grants (versions 2 and 1); infinite if all."""
     try:
