@@ -374,7 +374,16 @@ def test_study_trains_what_is_missing_and_measures_all(
     monkeypatch.setattr(surrogates, "KINDS", {kind.name: kind})
     config = replace(kind.recipe, epochs=2)
     first = surrogates.study(kind, data, config, tmp_path / "study.csv", tmp_path)
+    assert (first["run"].dropna().nunique(), first["batch"].dropna().unique()) == (
+        len(variants),
+        [kind.recipe.batch_size],
+    )
     monkeypatch.setattr(surrogates, "_row", None)  # nothing to train and to measure
+    for changed in ({"batch_size": 4}, {"learning_rate": 1e-4}, {"seed": 5, "clip_norm": 2.0}):
+        with pytest.raises(TypeError, match="not callable"):  # another recipe trains anew
+            surrogates.study(
+                kind, data, replace(config, **changed), tmp_path / "study.csv", tmp_path
+            )
     names = list(variants)
     del variants[names[0]]  # it cannot be built any more: its row is kept
     again = surrogates.study(kind, data, config, tmp_path / "study.csv", tmp_path)

@@ -4,10 +4,8 @@ Every variant of a study is trained on the same microstructures for the same num
 figures compare variants with each other, not with the paper.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -27,7 +25,7 @@ from repro.reference import generation
 from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.tools.progress import Progress
-from repro.training import trainer
+from repro.training import run_directory, trainer
 from repro.training.recipes import TrainingConfig, recipe_of
 
 PAPER, PICTURES = "float32", "8-bit pictures"
@@ -204,16 +202,13 @@ def _solved(data: str, count: int) -> DataSet:
 
 
 def _settings(variant, scale, seed) -> dict:
-    """What a run depends on: variants that differ in name alone are one run.
-
-    What is switched off is not named, so that one more switch renames no run.
-    """
-    config = asdict(replace(variant.config, seed=seed, shuffle_seed=seed))
+    """What a run depends on: variants that differ in name alone are one run."""
+    config = replace(variant.config, seed=seed, shuffle_seed=seed).switched_on()
     del config["epochs"]
     return {
         "network": variant.network,
         "options": {"filters": scale.filters, **variant.options},
-        "config": {name: value for name, value in config.items() if value},
+        "config": config,
         "stride": variant.stride,
         "bounds": variant.bounds,
         "data": variant.data,
@@ -223,8 +218,7 @@ def _settings(variant, scale, seed) -> dict:
 
 
 def _run_name(variant, scale, seed) -> str:
-    settings = json.dumps(_settings(variant, scale, seed), sort_keys=True)
-    return f"{variant.network}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
+    return run_directory.name_of(variant.network, _settings(variant, scale, seed))
 
 
 def _row(scale: Scale, directory: Path, progress: bool, task: tuple[Variant, int]) -> dict:
@@ -256,7 +250,7 @@ def _row(scale: Scale, directory: Path, progress: bool, task: tuple[Variant, int
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {out}: the same command goes on from there")
     # The last weights: what a training that selects nothing reports.
-    predict = modes.network_predictor(models.load(out / "last.keras"))
+    predict = modes.network_predictor(models.load(out / run_directory.LAST))
     errors = {
         f"{mode} MAE / MPa": metrics.mae(ask(predict, validation), validation.after)
         for mode, ask in modes.MODES.items()

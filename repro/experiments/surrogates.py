@@ -1,7 +1,7 @@
 """Networks for whole loads, varied one choice at a time: refiners, and whole paths in one pass."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -275,7 +275,7 @@ def study(
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
     # They come anew.
     rows = [row for row in rows if not row["variant"].startswith((SHIPPED, "reference"))]
-    known = {(row["variant"], row["seed"], row["epochs"], row["samples"]) for row in rows}
+    known = {(row["variant"], row.get("run")) for row in rows}
     trained_on = len(dataset.split(data).training) + further
     samples = config.epochs * kind.samples * trained_on
     # Solved once: pairs for training until the inputs change, the cells to measure errors on.
@@ -283,10 +283,14 @@ def study(
     validation = cache(partial(_validation, data))
     for name in variants or kind.variants:
         for seed in range(kind.seeds.get(name, 1)):
-            if (name, seed, config.epochs, samples) not in known:
-                seeded = replace(config, seed=seed, shuffle_seed=seed)
-                variant, solved = kind.variants[name], (pairs_of, validation)
-                row = _row(kind, data, seeded, variant, directory, further, *solved)
+            seeded, variant = replace(config, seed=seed, shuffle_seed=seed), kind.variants[name]
+            run = _run_name(kind, data, seeded, variant, further)
+            if (name, run) not in known:
+                solved = pairs_of, validation
+                row = _row(kind, data, seeded, variant, Path(directory, run), further, *solved)
+                # Rows of older versions do not say how they were trained.
+                older = {"variant": name, "seed": seed, "learning rate": np.nan}
+                rows = [one for one in rows if not _equal(one, older)]
                 rows.append({"variant": name, **row, "samples": samples})
                 write_csv(out, pd.DataFrame(rows), digits=6)
     trained = [row["variant"] for row in rows if row["variant"] in kind.variants]
@@ -299,6 +303,11 @@ def study(
         table["seconds"] = table["variant"].map(call(_seconds, kind.name, cells))
     write_csv(out, table, digits=6)
     return table
+
+
+def _equal(row: dict, values: dict) -> bool:
+    """Whether a row has these values; what it lacks is NaN."""
+    return pd.Series(values).equals(pd.Series({key: row.get(key, np.nan) for key in values}))
 
 
 def _beside(kind, against, cells, true) -> list[dict]:
@@ -330,18 +339,20 @@ def _validation(data, against) -> tuple[list, np.ndarray]:
     return cells, surrogate.solve(cells, surrogate.LOAD, against)[:, 1:]
 
 
-def _row(kind, data, config, variant, directory, further, pairs_of, validation) -> dict:
-    labels = {} if variant.labels == PAPER else variant.labels.attributes
+def _run_name(kind, data, config, variant, further) -> str:
+    """Name of the run with these settings: whatever makes another training makes another name."""
     settings = {
-        **variant.inputs,
-        **variant.network,
-        **labels,
-        "F11_": f"{kind.load.F11[-1]:g}",
+        "split_hash": dataset.split(data).hash,
+        "load": [kind.load.time.tolist(), kind.load.F11.tolist()],
         "further": further,
+        "config": config.switched_on(),
+        **asdict(variant),
     }
-    settings |= {"epochs": config.epochs, "batch": config.batch_size, "seed": config.seed}
-    name = "-".join(f"{key}{value}" for key, value in settings.items())
-    run = Path(directory, f"{kind.name}-{name}")
+    return run_directory.name_of(kind.name, settings)
+
+
+def _row(kind, data, config, variant, run, further, pairs_of, validation) -> dict:
+    """Train a variant, or go on with it, and measure its error."""
     pairs = pairs_of(variant.labels, **variant.inputs)
     state = train(kind, data, config, run, variant, further, pairs=pairs)
     if not trainer.finished(state, config):
@@ -353,6 +364,8 @@ def _row(kind, data, config, variant, directory, further, pairs_of, validation) 
         "against": str(variant.against),
         "parameters": sum(weight.size for weight in state.weights),
         "epochs": state.epoch,
+        "batch": config.batch_size,
+        "learning rate": config.learning_rate,
         "n": len(cells),
         "seed": config.seed,
         "run": run.name,

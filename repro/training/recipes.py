@@ -86,6 +86,11 @@ class TrainingConfig:
         del fields["patience"], fields["statistics_samples"]  # training does not know of them
         return fields
 
+    def switched_on(self) -> dict:
+        """All but what is off, for the name of a run: one more switch renames none."""
+        off = {"beta_2": BETA_2}  # of younger switches that are not off at zero
+        return {name: x for name, x in asdict(self).items() if x and x != off.get(name)}
+
 
 # Of the networks for whole loads.
 REFINER = TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True)

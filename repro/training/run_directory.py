@@ -57,6 +57,12 @@ def run_of(path) -> Run:
     return Run(name, network, configuration, numbers["stride"], numbers["seed"], epochs, split_hash)
 
 
+def name_of(network: str, settings: dict) -> str:
+    """Name for a run of a study: the network, and a hash of all that the run depends on."""
+    text = json.dumps(settings, sort_keys=True)
+    return f"{network}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
 def read_config(directory) -> dict:
     """What a run is: network, options, training, data.
 
