@@ -160,9 +160,6 @@ WHOLE_PATH = Kind(
         "U, 32 filters, converged labels": Variant({"filters": 32}, labels=FINE),
         "U, 24 filters": Variant({"filters": 24}),
         "U, 32 filters": Variant({"filters": 32}),
-        # These take about as long as the first.
-        "residual blocks": Variant({"body": "residual", "filters": 24, "blocks": 3}),
-        "Fourier blocks": Variant({"body": "spectral", "filters": 16, "blocks": 3}),
     },
     1,
     {"U, 16 filters": 3},
@@ -256,8 +253,8 @@ def study(
     config : TrainingConfig
         Its seeds are the study's.
     out : path-like
-        CSV, one row per variant and seed; rewritten after each. Rows that are there are kept, also
-        of variants that there were once.
+        CSV, one row per variant and seed; rewritten after each. Rows of variants that there are
+        no longer are left out.
     directory : path-like
         Where the runs are kept: a study that was killed goes on.
     variants : collection of str
@@ -273,8 +270,8 @@ def study(
     for name in variants:
         kind.variant(name)  # raises if there is none
     rows = read_csv(out).to_dict("records") if Path(out).is_file() else []
-    # They come anew.
-    rows = [row for row in rows if not row["variant"].startswith((SHIPPED, "reference"))]
+    # The shipped networks and the reference model come anew.
+    rows = [row for row in rows if row["variant"] in kind.variants]
     known = {(row["variant"], row.get("run")) for row in rows}
     trained_on = len(dataset.split(data).training) + further
     samples = config.epochs * kind.samples * trained_on
@@ -293,13 +290,11 @@ def study(
                 rows = [one for one in rows if not _equal(one, older)]
                 rows.append({"variant": name, **row, "samples": samples})
                 write_csv(out, pd.DataFrame(rows), digits=6)
-    trained = [row["variant"] for row in rows if row["variant"] in kind.variants]
-    judged = {kind.variants[name].against for name in trained}
+    judged = {kind.variants[row["variant"]].against for row in rows}
     beside = [row for against in judged for row in _beside(kind, against, *validation(against))]
     table = pd.DataFrame(rows + beside)
     with process_on(1) as call:
         cells = validation(PAPER)[0][:TIMED_CELLS]
-        # None for a variant that there was once: it cannot be built any more.
         table["seconds"] = table["variant"].map(call(_seconds, kind.name, cells))
     write_csv(out, table, digits=6)
     return table

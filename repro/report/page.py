@@ -71,7 +71,6 @@ class Sources:
     histogram: pd.DataFrame | None
     studied: pd.DataFrame | None
     ablation: pd.DataFrame | None
-    tried: pd.DataFrame | None
     deviations: pd.DataFrame | None
     bounds: pd.DataFrame | None
     refiners: pd.DataFrame | None
@@ -130,7 +129,6 @@ def read_sources(directory) -> Sources:
         optional("histogram.csv"),
         optional("open_choices.csv"),
         optional("ablation.csv"),
-        optional("tried.csv"),
         optional("deviations.csv"),
         optional("bounds.csv"),
         optional("refiners.csv"),
@@ -336,7 +334,6 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
         "speed": (tables.speed, speed),
         "open_choices": (tables.open_choices, sources.studied),
         "ablation": (tables.ablation, sources.ablation),
-        "tried": (tables.tried, sources.tried),
         **{
             name: (partial(tables.bounds, predictor=title, beside=BESIDE.get(name)), sources.bounds)
             for name, title in BOUNDS.items()

@@ -424,19 +424,6 @@ def ablation(measured: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tried(measured: pd.DataFrame) -> pd.DataFrame:
-    """Errors of each seed: where some trainings fail, a mean says nothing."""
-    return pd.DataFrame(
-        {"left out": varied, "instead": setting}
-        | {
-            column: ", ".join(f"{value:.3f}" for value in group.sort_values("seed")[column])
-            for column in STUDIED.values()
-        }
-        | {"seeds": len(group), "n": group["n"].iloc[0]}
-        for (varied, setting), group in measured.groupby(["varied", "setting"], sort=False)
-    )
-
-
 def provenance(rows: pd.DataFrame) -> str:
     """Where numbers come from: each command with its commit, hardware and time, once."""
     sources = select(rows, metric="MAE").groupby(["command", "commit", "hardware"], sort=False)

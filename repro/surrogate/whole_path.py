@@ -13,7 +13,6 @@ asked for any (`at_strains`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, pixels
 from repro.models import files
 from repro.models.backend import as_networks_need_it, keras, layers, ops
-from repro.models.layers import at_half_resolution, normalize, residual_blocks, residual_u
+from repro.models.layers import at_half_resolution, normalize, residual_u
 from repro.surrogate.solves import LONGER_LOAD, labels
 
 NAME = "whole_path"
@@ -43,55 +42,30 @@ CHANNELS = len(paper.PROPERTY_NAMES), len(STRAINS)  # of the inputs and of the o
 
 
 @as_networks_need_it()
-def whole_path(
-    body: Literal["residual", "u", "spectral"] = "u",
-    filters: int = 32,
-    blocks: int = 2,
-    levels: int = 2,
-    modes: int = 12,
-    knots: int = 10,
-) -> keras.Model:
+def whole_path(filters: int = 32, blocks: int = 2, levels: int = 2, knots: int = 10) -> keras.Model:
     """Network from the properties to the stress at the increments of its training.
 
     Parameters
     ----------
-    body : {"residual", "u", "spectral"}
-        What is between the first convolution and the last: residual blocks of 3x3 convolutions; a
-        U of them; or the factorized Fourier blocks of arXiv:2111.13802.
     filters : int
-        Channels; in a U at its finest level.
+        Channels at the finest level of the U.
     blocks : int
-        Residual or Fourier blocks; in a U at each level, on each side.
+        Residual blocks at each level, on each side.
     levels : int
-        Poolings of a U.
-    modes : int
-        Waves along an edge that a Fourier block changes.
+        Poolings.
     knots : int
         Strains at which it gives the factors of `LocalLaw`.
 
     Returns
     -------
     keras.Model
-        (n, N, N, 4) in physical units -> (n, N, N, 25): sigma_vM/MPa, N a multiple of 2 (in a U, of
-        2^(levels + 1)).
+        (n, N, N, 4) in physical units -> (n, N, N, 25): sigma_vM/MPa, N a multiple of
+        2^(levels + 1).
     """
-
-    def spectral_blocks(x):
-        for _ in range(blocks):
-            branch = SpectralConvolution2D(modes)(x)
-            branch = layers.Conv2D(2 * filters, 1, activation="silu")(branch)
-            x = layers.Add()([x, layers.Conv2D(filters, 1)(branch)])
-        return x
-
     low, high = np.array(paper.PROPERTY_RANGES).T
     inputs = keras.Input((None, None, CHANNELS[0]), name="microstructure")
     maps = normalize(inputs, [(low + high) / 2, high])
-    bodies = {
-        "residual": lambda x: residual_blocks(x, filters, blocks),
-        "u": lambda x: residual_u(x, filters, levels, blocks),
-        "spectral": spectral_blocks,
-    }
-    x = at_half_resolution(maps, filters, bodies[body])
+    x = at_half_resolution(maps, filters, lambda x: residual_u(x, filters, levels, blocks))
     x = layers.Conv2D(2 * filters, 1, activation="silu")(x)
     factors = layers.Conv2D(2 * knots, 1, kernel_initializer="zeros")(x)
     outputs = LocalLaw(STRAINS, name=LAW)([inputs, factors])
@@ -178,51 +152,6 @@ class LocalLaw(layers.Layer):
     def get_config(self):
         """For saving."""
         return {**super().get_config(), "strains": self.strains}
-
-
-@keras.saving.register_keras_serializable("repro")
-class SpectralConvolution2D(layers.Layer):
-    """Sum of a convolution along x1 and one along x2, each by its first waves (N1, N2, C)."""
-
-    def __init__(self, modes: int, **options):
-        super().__init__(**options)
-        self.modes = modes
-
-    def build(self, shape):
-        """A complex matrix for every wave of each axis."""
-        channels = shape[-1]
-        self.kernel = self.add_weight(
-            (2, 2, self.modes, channels, channels),
-            keras.initializers.RandomNormal(stddev=1 / channels),
-            name="kernel",
-        )
-
-    def call(self, x):
-        """Real arithmetic throughout: sums of cosines and sines are matrix products."""
-        along_x1 = self._along(ops.swapaxes(x, 1, 2), self.kernel[0])
-        return ops.swapaxes(along_x1, 1, 2) + self._along(x, self.kernel[1])
-
-    def _along(self, x, kernel):
-        """Of the second to last axis."""
-        n = ops.shape(x)[2]
-        pixel, wave = ops.arange(n, dtype="float32"), ops.arange(self.modes, dtype="float32")
-        angle = 2 * np.pi * pixel[:, None] * wave / ops.cast(n, "float32")
-        c, s = ops.cos(angle), ops.sin(angle)
-        real, imaginary = ops.einsum("nijc,jk->nikc", x, c), ops.einsum("nijc,jk->nikc", x, s)
-        even = _each(real, kernel[0]) - _each(imaginary, kernel[1])
-        odd = _each(real, kernel[1]) + _each(imaginary, kernel[0])
-        weight = ops.where(wave > 0, 2.0, 1.0) / ops.cast(n, "float32")
-        both = ops.concatenate([even, odd], 2), ops.concatenate([c * weight, s * weight], 1)
-        return ops.einsum("nikd,jk->nijd", *both)
-
-    def get_config(self):
-        """For saving."""
-        return {**super().get_config(), "modes": self.modes}
-
-
-def _each(x, matrices):
-    """Every wave (n, N, waves, C) times its matrix."""
-    return ops.einsum("nikc,kcd->nikd", x, matrices)
 
 
 @dataclass(frozen=True)
