@@ -27,14 +27,14 @@ def main(
     """
     from repro import models
     from repro.damask import exchange
+    from repro.models.runs import run_of
     from repro.report import figures, gallery, paraview, pictures
-    from repro.training.run_directory import run_of
 
     pictures.check_film(out)
     cells = exchange.read(data) if data else gallery.solve_example("paper")
     if not 0 <= index < len(cells):
         raise ValueError(f"no cell {index}: the data set has 0 to {len(cells) - 1}")
-    stride = run_of(models.model_path(model)).stride or 1
+    stride = run_of(model).stride
     network = models.load(model)
     models.check_grid(network, cells.grain_id.shape[-1])
     shown = gallery.predict_example(network, cells, stride, index, mode)

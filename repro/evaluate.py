@@ -39,19 +39,18 @@ def main(
         dask: Generate and evaluate suites on the workers of Dask: "local" for one per core of this
             machine, tcp://host:port of a scheduler, or the JSON file that it wrote.
     """
-    from repro import models
     from repro.data import dataset
     from repro.evaluation import campaign
+    from repro.models.runs import run_of
     from repro.report import tables
     from repro.report.numbers import summary
     from repro.surrogate import SURROGATES
-    from repro.training.run_directory import run_of
 
     if model in SURROGATES:
         one = SURROGATES[model]
         asked, run = (one.run, one.predictor()), one.run
     else:
-        asked, run = model, run_of(models.model_path(model))
+        asked, run = model, run_of(model)
     if data and suite:
         raise ValueError("--data and --suite exclude each other")
     table = results or Path("results", data.stem if data else "", "results.csv")

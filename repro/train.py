@@ -22,4 +22,4 @@ def commands() -> dict:
 
 
 if __name__ == "__main__":
-    cli.run(commands, subcommands=True)
+    cli.run(find=commands)

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from repro import models, paper
-from repro.benchmarks import commands, reference, scaling, timing, training, verification
+from repro.benchmarks import commands, reference, scaling, training, verification
 from repro.reference import TOLERANCE
 from repro.report import benchmark_pages
-from repro.tools import processor
+from repro.tools import processor, timing
 
 ABOUT = {"command": "python -m repro.benchmark x", "commit": "abc", "hardware": "a machine"}
 

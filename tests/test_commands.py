@@ -18,8 +18,9 @@ from repro import models, paper, train_advanced, train_baseline, train_paper
 from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.experiments.options import training_command
+from repro.models import runs
 from repro.tools import cli
-from repro.training import run_directory, snapshot
+from repro.training import snapshot
 from repro.training.devices import DistributedEngine
 from repro.training.recipes import TrainingConfig, recipe_of
 from repro.training.snapshot import SnapshotError
@@ -213,7 +214,7 @@ def test_every_option_of_the_builder_is_part_of_the_identity_of_a_run(data_file,
         network=network_options("paper_unet", filters=2, bias=False, normalization="min-max"),
     )
     # Names and values that runs under way are recognized by.
-    config = run_directory.read_config(tmp_path)
+    config = runs.read_config(tmp_path)
     assert dict(list(config.items())[:13]) == {
         "network": "paper_unet",
         "bounds": "min-max",
@@ -274,7 +275,7 @@ def test_a_network_in_a_file_of_ones_own_is_trained(data_file, tmp_path):
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
-    config = run_directory.read_config(out)
+    config = runs.read_config(out)
     assert (config["network"], config["channels"], config["learning_rate"]) == ("three", 3, 2e-3)
     assert "three" in (out / "RESULTS.md").read_text(encoding="utf-8")
     help_text = command("train", own, "--help", cwd=tmp_path).stdout

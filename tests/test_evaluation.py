@@ -15,9 +15,9 @@ from repro.data.pairs import make_pairs
 from repro.evaluation import assessment, campaign, metrics, modes, naive, regions, results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.models.backend import keras
+from repro.models.runs import Run, run_of
 from repro.reference import generation
 from repro.report import tables
-from repro.training.run_directory import Run, run_of
 
 # Grain 1 fills columns 2 to 4 of an 8x8 cell, grain 0 the others.
 STRIPE = np.zeros((8, 8), np.uint8)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from repro import models
 from repro.models import files as model_files
+from repro.models import runs
 from repro.models.files import ModelFileError
-from repro.training import run_directory, snapshot
+from repro.training import snapshot
 from repro.training.snapshot import SnapshotError, TrainingState
 
 EXAMPLES = int(os.environ.get("REPRO_FUZZ_EXAMPLES", "50"))
@@ -203,7 +204,7 @@ def records(tmp_path_factory):
 
 def assert_run_is_read_or_refused(directory):
     try:
-        run = run_directory.run_of(directory / models.BEST)
+        run = runs.run_of(directory / models.BEST)
     except ValueError as error:
         assert str(directory) in str(error)
     else:
@@ -214,19 +215,19 @@ def assert_run_is_read_or_refused(directory):
 @fuzz
 @given(st.data())
 def test_a_damaged_history_is_read_or_refused_by_name(records, data):
-    (records / run_directory.CONFIG).write_text(json.dumps(CONFIG))
+    (records / runs.CONFIG).write_text(json.dumps(CONFIG))
     content = HISTORY.to_csv(index=False).encode()
-    (records / run_directory.HISTORY).write_bytes(data.draw(damaged_bytes(content)))
+    (records / runs.HISTORY).write_bytes(data.draw(damaged_bytes(content)))
     assert_run_is_read_or_refused(records)
 
 
 @fuzz
 @given(st.data())
 def test_a_damaged_configuration_is_read_or_refused_by_name(records, data):
-    HISTORY.to_csv(records / run_directory.HISTORY, index=False)
+    HISTORY.to_csv(records / runs.HISTORY, index=False)
     if data.draw(st.booleans()):
         content = json.dumps(data.draw(damaged_json(CONFIG))).encode()
     else:
         content = data.draw(damaged_bytes(json.dumps(CONFIG).encode()))
-    (records / run_directory.CONFIG).write_bytes(content)
+    (records / runs.CONFIG).write_bytes(content)
     assert_run_is_read_or_refused(records)

@@ -4,7 +4,7 @@ import pytest
 from measurements import assert_within_bounds
 
 from repro.benchmarks import verification
-from repro.damask import trajectories
+from repro.reference import recorded_damask
 
 
 def test_fields_are_those_of_damask():
@@ -16,4 +16,4 @@ def test_fields_are_those_of_damask():
 
 def test_directory_without_trajectories_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        trajectories.read_cases(tmp_path)
+        recorded_damask.read_cases(tmp_path)

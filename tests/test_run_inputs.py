@@ -21,9 +21,10 @@ from repro.data.dataset import DataSetError
 from repro.data.pairs import make_pairs
 from repro.experiments import shipping
 from repro.models import files as model_files
+from repro.models import runs
 from repro.models.files import ModelFileError
 from repro.tools import cli, files
-from repro.training import run_directory, snapshot
+from repro.training import snapshot
 from repro.training.recipes import TrainingConfig
 from repro.training.trainer import train
 
@@ -144,11 +145,11 @@ def test_a_run_goes_on_under_another_backend(data_file, tmp_path):
         output = python(GO_ON, data_file, tmp_path, epochs, KERAS_BACKEND=backend)
         if epochs > 1:
             assert f"going on after epoch {epochs - 1}" in output.decode()
-    assert run_directory.read_history(tmp_path)["epoch"].tolist() == [1, 2, 3]
+    assert runs.read_history(tmp_path)["epoch"].tolist() == [1, 2, 3]
     state = snapshot.load(tmp_path, {})
     assert state.optimizer[0] == 3  # steps, one per epoch
     assert {weight.dtype for weight in state.weights} == {np.dtype(np.float32)}
-    records = run_directory.read_environment(tmp_path)
+    records = runs.read_environment(tmp_path)
     assert [record["backend"] for record in records] == ["tensorflow", "jax", "tensorflow"]
 
 
@@ -246,8 +247,8 @@ TABLE = pd.DataFrame({"epoch": [1, 2], "mae_training": [1.5, 0.25], "mae_validat
     ],
 )
 def test_a_table_that_a_spreadsheet_saved_is_read(options, tmp_path):
-    TABLE.to_csv(tmp_path / run_directory.HISTORY, index=False, **options)
-    pd.testing.assert_frame_equal(run_directory.read_history(tmp_path), TABLE)
+    TABLE.to_csv(tmp_path / runs.HISTORY, index=False, **options)
+    pd.testing.assert_frame_equal(runs.read_history(tmp_path), TABLE)
 
 
 @pytest.mark.parametrize(
@@ -260,9 +261,9 @@ def test_a_table_that_a_spreadsheet_saved_is_read(options, tmp_path):
     ],
 )
 def test_a_table_that_cannot_be_read_is_named(text, message, tmp_path):
-    (tmp_path / run_directory.HISTORY).write_bytes(text)
+    (tmp_path / runs.HISTORY).write_bytes(text)
     with pytest.raises(ValueError, match=rf"history.csv: .*{message}"):
-        run_directory.read_history(tmp_path)
+        runs.read_history(tmp_path)
 
 
 # --- Data that cannot be trained on ------------------------------------------------------------
@@ -376,4 +377,4 @@ def test_a_text_that_is_not_utf8_is_named(tmp_path):
         files.read_text(tmp_path / "config.json")
     (tmp_path / "config.json").write_text("[1")
     with pytest.raises(ValueError, match=r"config.json: not JSON"):
-        run_directory.read_config(tmp_path)
+        runs.read_config(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 from repro import models
 from repro.data.discretization import Discretization
 from repro.experiments import shipping
+from repro.models import runs
 from repro.models.backend import keras
 from repro.surrogate import registry, whole_path
 from repro.training import run_directory, snapshot
@@ -24,7 +25,7 @@ def run(tmp_path):
     """The files of a run; only the network in it is real."""
     directory = tmp_path / "a_run"
     directory.mkdir()
-    for file in run_directory.RESULT + run_directory.RESUMABLE:
+    for file in runs.RESULT + run_directory.RESUMABLE:
         (directory / file).write_text("{}")
     keras.utils.set_random_seed(0)
     for name in ("best", "last"):

@@ -19,11 +19,11 @@ from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
 from repro.models.files import ModelFileError
+from repro.models.runs import run_of
 from repro.tools import progress
 from repro.training import snapshot, statistics
 from repro.training.engine import TrainingEngine
 from repro.training.recipes import TrainingConfig
-from repro.training.run_directory import run_of
 from repro.training.snapshot import SnapshotError
 from repro.training.trainer import start_from, train
 

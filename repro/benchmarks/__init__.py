@@ -1,3 +1,3 @@
 """How right and how fast the reference model, the trainer and the networks are."""
 
-__all__ = ["reference", "scaling", "speed", "timing", "training", "verification"]
+__all__ = ["reference", "scaling", "speed", "training", "verification"]

@@ -1,7 +1,7 @@
 """Speed of the reference model: seconds per simulation over tolerance, grid, batch and cores.
 
 A simulation is the paper's: 20 increments to F11 = 1.004, one of its microstructures. Everything is
-measured within one run, after compilation, as `repro.benchmarks.timing` says.
+measured within one run, after compilation, as `repro.tools.timing` says.
 """
 
 import os
@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from repro import paper
-from repro.benchmarks.timing import process_on, timed
-from repro.damask.trajectories import TRAJECTORIES, read_cases
 from repro.data import microstructure as ms
 from repro.reference import TOLERANCE, simulate, simulate_batch
+from repro.reference.recorded_damask import TRAJECTORIES, read_cases
 from repro.tools import provenance
 from repro.tools.processor import available_cores
+from repro.tools.timing import process_on, timed
 
 TOLERANCES = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 TRUTH = 1e-10  # tolerance of the solutions that errors are measured against

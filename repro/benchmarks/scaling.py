@@ -18,12 +18,12 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from repro.benchmarks.timing import timed
 from repro.data import dataset
 from repro.data.pairs import make_pairs
 from repro.reference import batch_size, generation
 from repro.tools import engine, provenance
 from repro.tools.processor import available_cores
+from repro.tools.timing import timed
 
 EMPTY_TASKS = 2000
 SAMPLES, BATCH = 640, 16  # read for training

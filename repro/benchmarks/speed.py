@@ -25,22 +25,22 @@ import pandas as pd
 from scipy.interpolate import CubicSpline
 
 from repro import models, paper, reference, surrogate
-from repro.benchmarks.timing import process_on, timed
 from repro.damask import dadf5, export
 from repro.damask import run as damask
-from repro.damask.trajectories import cases_like_training
 from repro.data import dataset
 from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import Pairs, from_rest, unloaded
 from repro.evaluation import metrics, modes
+from repro.models.runs import run_of
 from repro.reference import generation
+from repro.reference.recorded_damask import cases_like_training
 from repro.surrogate.registry import SURROGATES
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, replaced, write_csv
 from repro.tools.processor import available_cores
-from repro.training.run_directory import run_of
+from repro.tools.timing import process_on, timed
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
         rows += _network_rows(title, predict, cells, truths, repeats)
     for path in paths:
         run, model = run_of(path), models.load(path)
-        stride = run.stride or 1
+        stride = run.stride
         pairs = Pairs(property_maps(cells), from_rest(truths.of_paper), stride)
         steps = modes.one_step(modes.network_predictor(model), pairs)
         predict, one_step = partial(_rollouts, model, stride), metrics.mae(steps, pairs.after)

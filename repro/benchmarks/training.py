@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import pandas as pd
 
 from repro import models, paper
-from repro.benchmarks.timing import process_on, timed
 from repro.data.dataset import DataSet
 from repro.data.pairs import make_pairs
 from repro.models.backend import keras, on_tensorflow_cpu
 from repro.tools import provenance
 from repro.tools.processor import available_cores
+from repro.tools.timing import process_on, timed
 from repro.training.acceleration import accelerated
 from repro.training.engine import TrainingEngine
 from repro.training.recipes import TrainingConfig

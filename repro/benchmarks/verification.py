@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 
 from repro import paper
-from repro.damask.trajectories import TRAJECTORIES, read_cases
 from repro.data import microstructure as ms
 from repro.data.discretization import DERIVATIVES, Discretization, pixel_means
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import TOLERANCE, ConvergenceError, exact, material, simulate, simulate_batch
 from repro.reference.audit import Audit, audit
+from repro.reference.recorded_damask import TRAJECTORIES, read_cases
 from repro.reference.simulation import simulate_points
 from repro.tools import provenance
 from repro.tools.progress import Progress

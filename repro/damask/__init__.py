@@ -13,5 +13,4 @@ __all__ = [
     "export",
     "run",
     "setup",
-    "trajectories",
 ]

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 
 from repro import models, reference
-from repro.damask.trajectories import cases_like_training
 from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import PAPER, Discretization
@@ -17,10 +16,11 @@ from repro.data.suites import SUITES
 from repro.evaluation import modes, naive
 from repro.evaluation.metrics import measure
 from repro.evaluation.results import AGAINST
+from repro.models.runs import Run, run_of
 from repro.reference import accuracy
+from repro.reference.recorded_damask import cases_like_training
 from repro.tools import provenance
 from repro.tools.progress import Progress
-from repro.training.run_directory import Run, run_of
 
 LABEL_NOISE = "reference model"
 LABEL_NOISE_CELLS = 8
@@ -76,7 +76,7 @@ def assess(
     """
     path = models.model_path(model_path)
     run = run_of(path)
-    stride = stride or run.stride or 1
+    stride = stride or run.stride
     model = models.load(path)
     models.check_grid(model, data.grain_id.shape[-1])
     predict = modes.network_predictor(model)

@@ -8,10 +8,11 @@ import numpy as np
 from repro import models, paper
 from repro.evaluation.modes import network_predictor
 from repro.models import files
+from repro.models.runs import RESULT, read_config
 from repro.reference import generation
 from repro.surrogate import refiner, registry, whole_path
 from repro.tools.files import atomic_path
-from repro.training.run_directory import RESULT, RESUMABLE, read_config
+from repro.training.run_directory import RESUMABLE
 
 GOLDEN = "golden.npz"
 

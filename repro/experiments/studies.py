@@ -19,6 +19,7 @@ from repro.data.pairs import make_pairs
 from repro.data.pictures import as_pictures
 from repro.evaluation import metrics, modes, naive
 from repro.experiments.options import Scale
+from repro.models import runs
 from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
 from repro.reference import generation
@@ -250,7 +251,7 @@ def _row(scale: Scale, directory: Path, progress: bool, task: tuple[Variant, int
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {out}: the same command goes on from there")
     # The last weights: what a training that selects nothing reports.
-    predict = modes.network_predictor(models.load(out / run_directory.LAST))
+    predict = modes.network_predictor(models.load(out / runs.LAST))
     errors = {
         f"{mode} MAE / MPa": metrics.mae(ask(predict, validation), validation.after)
         for mode, ask in modes.MODES.items()

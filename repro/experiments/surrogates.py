@@ -12,13 +12,13 @@ import pandas as pd
 
 from repro import surrogate
 from repro.benchmarks import speed
-from repro.benchmarks.timing import process_on, timed
 from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import Load
 from repro.data.pairs import Pairs
 from repro.models.backend import keras
+from repro.models.runs import LAST
 from repro.reference import generation
 from repro.surrogate import refiner, whole_path
 from repro.surrogate.predictors import Predictor
@@ -26,9 +26,9 @@ from repro.surrogate.registry import SURROGATES, Surrogate
 from repro.surrogate.solves import LONGER_LOAD
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, write_csv
+from repro.tools.timing import process_on, timed
 from repro.training import recipes, run_directory, trainer
 from repro.training.recipes import TrainingConfig
-from repro.training.run_directory import LAST
 
 TIMED_CELLS = 8
 FURTHER_SEED = 1  # the suites have 0

@@ -24,11 +24,11 @@ from repro.data.microstructure import (
 from repro.data.pairs import check_stride
 from repro.evaluation import MODES
 from repro.evaluation.metrics import mae
+from repro.models.runs import run_of
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
 from repro.surrogate.registry import SURROGATES
 from repro.tools.provenance import code_commit
-from repro.training.run_directory import run_of
 
 NETWORK = "paper_unet"
 FILE = "the stress in the file"  # if the cell comes from one
@@ -408,7 +408,7 @@ def _load_in_python(load: Load) -> str:
 
 def _stride(network: str) -> int:
     """Increments from a network's input to its output."""
-    return run_of(models.model_path(network)).stride or 1 if _steps(network) else 1
+    return run_of(network).stride if _steps(network) else 1
 
 
 def _steps(network: str) -> bool:

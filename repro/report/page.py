@@ -19,6 +19,7 @@ from repro.data.discretization import PAPER
 from repro.evaluation.assessment import LABEL_NOISE
 from repro.evaluation.campaign import read_checks
 from repro.evaluation.results import AGAINST, read_rows, select
+from repro.models.runs import read_config, read_environment, read_history, run_of
 from repro.reference import generation
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
 from repro.report.numbers import NotMeasuredError, Numbers, fill_table
@@ -28,7 +29,6 @@ from repro.surrogate.registry import SURROGATES, Surrogate
 from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
 from repro.tools.progress import Progress
-from repro.training.run_directory import read_config, read_environment, read_history, run_of
 
 # The paper's figures of fields: number -> suite and what it shows.
 FIELD_FIGURES = {
@@ -103,14 +103,14 @@ class Sources:
         found = {}
         for name, path in self.models.items():
             history = read_history(path)
-            before = run_of(path / models.BEST).epochs - len(history)
+            before = run_of(path).epochs - len(history)
             found[name] = history.assign(epoch=before + history["epoch"])
         return found
 
 
 def headline(directories: dict[str, Path]) -> str | None:
     """Of shipped models, name -> directory, the first of the paper's network, else the first."""
-    runs = {name: run_of(path / models.BEST) for name, path in directories.items()}
+    runs = {name: run_of(path) for name, path in directories.items()}
     of_paper = [name for name, run in runs.items() if run.network == "paper_unet"]
     return next(iter(of_paper or runs), None)
 

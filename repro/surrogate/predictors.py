@@ -16,9 +16,9 @@ from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import from_rest, unloaded
 from repro.evaluation import modes
+from repro.models.runs import run_of
 from repro.surrogate import refiner, whole_path
 from repro.surrogate.solves import LOAD
-from repro.training.run_directory import run_of
 
 Predictor = Callable[[Sequence[Microstructure], Load], tuple[np.ndarray, np.ndarray]]
 BATCH = 8  # windows for the refiner at a time: what is between its layers stays in the cache
@@ -74,7 +74,7 @@ def rollout(model) -> Predictor:
         As `repro.models.load`.
     """
     path = models.model_path(model)
-    stride = run_of(path).stride or 1
+    stride = run_of(path).stride
     if stride != 1:
         raise ValueError(f"{path}: steps {stride} increments at once, but all are asked for")
     ask = modes.network_predictor(models.load(path))

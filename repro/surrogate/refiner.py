@@ -28,8 +28,8 @@ from repro.models.layers import (
     normalize,
     residual_u,
 )
+from repro.models.runs import CONFIG, read_config
 from repro.surrogate.solves import LOAD, LONGER_LOAD, labels, on_all_cores
-from repro.training.run_directory import CONFIG, read_config
 
 NAME = "refiner"
 TITLE = "refined coarse solve"

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repro import models
 from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import Load
 from repro.models.backend import keras
+from repro.models.runs import Run, read_config, run_of
 from repro.surrogate import predictors, refiner, whole_path
 from repro.surrogate.predictors import Predictor
-from repro.training.run_directory import Run, read_config, run_of
 
 SHIPPED = Path(__file__).with_name("shipped")
 # Titles of those that learned from converged fields; the others have theirs in their modules.
@@ -72,7 +71,7 @@ class Surrogate:
     @property
     def run(self) -> Run:
         """What its run directory says of the network, under the title of the surrogate."""
-        return replace(run_of(models.model_path(self.path)), model=self.title)
+        return replace(run_of(self.path), model=self.title)
 
 
 def _corrected(title, folder, tolerance):

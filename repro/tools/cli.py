@@ -14,20 +14,23 @@ import tyro
 CONFIG = (tyro.conf.OmitArgPrefixes,)
 
 
+Command = Callable[..., int | None]
+
+
 def run(
-    main: Callable[..., int | None] | dict[str, Callable[..., int | None]] | Callable[[], dict],
-    subcommands: bool = False,
+    main: Command | dict[str, Command] | None = None,
+    find: Callable[[], dict[str, Command]] | None = None,
 ) -> None:
     """Run a command: options from the signature of `main`, help from its docstring.
 
-    A dictionary is a command with subcommands, by name; with `subcommands`, `main` returns one.
+    A dictionary is a command with subcommands, by name; what finds one may raise errors, too.
 
     Exit status: what `main` returns (None is 0), 2 after a one-line error, 130 after Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         _replace_what_cannot_be_printed(stream)
     try:
-        command = _parsed(main() if subcommands else main)
+        command = _parsed(find() if find else main)
         _check_devices()
         status = command()
     except (OSError, ValueError, ArithmeticError, ImportError) as error:

@@ -16,7 +16,7 @@ import numpy as np
 from repro import models
 from repro.data.dataset import array_hash
 from repro.data.pairs import Pairs
-from repro.models import files
+from repro.models import files, runs
 from repro.models.backend import as_networks_need_it, keras
 from repro.tools.progress import Progress
 from repro.training import run_directory, snapshot
@@ -145,7 +145,7 @@ def start_from(network: keras.Model, path) -> dict:
             "give the options that it was built with"
         )
     network.set_weights(weights)
-    return {"start": array_hash(*weights), "start_epochs": run_directory.run_of(path).epochs or 0}
+    return {"start": array_hash(*weights), "start_epochs": runs.run_of(path).epochs or 0}
 
 
 def architecture_hash(model: keras.Model) -> str:

@@ -50,8 +50,11 @@ def timed(
         for name, call in variants.items():
             started, cpu = clock(), time.process_time()
             result = call()
-            found = clock() - started, time.process_time() - cpu
-            best[name] = Timing(*map(min, best[name][:2], found), result)
+            seconds, cpu_seconds = clock() - started, time.process_time() - cpu
+            last = best[name]
+            best[name] = Timing(
+                min(last.seconds, seconds), min(last.cpu_seconds, cpu_seconds), result
+            )
     return best
 
 
