@@ -9,12 +9,14 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from repro import models, paper, train_advanced, train_baseline, train_paper
+from repro.data import microstructure
 from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.experiments.options import training_command
@@ -143,7 +145,9 @@ def test_wrong_inputs_end_in_one_line(data_file, tmp_path):
     assert "notes.txt is a file: choose another --out" in last_error(run)
 
 
-def test_the_examples_of_the_readme_run(capsys):
+def test_the_examples_of_the_readme_run(capsys, monkeypatch):
+    small = partial(microstructure.polycrystal, size=32)
+    monkeypatch.setattr(microstructure, "polycrystal", small)
     text = (Path(__file__).parents[1] / "README.md").read_text()
     of_cell, converged, of_many, at_any_stretch = re.findall(r"```python\n(.*?)```", text, re.S)
     exec(of_cell, names := {})
@@ -152,13 +156,15 @@ def test_the_examples_of_the_readme_run(capsys):
     assert unit == ["MPa", "off"]
     paper_like = names["truth"].sigma_vm
     exec(converged, names)
-    assert 1 < abs(names["truth"].sigma_vm - paper_like)[1:].mean() < 3
+    assert 1 < abs(names["truth"].sigma_vm - paper_like)[1:].mean() < 5
     names = {}
-    exec(of_many.replace("range(200)", "range(52)"), names)  # two beside those that calibrate
-    assert names["answer"].solved.sum() >= 50
-    assert names["answer"].sigma_vm.shape == (52, 21, 64, 64)
-    exec(at_any_stretch, names)
-    assert names["answer"].sigma_vm.shape == (52, 6, 64, 64)
+    few = "calibration=12, "  # and two beside those
+    of_many = of_many.replace("tolerance", few + "tolerance").replace("range(200)", "range(14)")
+    exec(of_many, names)
+    assert names["answer"].solved.sum() >= 12
+    assert names["answer"].sigma_vm.shape == (14, 21, 32, 32)
+    exec(at_any_stretch.replace("predictor=", few + "predictor="), names)
+    assert names["answer"].sigma_vm.shape == (14, 6, 32, 32)
 
 
 def test_a_stride_is_refused_before_data_is_generated(tmp_path, monkeypatch):
