@@ -141,9 +141,9 @@ def test_data_of_before_are_of_one_point_per_pixel(tmp_path):
     dataset.write(tmp_path / "old.h5", replace(data, attributes=old))
     read = dataset.read(tmp_path / "old.h5")
     assert read.solver_options["discretization"] == PAPER
-    assert generation.Job("grains5", size=8).answered_by(read, range(2))
+    assert not generation.Job("grains5", size=8).differs(read, range(2))
     finer = generation.Job("grains5", size=8, discretization=CONVERGED)
-    assert not finer.answered_by(read, range(2))
+    assert finer.differs(read, range(2)) == ["points_per_pixel"]
 
 
 def test_a_damaged_number_of_points_is_said_in_one_line(tmp_path):

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from repro.tools.csv_files import update_csv, write_csv
-from repro.tools.files import write_text
+from repro.tools.files import atomic_path, write_text
 
 
 def test_a_text_is_utf_8_with_plain_line_ends_in_a_new_folder(tmp_path):
@@ -32,3 +32,12 @@ def test_rows_on_the_same_subject_are_replaced(tmp_path):
         table = update_csv(path, pd.DataFrame({"value": [value], "data": [subject]}), ["data"])
     assert path.read_text().splitlines() == ["value,data", "3.0,a", "2.0,b"]
     assert len(table) == 2
+
+
+def test_two_writers_of_one_file_in_one_process_do_not_write_into_each_other(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic_path(path) as first, atomic_path(path) as second:
+        first.write_text("first")
+        second.write_text("second, which is not finished")
+    assert path.read_text() == "first"  # the last one to end
+    assert list(tmp_path.iterdir()) == [path]

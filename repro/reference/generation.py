@@ -118,8 +118,13 @@ def generate(
         for stop in [min(start + per_shard, count)]
     }
     for shard, indices in shards.items():
-        if shard.exists() and not job.answered_by(dataset.read(shard, in_memory=False), indices):
-            raise ValueError(f"{shard} is of another request: remove {directory}")
+        differs = (
+            job.differs(dataset.read(shard, in_memory=False), indices) if shard.exists() else ()
+        )
+        if differs:
+            raise ValueError(
+                f"{shard} is of another request ({', '.join(differs)}): remove {directory}"
+            )
     if not join:
         chosen = dict(list(shards.items())[k - 1 :: n])
         _solve_missing(job, chosen, dask, workers, progress)
@@ -239,13 +244,14 @@ class Job:
             "commit": code_commit(),
         }
 
-    def answered_by(self, part: dataset.DataSet, indices) -> bool:
-        """Whether a shard found on disk holds what is asked for of microstructures `indices`."""
+    def differs(self, part: dataset.DataSet, indices) -> list[str]:
+        """In what a shard found on disk is not what is asked for of microstructures `indices`."""
         # What is older says nothing of its discretization, which is the paper's.
         wanted, found = self.attributes(), PAPER.attributes | part.attributes
-        return (
-            part.grain_id.shape[1] == self.size
-            and part.load.same_as(self._family.load)
-            and part.seed[:, -1].tolist() == list(indices)
-            and all(found.get(key) == wanted[key] for key in wanted if key != "commit")
-        )
+        same = {
+            "pixels": part.grain_id.shape[1] == self.size,
+            "load": part.load.same_as(self._family.load),
+            "microstructures": part.seed[:, -1].tolist() == list(indices),
+        }
+        same |= {key: found.get(key) == wanted[key] for key in wanted if key != "commit"}
+        return [name for name, equal in same.items() if not equal]

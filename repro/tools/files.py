@@ -7,7 +7,10 @@ import os
 import platform
 import shutil
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+
+_WRITERS = count()
 
 
 @contextmanager
@@ -15,8 +18,9 @@ def atomic_path(path):
     """Yield a temporary path beside `path` that replaces it on success and vanishes on failure."""
     path = Path(path)
     # The suffix stays the same, since some writers choose the format by it.
-    # Processes of other machines, on a disk that they share, have other names.
-    writer = f"{platform.node()}.{os.getpid()}"
+    # Processes of other machines, on a disk that they share, have other names. So have two writers
+    # of this process: else one would rename the file that the other is still writing.
+    writer = f"{platform.node()}.{os.getpid()}.{next(_WRITERS)}"
     temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         yield temporary
