@@ -14,10 +14,12 @@ def commands() -> dict:
     """
     if len(sys.argv) > 1 and sys.argv[1].endswith(".py"):
         names = register_file(sys.argv[1])
-        named = sys.argv[2:3] and sys.argv[2] in names
-        if len(names) > 1 and not named:
+        if sys.argv[2:3] and sys.argv[2] in names:
+            del sys.argv[1]
+        elif len(names) == 1:
+            sys.argv[1] = names[0]
+        else:
             raise ValueError(f"{sys.argv[1]} registers {', '.join(names)}: name one after it")
-        sys.argv[1 : 3 if named else 2] = names if not named else sys.argv[2:3]
     return {name: training_command(name) for name in NETWORKS}
 
 

@@ -12,8 +12,6 @@ import tyro
 
 # Options of a dataclass are typed without its name.
 CONFIG = (tyro.conf.OmitArgPrefixes,)
-
-
 Command = Callable[..., int | None]
 
 
@@ -23,7 +21,8 @@ def run(
 ) -> None:
     """Run a command: options from the signature of `main`, help from its docstring.
 
-    A dictionary is a command with subcommands, by name; what finds one may raise errors, too.
+    A dictionary is a command with subcommands, by name. `find` returns one instead of `main`; its
+    errors end in one line, too.
 
     Exit status: what `main` returns (None is 0), 2 after a one-line error, 130 after Ctrl-C.
     """
