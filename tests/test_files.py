@@ -32,3 +32,15 @@ def test_rows_on_the_same_subject_are_replaced(tmp_path):
         table = update_csv(path, pd.DataFrame({"value": [value], "data": [subject]}), ["data"])
     assert path.read_text().splitlines() == ["value,data", "3.0,a", "2.0,b"]
     assert len(table) == 2
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_file_behind_a_link_is_replaced(tmp_path, exists):
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "shared.csv", tmp_path / "table.csv"
+    if exists:
+        target.write_text("old")
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert list((tmp_path / "disk").iterdir()) == [target]
