@@ -18,8 +18,9 @@ def test_written_data_reads_back(data, tmp_path):
 
 
 def test_parts_are_written_as_one_data_set(data, tmp_path):
-    more_grains = dataclasses.replace(data, properties=dataset.pad_properties(data.properties, 15))
-    more_grains.properties[:, 14] = data.properties[:, 0]
+    properties = dataset.pad_properties(data.properties, 15)
+    properties[:, 14] = data.properties[:, 0]
+    more_grains = dataclasses.replace(data, properties=properties)
     parts = [data, more_grains, data]
     dataset.write(tmp_path / "a.h5", iter(parts))
     written = dataset.read(tmp_path / "a.h5")

@@ -41,3 +41,15 @@ def test_two_writers_of_one_file_in_one_process_do_not_write_into_each_other(tmp
         second.write_text("second, which is not finished")
     assert path.read_text() == "first"  # the last one to end
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_file_behind_a_link_is_replaced(tmp_path, exists):
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "shared.csv", tmp_path / "table.csv"
+    if exists:
+        target.write_text("old")
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert list((tmp_path / "disk").iterdir()) == [target]

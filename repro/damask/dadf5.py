@@ -18,15 +18,21 @@ import numpy as np
 
 from repro.damask import setup as damask_setup
 from repro.damask.setup import Setup, SetupError
+from repro.tools.values import Value
 
 
 class DADF5Error(ValueError):
     """A file that cannot be read as results of the paper's kind; the message says why."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """One simulation; increment 0 is the initial state, array axes (x1, x2), stresses in MPa."""
+@dataclass(frozen=True, eq=False)
+class Result(Value):
+    """One simulation; increment 0 is the initial state, array axes (x1, x2), stresses in MPa.
+
+    The arrays are read-only views of those that were given, since they may take gigabytes.
+    """
+
+    COPIES = False
 
     path: Path
     setup: Setup

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from repro.reference import rescaled
+from repro.tools.values import Value
 
 # Defaults of DAMASK 3.0.2 for what an input file may leave out.
 DEFAULT_H = 3.0  # phase_mechanical_plastic_isotropic.f90
@@ -63,8 +64,8 @@ class Phase:
         return max(0.0, 1 - self.xi_0 / self.xi_inf) ** self.a
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, eq=False)
+class Step(Value):
     """One step of the load: F11 grows in time."""
 
     time: np.ndarray  # s since the start of the step, of its increments, (N,)

@@ -37,6 +37,7 @@ from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.tools.files import atomic_path
+from repro.tools.values import Value
 
 if TYPE_CHECKING:
     import xarray
@@ -61,15 +62,20 @@ class DataSetError(ValueError):
     """A file is not a data set of this project; the message says in one line what is wrong."""
 
 
-@dataclass(frozen=True)
-class DataSet:
+@dataclass(frozen=True, eq=False)
+class DataSet(Value):
     """Microstructures and their trajectories; arrays as in the table of `repro.data.dataset`.
+
+    The arrays are read-only views of those that were given, since they may take gigabytes: do not
+    change those afterwards.
 
     Raises
     ------
     DataSetError
         If shapes do not agree.
     """
+
+    COPIES = False  # a data set takes gigabytes
 
     grain_id: np.ndarray
     properties: np.ndarray
@@ -81,6 +87,7 @@ class DataSet:
     attributes: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        super().__post_init__()
         _check_shapes({name: getattr(self, name).shape for name in _SHAPES})
 
     def __len__(self):
@@ -374,8 +381,8 @@ def pad_properties(properties, grains: int) -> np.ndarray:
     return np.pad(properties, width, constant_values=np.nan)
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, eq=False)
+class Split(Value):
     """Indices of the microstructures for training and for validation."""
 
     training: np.ndarray

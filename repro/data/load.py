@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from repro import paper
+from repro.tools.values import Value, unmasked
 
 
-# Loads are compared by `same_as`: arrays that were stored or computed anew differ in a last digit.
 @dataclass(frozen=True, eq=False)
-class Load:
+class Load(Value):
     """Mean stretch along x1 over time, linear between increments.
+
+    `==` compares every digit; arrays that were stored or computed anew may differ in the last one,
+    which `same_as` overlooks.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ class Load:
     F11: np.ndarray
 
     def __post_init__(self):
-        time, F11 = (np.array(values, dtype=np.float64) for values in (self.time, self.F11))
+        time, F11 = (unmasked(getattr(self, name), name, np.float64) for name in ("time", "F11"))
         if time.ndim != 1 or time.shape != F11.shape or len(time) < 2:
             raise ValueError(
                 "a load needs time and F11 of equal length, at least 2; got shapes "
@@ -42,9 +45,11 @@ class Load:
             raise ValueError("F11 of a load must be positive and finite")
         if not np.isclose(F11[0], 1, rtol=0, atol=1e-8):
             raise ValueError(f"F11 of a load must begin at 1, got {F11[0]:g}")
+        if not (F11 - F11[0]).any():
+            raise ValueError("F11 of a load must change: there is nothing to solve")
         for name, values in (("time", time), ("F11", F11)):
-            values.flags.writeable = False
             object.__setattr__(self, name, values)
+        super().__post_init__()
 
     @classmethod
     def stretch(

@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from repro import paper
 from repro.data.discretization import refined
+from repro.tools.values import Value, unmasked
 
 MAX_REDRAWS = 1000
 # Beyond the paper. One interval outward of Case 1 (Eq. 1), but for h0, which cannot be negative.
@@ -21,9 +22,11 @@ CIRCLE_RADII = (0.06, 0.16)  # of the cell edge
 ELONGATION = 3.0
 
 
-@dataclass(frozen=True)
-class Microstructure:
+@dataclass(frozen=True, eq=False)
+class Microstructure(Value):
     """A periodic two-dimensional cell of homogeneous, isotropic grains.
+
+    It keeps read-only copies of both arrays; cells of equal content are equal.
 
     Parameters
     ----------
@@ -36,23 +39,27 @@ class Microstructure:
     Raises
     ------
     ValueError
-        If a shape is wrong, a grain has no properties, or a property is not physical: E <= 0,
-        nu outside (-1, 0.5), xi0 <= 0, h0 < 0, or not finite. The message names the property
-        and the grain.
+        If a shape is wrong, values are missing (masked), a grain has no properties, or a property
+        is not physical: E <= 0, nu outside (-1, 0.5), xi0 <= 0, h0 < 0, or not finite. The message
+        names the property and the grain.
     """
 
     grain_id: np.ndarray
     properties: np.ndarray
 
     def __post_init__(self):
-        grain_id = np.asarray(self.grain_id)
-        properties = np.asarray(self.properties, dtype=np.float64)
+        grain_id = unmasked(self.grain_id, "grain_id")
+        properties = unmasked(self.properties, "properties", np.float64)
         if grain_id.ndim != 2 or grain_id.shape[0] != grain_id.shape[1]:
             raise ValueError(f"grain_id must be a square (N, N) map, got shape {grain_id.shape}")
+        if not grain_id.size:
+            raise ValueError("grain_id must have at least one pixel")
         if not np.issubdtype(grain_id.dtype, np.integer):
             raise ValueError(f"grain_id must hold integers, got {grain_id.dtype}")
         if properties.ndim != 2 or properties.shape[1] != len(paper.PROPERTY_NAMES):
             raise ValueError(f"properties must be (G, 4) = E, nu, xi0, h0; got {properties.shape}")
+        if not len(properties):
+            raise ValueError("properties must describe at least one grain")
         if grain_id.min() < 0 or grain_id.max() >= len(properties):
             raise ValueError(
                 f"grain_id runs from {grain_id.min()} to {grain_id.max()}, but properties "
@@ -61,6 +68,7 @@ class Microstructure:
         check_properties(properties)
         object.__setattr__(self, "grain_id", grain_id)
         object.__setattr__(self, "properties", properties)
+        super().__post_init__()
 
     @property
     def grain_count(self) -> int:

@@ -14,18 +14,22 @@ import numpy as np
 
 from repro import paper
 from repro.data.dataset import DataSet, DataSetError
+from repro.tools.values import Value
 
 # Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
 SAMPLE_COLUMNS = 5
 
 
-@dataclass(frozen=True)
-class Pairs:
+@dataclass(frozen=True, eq=False)
+class Pairs(Value):
     """All pairs (t, t + stride) of some microstructures, in order of microstructure and time.
 
     Starting increments are multiples of the stride, so that pairs of a trajectory follow on each
-    other, as in a rollout.
+    other, as in a rollout. The fields are read-only views of the arrays that were given, since they
+    may take gigabytes: do not change those afterwards.
     """
+
+    COPIES = False
 
     properties: np.ndarray  # (M, N, N, 4) float32
     sigma_vm: np.ndarray  # (M, T+1, N, N) float32, MPa

@@ -29,6 +29,7 @@ from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
 from repro.surrogate.registry import SURROGATES
 from repro.tools.provenance import code_commit
+from repro.tools.values import Value, unmasked
 
 NETWORK = "paper_unet"
 FILE = "the stress in the file"  # if the cell comes from one
@@ -51,8 +52,8 @@ def _check_grid(network: str, n: int) -> None:
     models.check_grid(model, n)
 
 
-@dataclass(frozen=True)
-class Problem:
+@dataclass(frozen=True, eq=False)
+class Problem(Value):
     """What is solved: a cell, its load and its flow rule, and where they come from."""
 
     grain_id: np.ndarray  # (N, N)
@@ -164,7 +165,8 @@ class Session:
 
     def set_properties(self, properties: np.ndarray) -> None:
         """Give the grains other properties (G, 4): E/GPa, nu, xi0/MPa, h0/GPa."""
-        self._change(replace(self.problem, properties=np.array(properties, float), stored=None))
+        properties = unmasked(properties, "properties", float)
+        self._change(replace(self.problem, properties=properties, stored=None))
 
     def stretch(self, F11: float) -> None:
         """Load to a mean stretch at the paper's rate, in increments as those of the paper."""

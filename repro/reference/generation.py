@@ -5,6 +5,7 @@ loses only the shards in flight; the next run of the same command goes on from t
 processes, of one machine or of many that share a disk, can write the shards of one request.
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -109,8 +110,9 @@ def generate(
     k, n = part or (1, 1)
     if not 1 <= k <= n:
         raise ValueError(f"part {k} of {n}: the parts are 1 to n")
-    # Other processes may have another working directory.
-    directory = path.absolute().with_name(path.name + ".shards")
+    # Other processes may have another working directory. A link says on which disk to write.
+    target = Path(os.path.realpath(path))
+    directory = target.with_name(target.name + ".shards")
     directory.mkdir(parents=True, exist_ok=True)
     shards = {
         directory / f"{start:06d}-{stop:06d}.h5": range(start, stop)

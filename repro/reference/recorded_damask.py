@@ -9,13 +9,14 @@ import numpy as np
 from repro import paper
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
+from repro.tools.values import Value
 
 TRAJECTORIES = Path(__file__).with_name("recorded")
 TIGHT = 1e-5  # eps_rel_div_P below which DAMASK's own error is small against ours
 
 
-@dataclass(frozen=True)
-class DamaskCase:
+@dataclass(frozen=True, eq=False)
+class DamaskCase(Value):
     """One simulation with DAMASK."""
 
     name: str

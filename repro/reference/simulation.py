@@ -16,6 +16,7 @@ from repro.data.discretization import PAPER, Discretization, pixel_means, refine
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import equilibrium, material
+from repro.tools.values import Value
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
 SINGLE_TOLERANCE = 1e-6  # strain; that a deformation gradient of single precision still resolves
@@ -24,8 +25,8 @@ MAX_EXTRAPOLATION = 10.0  # of an increment's change, by the one before: more wo
 CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@dataclass(frozen=True, eq=False)
+class Trajectory(Value):
     """Response of one microstructure to its load; increment 0 is the undeformed state."""
 
     load: Load

@@ -15,12 +15,13 @@ from repro.evaluation import modes
 from repro.models.backend import keras
 from repro.reference import generation
 from repro.report import figures
+from repro.tools.values import Value
 
 Mode = Literal[*modes.MODES]
 
 
-@dataclass(frozen=True)
-class Example:
+@dataclass(frozen=True, eq=False)
+class Example(Value):
     """One microstructure, its solution and a network's prediction; S steps of the network."""
 
     property_maps: np.ndarray  # (N, N, 4): E/GPa, nu, xi0/MPa, h0/GPa

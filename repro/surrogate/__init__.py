@@ -20,6 +20,7 @@ from repro.surrogate.calibration import Calibration, check_sample, features_of
 from repro.surrogate.predictors import Predictor, in_one_pass, in_two_passes, refined_solve, rollout
 from repro.surrogate.registry import SURROGATES, Surrogate
 from repro.surrogate.solves import LOAD, solve
+from repro.tools.values import Value
 
 __all__ = [
     "SURROGATES",
@@ -39,9 +40,14 @@ CALIBRATION = 50  # cells
 TOGETHER = 100  # cells that a predictor is asked at a time: their inputs are in memory
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Stress of some cells under a load, and how far off it may be."""
+@dataclass(frozen=True, eq=False)
+class Answer(Value):
+    """Stress of some cells under a load, and how far off it may be.
+
+    The arrays are read-only views of those that were given, since they may take gigabytes.
+    """
+
+    COPIES = False
 
     load: Load
     sigma_vm: np.ndarray  # von Mises stress, MPa, (n, T+1, N, N)

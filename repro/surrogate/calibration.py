@@ -12,12 +12,13 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from repro.data.microstructure import Microstructure
+from repro.tools.values import Value
 
 SIGNIFICANCE = 0.01  # below it, cells are taken to be of another kind
 
 
-@dataclass(frozen=True)
-class Calibration:
+@dataclass(frozen=True, eq=False)
+class Calibration(Value):
     """Measured errors of a predictor beside its scores.
 
     Parameters
@@ -42,6 +43,7 @@ class Calibration:
     confidence: float = 0.9
 
     def __post_init__(self):
+        super().__post_init__()
         check_sample(len(self.scores), self.confidence)
 
     def of_cells(self, scores) -> np.ndarray:

@@ -133,7 +133,7 @@ def coarse_solve(
     return Coarse(*map(np.stack, zip(*on_all_cores(solve_coarsely, cells), strict=True)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Refinements(Pairs):
     """Pairs for the refiner: windows of the coarse solve in, the increments of the paper out.
 

@@ -154,7 +154,7 @@ class LocalLaw(layers.Layer):
         return {**super().get_config(), "strains": self.strains}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WholePaths(Pairs):
     """Pairs for such a network: the properties in, the stress at the increments `STRAINS` out."""
 

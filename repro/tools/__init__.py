@@ -1,3 +1,13 @@
 """What knows no mechanics: the command line, whole files, where a number comes from."""
 
-__all__ = ["cli", "csv_files", "engine", "files", "processor", "progress", "provenance", "timing"]
+__all__ = [
+    "cli",
+    "csv_files",
+    "engine",
+    "files",
+    "processor",
+    "progress",
+    "provenance",
+    "timing",
+    "values",
+]

@@ -15,8 +15,13 @@ _WRITERS = count()
 
 @contextmanager
 def atomic_path(path):
-    """Yield a temporary path beside `path` that replaces it on success and vanishes on failure."""
+    """Yield a temporary path beside `path` that replaces it on success and vanishes on failure.
+
+    Of a symbolic link the file behind it is replaced, in the folder of that file.
+    """
     path = Path(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     # The suffix stays the same, since some writers choose the format by it.
     # Processes of other machines, on a disk that they share, have other names. So have two writers
     # of this process: else one would rename the file that the other is still writing.
