@@ -286,6 +286,68 @@ def test_one_network_is_asked_on_grids_of_several_sizes(network, rng):
         np.testing.assert_allclose(models.predict(network, x), network(x), rtol=1e-4, atol=1e-2)
 
 
+def test_a_loaded_network_is_an_ordinary_keras_model(network, rng, tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    network.save(tmp_path / "model.keras")
+    loaded = models.load(tmp_path / "model.keras")
+    for size in (64, 32):
+        x = sample_batch(rng, size=size, channels=network.input_shape[-1])
+        np.testing.assert_allclose(loaded.predict(x, verbose=0), network(x), rtol=1e-4, atol=1e-2)
+    loaded.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(tmp_path / "exported")
+    np.testing.assert_allclose(exported.serve(x), network(x), rtol=1e-4, atol=1e-2)
+
+
+def test_a_file_with_the_upsampling_of_keras_loads_as_an_ordinary_model(rng, tmp_path):
+    inputs = keras.Input((None, None, 5))
+    x = keras.layers.UpSampling2D(2, interpolation="bilinear")(keras.layers.MaxPooling2D(2)(inputs))
+    network = keras.Model(inputs, keras.layers.Conv2D(1, 1)(x))
+    network.save(tmp_path / "model.keras")
+    loaded = models.load(tmp_path / "model.keras")
+    for size in (64, 32):
+        x = sample_batch(rng, size=size)
+        np.testing.assert_allclose(loaded.predict(x, verbose=0), network(x), rtol=1e-5, atol=1e-4)
+
+
+def test_predict_takes_lists_and_data_sets_and_nothing(rng):
+    tf = pytest.importorskip("tensorflow")
+    network, x = models.res_unet(filters=4, stresses=1), sample_batch(rng, 3)
+    y = models.predict(network, x)
+    batches = tf.data.Dataset.from_tensor_slices((x, x[..., 4:])).batch(2)
+    for given in (x.tolist(), [*x], batches, batches.map(lambda x, y: x)):
+        np.testing.assert_allclose(models.predict(network, given), y, rtol=1e-4, atol=1e-3)
+    assert models.predict(network, x[:0]).shape == (0, 16, 16, 1)
+    assert models.predict(network, batches.take(0)).shape[0] == 0
+    assert models.predict(network, []).shape == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x: x[0], r"got \(16, 16, 5\): the axis of the cells is missing"),
+        (lambda x: x[..., :4], "the last axis must have 5 channels"),
+        (lambda x: x[:0, ..., :4], "the last axis must have 5 channels"),
+        (lambda x: np.moveaxis(x, -1, 1), "the channels are on axis 1: move them to the end"),
+        (lambda x: x[0, 0], "there must be 4 axes"),
+        (lambda x: x + 1j, "must be real numbers, got the type complex"),
+        (lambda x: [x[0], x[1, :8]], "not all cells have one shape"),
+        (lambda x: ["a cell"], "not numbers"),
+    ],
+)
+def test_predict_says_in_one_line_what_is_wrong_with_its_inputs(change, said, rng):
+    network = models.res_unet(filters=4, stresses=1)
+    with pytest.raises(ValueError, match=said) as error:
+        models.predict(network, change(sample_batch(rng)))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5])
+def test_predict_refuses_an_impossible_batch_size(batch_size, rng):
+    network = models.res_unet(filters=4, stresses=1)
+    with pytest.raises(ValueError, match="batch_size must be a positive whole number"):
+        models.predict(network, sample_batch(rng), batch_size)
+
+
 def test_whoever_asks_jax_for_faster_products_gets_them_and_the_run_says_so(tmp_path):
     code = (
         "import sys, json; from pathlib import Path; from repro.training import run_directory;"

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from repro.models import files
-from repro.models.backend import as_networks_need_it, keras
+from repro.models.backend import keras
 from repro.models.baseline_unet import baseline_unet
 from repro.models.layers import on_grid
 from repro.models.paper_unet import paper_unet
+from repro.models.prediction import check_grid, predict
 from repro.models.registry import NETWORKS, register
 from repro.models.res_unet import res_unet
 
@@ -60,34 +59,6 @@ def load(path_or_name) -> keras.Model:
     return files.read(model_path(path_or_name))
 
 
-def predict(model: keras.Model, x: np.ndarray, batch_size: int = 32) -> np.ndarray:
-    """Output of a network (n, N, N, 1), `batch_size` of the inputs (n, N, N, C) at a time.
-
-    `keras.Model.predict` puts a tf.data pipeline around every call under TensorFlow, and its end
-    waits for the tuner of the pipeline: two to four times as long for a rollout.
-
-    Raises
-    ------
-    ValueError
-        If the network does not suit the grid.
-    """
-    grid = x.shape[1:3]
-    if getattr(model, "asked_on", grid) != grid:
-        # TensorFlow would trace it anew for grids of any size, which the upsampling refuses.
-        model.make_predict_function(force=True)
-    model.asked_on = grid
-    batches = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
-    with as_networks_need_it():
-        try:
-            outputs = [np.asarray(model.predict_on_batch(batch)) for batch in batches]
-        except Exception:
-            for n in grid:
-                check_grid(model, n)  # says in one line what the backend says in many
-            raise
-    # A copy takes a fifth of the time of the fastest network.
-    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-
-
 def model_path(path_or_name) -> Path:
     """The `.keras` file that `load` would read."""
     candidates = [Path(path_or_name), SHIPPED / str(path_or_name)]
@@ -105,21 +76,3 @@ def model_path(path_or_name) -> Path:
 def shipped() -> list[str]:
     """Names of the trained networks that come with the project."""
     return sorted(path.parent.name for path in SHIPPED.glob(f"*/{BEST}"))
-
-
-def check_grid(model: keras.Model, n: int) -> None:
-    """Raise ValueError if a network does not map cells of n x n pixels to as many."""
-    if _suits(model, n):
-        return
-    multiple = next((2**k for k in range(1, 12) if _suits(model, 2**k)), None)
-    raise ValueError(
-        f"{model.name} does not suit cells of {n} x {n} pixels: "
-        f"their edge must be a multiple of {multiple}"
-    )
-
-
-def _suits(model, n) -> bool:
-    try:
-        return tuple(on_grid(model, n).output_shape[1:3]) == (n, n)
-    except ValueError:  # fields of different sizes meet
-        return False

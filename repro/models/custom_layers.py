@@ -56,6 +56,25 @@ class DepthToSpace2D(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("repro")
+class UpSampling2D(layers.UpSampling2D):
+    """Keras' layer, also for fields whose size TensorFlow does not know when it builds a graph.
+
+    It has the same name, options and numbers. Where the size is unknown, as in an exported network
+    or in `keras.Model.predict` after a second size, Keras' own layer fails.
+    """
+
+    def call(self, x):
+        """Ask TensorFlow for the size when the graph runs, where it is unknown before."""
+        on_tensorflow = keras.backend.backend() == "tensorflow"
+        if None not in x.shape[1:3] or not on_tensorflow or self.data_format != "channels_last":
+            return super().call(x)
+        import tensorflow as tf
+
+        size = tf.shape(x)[1:3] * self.size
+        return tf.cast(tf.image.resize(x, size, self.interpolation), x.dtype)
+
+
+@keras.saving.register_keras_serializable("repro")
 class Stress(layers.Layer):
     """sigma_vM(t)/MPa, (N, N, 1), of the physical inputs."""
 

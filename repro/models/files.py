@@ -116,7 +116,7 @@ def read(path, channels: tuple[int, int] | None = None) -> keras.Model:
         channels.
     """
     path = Path(path)
-    from repro.models import custom_layers  # noqa: F401 - Keras finds them by name
+    from repro.models.custom_layers import UpSampling2D  # Keras finds those of this file by name
 
     saved_by = _version(path)
     try:
@@ -136,6 +136,9 @@ def read(path, channels: tuple[int, int] | None = None) -> keras.Model:
     if not (steps if channels is None else found == channels):
         wanted = "{} channels to {}".format(*(channels or (len(paper.CHANNELS), 1)))
         raise ModelFileError(f"{path}: maps {shapes[0]} to {shapes[1]}, not {wanted}")
+    for layer in model._flatten_layers():
+        if type(layer) is keras.layers.UpSampling2D:  # of files of before we had our own
+            layer.__class__ = UpSampling2D  # which has the same attributes
     return model
 
 

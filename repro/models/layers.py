@@ -157,8 +157,9 @@ def u_shape_of_pooled_skips(
 def upsample(x: Tensor, circular: bool) -> Tensor:
     """Bilinear upsampling by two, of the periodic field if `circular`."""
     if not circular:
-        return layers.UpSampling2D(2, interpolation="bilinear")(x)
-    x = layers.UpSampling2D(2, interpolation="bilinear")(custom_layers.CircularPadding2D(1)(x))
+        return custom_layers.UpSampling2D(2, interpolation="bilinear")(x)
+    x = custom_layers.CircularPadding2D(1)(x)
+    x = custom_layers.UpSampling2D(2, interpolation="bilinear")(x)
     return layers.Cropping2D(2)(x)
 
 

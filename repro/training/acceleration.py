@@ -166,7 +166,7 @@ class UpsampledSeparableConv2D(FastGradientSeparableConv2D):
             and layer.filters == 1
             and type(concatenation) is keras.layers.Concatenate
             and concatenation.axis in (-1, 3)
-            and type(upsampling) is keras.layers.UpSampling2D
+            and isinstance(upsampling, keras.layers.UpSampling2D)
             and (upsampling.size, upsampling.interpolation) == ((2, 2), "bilinear")
             and upsampling.data_format == "channels_last"
         )
