@@ -116,3 +116,27 @@ def test_a_single_microstructure_cannot_be_split(data):
     )
     with pytest.raises(DataSetError, match="1 microstructures cannot be split"):
         dataset.split(one)
+
+
+def test_a_grain_without_properties_is_named_and_no_other_takes_its_place(data, tmp_path):
+    properties = np.pad(data.properties, [(0, 0), (0, 3), (0, 0)], constant_values=np.nan)
+    padded = dataclasses.replace(data, properties=properties)
+    for i in range(len(data)):
+        assert padded.microstructure(i) == data.microstructure(i)
+    properties = properties.copy()
+    properties[1, 4, 1] = np.nan  # of a grain within
+    with pytest.raises(ValueError, match="nu of grain 4"):
+        dataclasses.replace(data, properties=properties).microstructure(1)
+    properties[1, 4] = np.nan
+    with pytest.raises(ValueError, match="grain 4"):
+        dataclasses.replace(data, properties=properties).microstructure(1)
+    dataset.write(tmp_path / "a.h5", dataclasses.replace(data, properties=properties))
+    with pytest.raises(DataSetError, match="microstructure 1: .*grain 4"):
+        dataset.read(tmp_path / "a.h5")
+
+
+def test_labelled_arrays_can_be_written_as_netcdf(data, tmp_path):
+    pytest.importorskip("xarray")
+    attributes = {**data.attributes, "dilatation": True}
+    labelled = dataclasses.replace(data, attributes=attributes).to_xarray()
+    labelled.drop_vars("seed").to_netcdf(tmp_path / "a.nc", engine="scipy")

@@ -95,6 +95,14 @@ def test_without_dask_nothing_asks_for_it_and_one_line_says_how_to_get_it(tmp_pa
         assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize("content", ["", '{"type": "Sched', "[1]", '{"address": ""}'])
+def test_a_scheduler_file_that_is_cut_off_is_named(tmp_path, content):
+    path = tmp_path / "scheduler.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="scheduler.json does not name a scheduler"):
+        list(engine.run(str, [0], str(path)))
+
+
 @pytest.mark.parametrize(
     ("dask", "error"),
     [("nearby", "takes local, tcp://host:port"), ("none.json", "none.json: no such file")],

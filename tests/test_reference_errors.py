@@ -1,12 +1,15 @@
 """Bad input to the reference model, and increments that do not converge."""
 
+from pathlib import Path
+
+import jax
 import numpy as np
 import pytest
 
 from repro.data import microstructure as ms
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
-from repro.reference import ConvergenceError, simulate, simulate_batch
+from repro.reference import ConvergenceError, simulate, simulate_batch, simulation
 
 
 def cell(size=8):
@@ -97,3 +100,39 @@ def test_convergence_error_names_the_one_that_failed():
     hard = Microstructure(cell().grain_id, [[1000, 0.3, 1e3, 0], [1, 0.49, 1, 0], [1, 0.3, 1, 0]])
     with pytest.raises(ConvergenceError, match="microstructure 1: increment 1 "):
         simulate_batch([easy, hard], F11_max=1.3, increments=1)
+
+
+@pytest.mark.parametrize(
+    ("xdg", "home", "folder"),
+    [
+        ("/caches", "/home/me", "/caches"),
+        ("", "/home/me", "/home/me/.cache"),
+        ("relative", "/home/me", "/home/me/.cache"),
+        (None, "/home/me", "/home/me/.cache"),
+        ("", None, None),
+    ],
+)
+def test_compiled_solvers_are_kept_where_the_user_has_a_folder(monkeypatch, xdg, home, folder):
+    def of_user():
+        if home is None:
+            raise RuntimeError("Could not determine home directory.")
+        return Path(home)
+
+    monkeypatch.setattr(Path, "home", of_user)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if xdg is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", xdg)
+    assert simulation._cache_folder() == (None if folder is None else Path(folder))
+
+
+def test_without_a_folder_for_it_one_line_says_that_nothing_is_cached(monkeypatch):
+    monkeypatch.setattr(simulation, "_cache_folder", lambda: None)
+    simulation._say_once_that_nothing_is_cached.cache_clear()
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        jax.config.update("jax_compilation_cache_dir", None)
+        with pytest.warns(UserWarning, match="no home folder: .* set XDG_CACHE_HOME"):
+            simulation._use_compilation_cache()
+        simulation._use_compilation_cache()  # and no second time
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)

@@ -224,6 +224,29 @@ def test_arguments_out_of_range_are_refused(cells, options, message):
         surrogate.predict(**{"cells": cells, "tolerance": 1.0, **options})
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (lambda s: (s * np.nan, np.ones(len(s))), "a stress that is not a number"),
+        (lambda s: (s, -np.ones(len(s))), "a score of -1, not above 0"),
+        (lambda s: (s, np.full(len(s), np.nan)), "a score of nan, not above 0"),
+        (
+            lambda s: (s[:, 1:], np.ones(len(s))),
+            r"stress \(20, 20, 16, 16\) and scores \(20,\), not",
+        ),
+        (lambda s: (s, np.ones((len(s), 2))), r"scores \(20, 2\), not"),
+        (lambda s: None, "must return a pair, stress and scores"),
+        (lambda s: s, "must return a pair, stress and scores"),
+    ],
+)
+def test_a_predictor_that_says_what_it_must_not_is_named(cells, said, message):
+    def mine(cells, load):
+        return said(np.ones((len(cells), len(load.time), *cells[0].grain_id.shape)))
+
+    with pytest.raises(ValueError, match=f"^the predictor .*mine .*(?:{message})"):
+        surrogate.calibrate(mine, cells[:20])
+
+
 def test_a_stepping_network_is_averaged_over_reflections(cells, tmp_path):
     path = tmp_path / "best.keras"
     inputs = keras.Input((None, None, 5))

@@ -146,9 +146,12 @@ class DataSet(Value):
         }
 
     def microstructure(self, i: int) -> Microstructure:
-        """Microstructure i, without the padding of its properties."""
-        properties = self.properties[i]
-        return Microstructure(self.grain_id[i], properties[~np.isnan(properties).any(1)])
+        """Microstructure i, without the padding that is behind its last grain."""
+        grain_id, properties = self.grain_id[i], self.properties[i]
+        given = np.flatnonzero(~np.isnan(properties).all(1))
+        # A grain without properties within keeps its row: else the next would be taken for it.
+        grains = max(given.max(initial=-1), min(grain_id.max(), len(properties) - 1)) + 1
+        return Microstructure(grain_id, properties[:grains])
 
     def first(self, count: int) -> DataSet:
         """The first microstructures, in memory."""
@@ -193,7 +196,8 @@ class DataSet(Value):
                 "x1": ("x1", pixels, {"units": "cell edge"}),
                 "x2": ("x2", pixels, {"units": "cell edge"}),
             },
-            self.attributes,
+            # NetCDF and Zarr have no truth values.
+            {k: int(v) if isinstance(v, bool) else v for k, v in self.attributes.items()},
         )
 
 

@@ -1,9 +1,10 @@
 """Simulations with the reference model: a load path of one microstructure, or of a batch."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -408,5 +409,28 @@ def _solve_together(maps, steps, tol, discretization):
 def _use_compilation_cache():
     """Keep compiled solvers between processes, unless the user has chosen a cache already."""
     if jax.config.jax_compilation_cache_dir is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        jax.config.update("jax_compilation_cache_dir", str(cache / "repro" / "jax"))
+        folder = _cache_folder()
+        if folder is None:
+            _say_once_that_nothing_is_cached()
+        else:
+            jax.config.update("jax_compilation_cache_dir", str(folder / "repro" / "jax"))
+
+
+def _cache_folder() -> Path | None:
+    """Folder for caches of this user; None for a user without a home, as in some containers."""
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(chosen).is_absolute():  # the XDG standard ignores others
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return None
+
+
+@cache
+def _say_once_that_nothing_is_cached():
+    warnings.warn(
+        "this user has no home folder: the solver is compiled anew in every process; set "
+        "XDG_CACHE_HOME to a folder that can be written to",
+        stacklevel=2,
+    )

@@ -178,9 +178,33 @@ def _corrected(discretization) -> Predictor:
 
 def _asked(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
     starts = range(0, len(cells), TOGETHER)
-    parts = [predictor(cells[start : start + TOGETHER], load) for start in starts]
+    parts = [_answered(predictor, cells[start : start + TOGETHER], load) for start in starts]
     sigma_vm, scores = zip(*parts, strict=True)
     return np.concatenate(sigma_vm), np.concatenate(scores)
+
+
+def _answered(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
+    """What a predictor says of cells; ValueError names one that says what it must not."""
+    said = predictor(cells, load)
+    if not isinstance(said, tuple) or len(said) != 2:
+        raise ValueError(f"{_name(predictor)} must return a pair, stress and scores")
+    sigma_vm, scores = map(np.asarray, said)
+    wanted = (len(cells), len(load.time), *cells[0].grain_id.shape)
+    if sigma_vm.shape != wanted or scores.shape != (len(cells),):
+        raise ValueError(
+            f"{_name(predictor)} returned stress {sigma_vm.shape} and scores {scores.shape}, not "
+            f"{wanted} and {(len(cells),)}"
+        )
+    if not (scores > 0).all():
+        raise ValueError(f"{_name(predictor)} returned a score of {scores.min():g}, not above 0")
+    # An infinite score says of a cell that it is not predicted.
+    if np.isnan(sigma_vm[np.isfinite(scores)]).any():
+        raise ValueError(f"{_name(predictor)} returned a stress that is not a number")
+    return sigma_vm, scores
+
+
+def _name(predictor) -> str:
+    return f"the predictor {getattr(predictor, '__qualname__', type(predictor).__name__)}"
 
 
 def _solved(cells, poor, chosen, true, tolerance, load, confidence, discretization) -> tuple:

@@ -1,6 +1,7 @@
 """Independent tasks: one after another, on threads of this process, or on the workers of Dask."""
 
 import asyncio
+import json
 import logging
 import os
 import tempfile
@@ -122,6 +123,12 @@ def _client(where, workers, stack):
     if where.endswith(".json"):
         if not Path(where).is_file():
             raise FileNotFoundError(f"{where}: no such file: start `dask scheduler` with it")
+        try:
+            known = json.loads(Path(where).read_bytes())["address"]
+        except (ValueError, KeyError, TypeError):
+            known = None
+        if not known:
+            raise ValueError(f"{where} does not name a scheduler: start `dask scheduler` with it")
         return distributed.Client(scheduler_file=where, timeout=SECONDS_TO_CONNECT)
     if "://" not in where:
         raise ValueError(f"--dask takes local, tcp://host:port or a scheduler's .json, got {where}")
