@@ -143,7 +143,7 @@ def test_data_of_before_are_of_one_point_per_pixel(tmp_path):
     assert read.solver_options["discretization"] == PAPER
     assert not generation.Job("grains5", size=8).differs(read, range(2))
     finer = generation.Job("grains5", size=8, discretization=CONVERGED)
-    assert finer.differs(read, range(2)) == ["derivative", "points_per_pixel"]
+    assert {*finer.differs(read, range(2))} >= {"derivative", "points_per_pixel"}
 
 
 def test_a_damaged_number_of_points_is_said_in_one_line(tmp_path):
