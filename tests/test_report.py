@@ -258,6 +258,7 @@ def test_the_papers_network_is_shown_wherever_it_stands(tmp_path):
         directories[name].mkdir()
         (directories[name] / "config.json").write_text(json.dumps({"network": network}))
         (directories[name] / "history.csv").write_text("epoch\n1\n")
+        (directories[name] / "best.keras").touch()
     assert page.headline(directories) == "b"
     assert page.headline({"a": directories["a"]}) == "a"
     assert page.headline({}) is None
