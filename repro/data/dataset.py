@@ -148,9 +148,11 @@ class DataSet(Value):
     def microstructure(self, i: int) -> Microstructure:
         """Microstructure i, without the padding that is behind its last grain."""
         grain_id, properties = self.grain_id[i], self.properties[i]
-        given = np.flatnonzero(~np.isnan(properties).all(1))
-        # A grain without properties within keeps its row: else the next would be taken for it.
-        grains = max(given.max(initial=-1), min(grain_id.max(), len(properties) - 1)) + 1
+        # A grain of the map that has no properties keeps its row: else it would be given those of
+        # the next. Behind the last grain of the map the first row without any is padding.
+        behind = int(grain_id.max()) + 1
+        empty = np.flatnonzero(np.isnan(properties[behind:]).all(1))
+        grains = behind + empty[0] if len(empty) else len(properties)
         return Microstructure(grain_id, properties[:grains])
 
     def first(self, count: int) -> DataSet:
