@@ -33,12 +33,8 @@ def reference(damask: Path | None = None, out: Path = Path("results")) -> None:
     from repro.benchmarks import reference as solver
     from repro.report import benchmark_pages
 
-    print(
-        benchmark_pages.write(
-            "benchmark_reference", solver.run(damask or solver.TRAJECTORIES), out
-        ),
-        "written",
-    )
+    rows = solver.run(damask or solver.TRAJECTORIES)
+    print(benchmark_pages.write("benchmark_reference", rows, out), "written")
 
 
 def speed(

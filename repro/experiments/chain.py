@@ -43,13 +43,10 @@ def train_and_evaluate(
     """
     preset = PRESETS[options.preset]
     stride = options.stride
-    config = replace(
-        config,
-        epochs=options.epochs or preset["epochs"],
-        statistics_samples=min(
-            config.statistics_samples, preset.get("statistics_samples", config.statistics_samples)
-        ),
-    )
+    config = replace(config, epochs=options.epochs or preset["epochs"])
+    if "statistics_samples" in preset:
+        few = min(config.statistics_samples, preset["statistics_samples"])
+        config = replace(config, statistics_samples=few)
     out = options.out or Path("runs", options.preset.removeprefix("paper"), network)
     if options.from_file and normalization not in FIXED_BOUNDS:
         raise ValueError(

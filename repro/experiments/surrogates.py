@@ -286,8 +286,7 @@ def study(
                 solved = pairs_of, validation
                 row = _row(kind, data, seeded, variant, Path(directory, run), further, *solved)
                 # Rows of older versions do not say how they were trained.
-                older = {"variant": name, "seed": seed, "learning rate": np.nan}
-                rows = [one for one in rows if not _equal(one, older)]
+                rows = [one for one in rows if not _is_older(one, name, seed)]
                 rows.append({"variant": name, **row, "samples": samples})
                 write_csv(out, pd.DataFrame(rows), digits=6)
     judged = {kind.variants[row["variant"]].against for row in rows}
@@ -300,9 +299,9 @@ def study(
     return table
 
 
-def _equal(row: dict, values: dict) -> bool:
-    """Whether a row has these values; what it lacks is NaN."""
-    return pd.Series(values).equals(pd.Series({key: row.get(key, np.nan) for key in values}))
+def _is_older(row: dict, variant: str, seed: int) -> bool:
+    same = row["variant"] == variant and row["seed"] == seed
+    return same and pd.isna(row.get("learning rate"))
 
 
 def _beside(kind, against, cells, true) -> list[dict]:

@@ -2,7 +2,8 @@
 
 One that takes more than the present stress has more channels (`physical_inputs`).
 
-Every file of this folder that registers a network (`repro.models.registry`) makes it known by name.
+A network is known by the name under which its file registers it (`repro.models.registry`): those of
+the project are imported here, a file of a user by `python -m repro.train FILE.py`.
 """
 
 from __future__ import annotations
