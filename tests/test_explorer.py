@@ -223,5 +223,6 @@ def test_the_data_set_and_the_picture_that_are_saved(session, tmp_path):
 def test_without_panel_the_command_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "panel", None)
     monkeypatch.delitem(sys.modules, "repro.explorer.page", raising=False)
+    monkeypatch.delattr("repro.explorer.page", raising=False)  # of an import before
     with pytest.raises(ValueError, match=r"the explorer needs panel: pip install '\.\[explore\]'"):
         explore.main(browser=False)
