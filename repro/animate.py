@@ -17,7 +17,7 @@ def main(
     """Write the stress over the load as GIF, or as MP4 where ffmpeg is installed.
 
     Args:
-        model: A .keras file, a run directory, or the name of a shipped model.
+        model: A .keras file, a run directory, or a name in `repro.surrogate.SURROGATES`.
         data: Data set (HDF5) or result of DAMASK (DADF5). Default: the first cell of the paper's
             data that no network was trained on, solved at once.
         index: Number of the cell in the data set.
@@ -25,19 +25,15 @@ def main(
         out: File to write, .gif or .mp4.
         vti: Folder to write the same fields to for ParaView as well, one file per increment.
     """
-    from repro import models
+    from repro import surrogate
     from repro.damask import exchange
-    from repro.models.runs import run_of
     from repro.report import figures, gallery, paraview, pictures
 
     pictures.check_film(out)
     cells = exchange.read(data) if data else gallery.solve_example("paper")
     if not 0 <= index < len(cells):
         raise ValueError(f"no cell {index}: the data set has 0 to {len(cells) - 1}")
-    stride = run_of(model).stride
-    network = models.load(model)
-    models.check_grid(network, cells.grain_id.shape[-1])
-    shown = gallery.predict_example(network, cells, stride, index, mode)
+    shown = gallery.predict_example(surrogate.load(model), cells, index, mode)
     film = figures.loading_film(shown.F11, shown.sigma_rm, shown.sigma_network)
     pictures.save_film(out, film)
     print(f"{out} written")

@@ -46,16 +46,17 @@ def speed(
     """Seconds per simulation, on one core and on all: DAMASK, the reference model, the networks.
 
     Args:
-        models: .keras files, run directories or names of shipped models. Default: all shipped.
+        models: .keras files, run directories or names in `repro.surrogate.SURROGATES`. Default: all
+            of these.
         microstructures: How many are simulated.
         repeats: How often; the fastest counts.
         out: Table (CSV) to write.
     """
     from repro.benchmarks import speed as measurement
-    from repro.models import shipped
     from repro.report import tables
+    from repro.surrogate import SURROGATES
 
-    table = measurement.measure(models or shipped(), microstructures, repeats)
+    table = measurement.measure(models or SURROGATES, microstructures, repeats)
     measurement.write(out, table)
     print(tables.markdown(tables.speed(table)))
 
@@ -73,7 +74,8 @@ def bounds(
     Args:
         suites: Which suites. Default: all on the paper's grid.
         cells: How many cells of each are drawn; 50 of them calibrate.
-        surrogates: Titles of surrogates, as in `repro.surrogate.SURROGATES`. Default: all.
+        surrogates: Names in `repro.surrogate.SURROGATES`. Default: those with a
+            tolerance that is worth asking for.
         out: Table (CSV) to write.
     """
     from repro.benchmarks import bounds as holding

@@ -20,13 +20,14 @@ def main(
     results: Path | None = None,
     dask: str | None = None,
 ) -> None:
-    """Add the errors of a network and of the naive references to a table of results.
+    """Add the errors of a surrogate and of the naive references to a table of results.
 
-    One-step and rollout; the paper's data by training and validation split, test suites as a whole.
+    Of networks that step the stress one-step and rollout, of others the trajectory. The paper's
+    data by training and validation split, test suites as a whole.
 
     Args:
-        model: A .keras file, a run directory, or the name of a shipped model; or the title of a
-            surrogate for whole loads, as in `repro.surrogate.SURROGATES`.
+        model: A .keras file, a run directory, or a name in `repro.surrogate.SURROGATES`, such as
+            that of a shipped network.
         suite: Test suites, generated first if their files are missing, as is the training data;
             "all" takes half an hour. Default: the training data.
         data: Data set (HDF5) of your own instead of a suite.
@@ -41,22 +42,17 @@ def main(
     """
     from repro.data import dataset
     from repro.evaluation import campaign
-    from repro.models.runs import run_of
     from repro.report import tables
     from repro.report.numbers import summary
-    from repro.surrogate import SURROGATES
+    from repro.surrogate import load
 
-    if model in SURROGATES:
-        one = SURROGATES[model]
-        asked, run = (one.run, one.predictor()), one.run
-    else:
-        asked, run = model, run_of(model)
+    run = load(model, stride).run
     if data and suite:
         raise ValueError("--data and --suite exclude each other")
     table = results or Path("results", data.stem if data else "", "results.csv")
     if data:
         own = dataset.read(data)
-        rows = campaign.evaluate_data(asked, own, table, stride)
+        rows = campaign.evaluate_data(model, own, table, stride)
         if own.solver_options is None:
             print(
                 f"note: {data} was solved by a flow rule or a derivative in space that our "
@@ -65,7 +61,7 @@ def main(
     else:
         suites = SUITES if "all" in suite else suite
         rows = campaign.evaluate_suites(
-            asked, list(suites) or ["paper"], directory, table, stride, dask, AGAINST[against]
+            model, list(suites) or ["paper"], directory, table, stride, dask, AGAINST[against]
         )
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))

@@ -21,6 +21,7 @@ from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.experiments.options import training_command
 from repro.models import runs
+from repro.reference import generation
 from repro.tools import cli
 from repro.training import snapshot
 from repro.training.devices import DistributedEngine
@@ -63,9 +64,11 @@ def trained(tmp_path_factory):
     base = tmp_path_factory.mktemp("quick")
     miniature = {"count": 3, "epochs": 1}
     code = (
+        "from inspect import signature;"
         "from repro import train_paper; from repro.experiments import chain as e;"
         f"e.PRESETS['quick'].update({miniature});"
-        "train_paper.main(e.RunOptions('quick', stride=20))"
+        "samples = signature(train_paper.main).parameters['samples'].annotation(stride=20);"
+        "train_paper.main(e.RunOptions('quick'), samples=samples)"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -170,7 +173,7 @@ def test_the_examples_of_the_readme_run(capsys, monkeypatch):
 def test_a_stride_is_refused_before_data_is_generated(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="stride 7 does not divide the 20 increments"):
-        train_paper.main(chain.RunOptions("quick", stride=7))
+        train_paper.main(chain.RunOptions("quick"), samples=sample_options(stride=7))
     assert not (tmp_path / "data").exists()
 
 
@@ -200,7 +203,7 @@ def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, con
         seen.update(model=model, stride=training.stride, config=config, out=out, engine=engine)
         return snapshot.TrainingState([], [], [], [])
 
-    monkeypatch.setattr(chain.generation, "generate", lambda path, count: seen.update(count=count))
+    monkeypatch.setattr(generation, "generate", lambda path, count, **_: seen.update(count=count))
     monkeypatch.setattr(chain.dataset, "read", lambda path, in_memory: data)
     monkeypatch.setattr(chain.trainer, "train", train)
     monkeypatch.setattr(Path, "exists", lambda path: False)
@@ -216,12 +219,13 @@ def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, con
 
 def test_every_option_of_the_builder_is_part_of_the_identity_of_a_run(data_file, tmp_path):
     train_paper.main(
-        chain.RunOptions(data=data_file, out=tmp_path, epochs=1, stride=20),
+        chain.RunOptions(data=data_file, out=tmp_path, epochs=1),
+        samples=sample_options(stride=20),
         network=network_options("paper_unet", filters=2, bias=False, normalization="min-max"),
     )
     # Names and values that runs under way are recognized by.
     config = runs.read_config(tmp_path)
-    assert dict(list(config.items())[:13]) == {
+    wanted = {
         "network": "paper_unet",
         "bounds": "min-max",
         "skips": "pooled",
@@ -236,13 +240,19 @@ def test_every_option_of_the_builder_is_part_of_the_identity_of_a_run(data_file,
         "sigmoid": False,
         "stride": 20,
     }
+    assert config | wanted == config
     with pytest.raises(SnapshotError, match="sigmoid = False, not True"):
         train_paper.main(
-            chain.RunOptions(data=data_file, out=tmp_path, epochs=1, stride=20),
+            chain.RunOptions(data=data_file, out=tmp_path, epochs=1),
+            samples=sample_options(stride=20),
             network=network_options(
                 "paper_unet", filters=2, bias=False, sigmoid=True, normalization="min-max"
             ),
         )
+
+
+def sample_options(name="paper_unet", **options):
+    return inspect.signature(training_command(name)).parameters["samples"].annotation(**options)
 
 
 def network_options(name, **options):

@@ -12,12 +12,13 @@ from repro.data.discretization import CONVERGED
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, periodic_voronoi
 from repro.data.pairs import make_pairs
-from repro.evaluation import assessment, campaign, metrics, modes, naive, regions, results
+from repro.evaluation import assessment, campaign, metrics, naive, regions, results
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.models.backend import keras
 from repro.models.runs import Run, run_of
 from repro.reference import generation
 from repro.report import tables
+from repro.surrogate import Prediction, Surrogate, load, modes
 
 # Grain 1 fills columns 2 to 4 of an 8x8 cell, grain 0 the others.
 STRIPE = np.zeros((8, 8), np.uint8)
@@ -120,7 +121,7 @@ def test_a_metric_is_one_entry(data, run_directory, monkeypatch):
     """What is added to `METRICS` is measured where it says, and is a column of the tables."""
     largest = metrics.Metric(lambda predicted, true: float(abs(predicted - true).max()), "Pa")
     monkeypatch.setitem(metrics.METRICS, "largest", largest._replace(by_place=True))
-    rows = pd.DataFrame(assess(run_directory, data))
+    rows = pd.DataFrame(assess(load(run_directory), data))
     found = rows[rows["metric"] == "largest"]
     assert {"all", "interiors", "cell corners"} <= set(found["region"])
     assert found["increment"].isna().all()
@@ -129,7 +130,7 @@ def test_a_metric_is_one_entry(data, run_directory, monkeypatch):
 
 
 def test_tables_written_before_increments_were_named_are_read(data, run_directory, tmp_path):
-    results.write_rows(tmp_path / "new.csv", assess(run_directory, data))
+    results.write_rows(tmp_path / "new.csv", assess(load(run_directory), data))
     new = results.read_rows(tmp_path / "new.csv")
     new.drop(columns="increment").to_csv(tmp_path / "old.csv", index=False)
     old = results.read_rows(tmp_path / "old.csv")
@@ -177,7 +178,7 @@ def test_taylor_has_the_law_and_the_load_of_the_data(data):
 
 
 def test_assessment_is_tidy_and_says_what_it_is_about(data, run_directory, tmp_path):
-    rows = pd.DataFrame(assess(run_directory, data))
+    rows = pd.DataFrame(assess(load(run_directory), data))
     assert not rows.duplicated(results.KEYS).any()
     assert set(rows["model"]) == {
         "tiny",
@@ -296,12 +297,15 @@ def test_errors_against_converged_fields_say_so():
     of_paper = generation.Job("grains10", size=16).solve(range(1))
     assert assessment.discretization_errors(of_paper) == []
 
-    def predict(cells, load):
-        assert len(cells) == 3 and load.same_as(data.load)
-        return data.sigma_vm + 2, np.ones(3)
+    class Mine(Surrogate):
+        run = Run("mine", epochs=3)
+
+        def __call__(self, cells, load):
+            assert len(cells) == 3 and load.same_as(data.load)
+            return Prediction(data.sigma_vm + 2, np.ones(3))
 
     (row,) = results.select(
-        pd.DataFrame(assessment.assess_trajectories(Run("mine", epochs=3), predict, data)),
+        pd.DataFrame(assess(Mine(), data, beside_naive=False)),
         metric="MAE",
         against=str(CONVERGED),
     ).to_dict("records")

@@ -22,7 +22,6 @@ from repro.models.backend import keras
 from repro.report import architecture, figures, gallery, page, pictures, tables
 from repro.report.numbers import NotMeasuredError, Numbers, fill_table, summary
 from repro.report.templates import TEMPLATES
-from repro.surrogate import registry
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +30,7 @@ def directory(data, tmp_path_factory):
     monkeypatch = pytest.MonkeyPatch()
     directory = tmp_path_factory.mktemp("project") / "results"
     run = directory / "models" / "tiny"
+    shipped = models.SHIPPED
     monkeypatch.setattr(models, "SHIPPED", run.parent)
     run.mkdir(parents=True)
     keras.utils.set_random_seed(0)
@@ -46,9 +46,8 @@ def directory(data, tmp_path_factory):
     history = {"epoch": [1, 2], "mae_training": [9.0, 8.5], "mae_validation": [9.0, 8.0]}
     pd.DataFrame({**history, "seconds": 3600}).to_csv(run / "history.csv", index=False)
     campaign.evaluate_data(run, data, directory / "results.csv")
-    for one in {one.folder: one for one in registry.SURROGATES.values()}.values():
-        shutil.copytree(one.path, directory.parent / one.folder)
-    monkeypatch.setattr(registry, "SHIPPED", directory.parent)
+    for name in ("direct_prediction", "learned_correction"):
+        shutil.copytree(shipped / name, run.parent / name)
     yield directory
     monkeypatch.undo()
 
@@ -68,6 +67,10 @@ def discussed(monkeypatch, text):
     """Let `text` be the discussion of the project's results."""
     own = jinja2.DictLoader({"discussion.md.j2": text})
     monkeypatch.setattr(TEMPLATES, "loader", jinja2.ChoiceLoader([own, TEMPLATES.loader]))
+
+
+def run_of(directory, name):
+    return directory / "models" / name
 
 
 def pictures_of(text):
@@ -104,11 +107,12 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monk
     assert "|  | the paper | tiny |" in block
     assert f"In rollout {value:.4g} MPa." in text
     card = (directory / "models/tiny/README.md").read_text()
-    assert "| last.keras | 2 | 8.500 | 8.000 |" in card
+    assert "| last | 2 | 8.500 | 8.000 |" in card
     for image in pictures_of(card):
         assert (directory / "models/tiny" / image).is_file(), image
-    assert "parameters: (n, N, N, 11)" in (directory.parent / "refiner" / "README.md").read_text()
-    assert "parameters: (n, N, N, 4)" in (directory.parent / "whole_path" / "README.md").read_text()
+    for name, inputs in (("learned_correction", 11), ("direct_prediction", 4)):
+        card = (run_of(directory, name) / "README.md").read_text()
+        assert f"parameters: (n, N, N, {inputs})" in card
     assert "| pixels | 16x16 | 64x64 | no |" in (directory / "DATA_CARD.md").read_text()
 
     table = results.read_rows(directory / "results.csv")
@@ -286,7 +290,7 @@ def test_open_choices_show_their_measured_effect():
     assert table["batch size"] == "one-step 5…6.5 MPa; rollout 9…10 MPa (32 filters)"
     assert table["padding"] == "not measured"
     assert numbers.effect("batch size", "4") == "one-step 5 MPa; rollout 10 MPa (32 filters)"
-    shown = tables.open_choices(STUDY)
+    shown = tables.study(STUDY)
     assert shown["Δt"].tolist() == ["1 s", "1 s"]
     assert shown["one-step MAE / MPa"].tolist() == [
         "5.000 ± 1.414 (2 seeds)",

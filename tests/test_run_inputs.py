@@ -130,13 +130,15 @@ import sys
 from repro import train_paper
 from repro.experiments import chain
 import inspect
-kind = inspect.signature(train_paper.main).parameters["network"].annotation
+parameters = inspect.signature(train_paper.main).parameters
+kind, samples = (parameters[name].annotation for name in ("network", "samples"))
 chain._report = lambda *_: None
 train_paper.main(
-    chain.RunOptions(data=sys.argv[1], out=chain.Path(sys.argv[2]), epochs=int(sys.argv[3]), stride=20),
+    chain.RunOptions(data=sys.argv[1], out=chain.Path(sys.argv[2]), epochs=int(sys.argv[3])),
+    samples=samples(stride=20),
     network=kind(filters=2, levels=1),
 )
-"""  # noqa: E501
+"""
 
 
 def test_a_run_goes_on_under_another_backend(data_file, tmp_path):

@@ -7,11 +7,12 @@ import pytest
 
 from repro import models, reference
 from repro.benchmarks import speed
-from repro.benchmarks.speed import Setting
 from repro.data.pairs import make_pairs
-from repro.evaluation import modes
 from repro.models.backend import keras
 from repro.report import tables
+from repro.surrogate import CoarseSolve, modes
+from repro.surrogate.interpolation import at_all_increments
+from repro.surrogate.solver import FINE, SETTINGS
 from repro.training import acceleration
 from repro.training.acceleration import accelerated
 
@@ -29,22 +30,27 @@ def measured(data, tmp_path_factory):
 
 def test_tighter_tolerances_and_more_increments_are_more_accurate(measured):
     solver = measured[1].query("kind == 'solver'")
-    assert solver["setting"].tolist() == [str(setting) for setting in speed.SETTINGS]
+    assert solver["setting"].tolist() == [str(setting) for setting in SETTINGS]
     assert solver.loc[solver["default"], "setting"].tolist() == ["20 increments, tol 1e-07"]
-    mae = dict(zip(speed.SETTINGS, solver["mae"], strict=True))
+    mae = dict(zip(SETTINGS, solver["mae"], strict=True))
     for tight, tol in ((1e-6, 1e-5), (1e-7, 1e-6)):
-        assert mae[Setting(20, tight)] < mae[Setting(20, tol)] / 3
-        assert mae[Setting(20, tol, np.float32)] == pytest.approx(mae[Setting(20, tol)], abs=0.02)
-    coarser = [Setting(20, 1e-5, np.float32), *(Setting(n, 3e-5, np.float32) for n in (10, 5))]
+        assert mae[CoarseSolve(20, tight)] < mae[CoarseSolve(20, tol)] / 3
+        assert mae[CoarseSolve(20, tol, np.float32)] == pytest.approx(
+            mae[CoarseSolve(20, tol)], abs=0.02
+        )
+    coarser = [
+        CoarseSolve(20, 1e-5, np.float32),
+        *(CoarseSolve(n, 3e-5, np.float32) for n in (10, 5)),
+    ]
     errors = [mae[setting] for setting in coarser]
     assert errors == sorted(errors)
 
 
 def test_fewer_increments_are_interpolated_by_a_cubic_spline():
-    t = np.linspace(0, 1, 21)[:, None, None]
-    cubic = (t**3 - 2 * t) * np.ones((1, 2, 2))
-    np.testing.assert_allclose(speed._at_all_increments(cubic[::5]), cubic[1:], atol=1e-12)
-    np.testing.assert_array_equal(speed._at_all_increments(cubic), cubic[1:])
+    t = np.linspace(0, 1, 21)[None, :, None, None]
+    cubic = (t**3 - 2 * t) * np.ones((3, 1, 2, 2))
+    np.testing.assert_allclose(at_all_increments(cubic[:, ::5], 20), cubic, atol=1e-12)
+    np.testing.assert_array_equal(at_all_increments(cubic, 20), cubic)
 
 
 def test_network_is_measured_on_its_rollout(measured, data):
@@ -73,7 +79,7 @@ def test_who_knows_the_whole_load_adds_its_increments_to_the_true_stress(data):
 
 def test_more_points_come_nearer_to_the_converged_fields(measured):
     mae = measured[1].set_index("setting")["mae_converged"]
-    rotated = [mae[str(setting)] for setting in speed.FINE if setting.increments == 20]
+    rotated = [mae[str(setting)] for setting in FINE if setting.increments == 20]
     assert rotated == sorted(rotated, reverse=True) and len(rotated) == 3
     assert mae["20 increments, tol 1e-08"] > rotated[0] > 3 * rotated[1]
 

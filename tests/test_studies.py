@@ -31,9 +31,9 @@ def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monk
     # The first two are the same settings under different names: one run.
     vary = partial(Variant, options={"levels": 1})
     variants = [
-        vary("batch size", "8", stride=10),
-        vary("time step", "10", stride=10),
-        vary("time step", "20", stride=20),
+        vary("batch size", "8", samples={"stride": 10}),
+        vary("time step", "10", samples={"stride": 10}),
+        vary("time step", "20", samples={"stride": 20}),
     ]
     studies.run(variants[:2], SCALE, out, tmp_path, progress=False)
     table = studies.run(
@@ -48,7 +48,7 @@ def test_study_trains_every_variant_once_and_goes_on_where_it_was(tmp_path, monk
     assert len(trained) == 4  # what was known was not trained again, whatever its name
     assert table["seed"].tolist() == [0, 0, 0, 1, 1, 1]
     assert table["epochs"].tolist() == [16 // 10, 16 // 10, 16 // 5] * 2
-    more = [*variants, vary("time step", "4", stride=4)]
+    more = [*variants, vary("time step", "4", samples={"stride": 4})]
     assert len(studies.run(more, SCALE, out, tmp_path, ["time step"], progress=False)) == 4
     kept = pd.read_csv(out)
     assert kept["seed"].tolist() == [0, 0, 0, 0, 1, 1, 1]  # of a second seed that is not asked for

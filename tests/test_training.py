@@ -20,6 +20,7 @@ from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
 from repro.models.files import ModelFileError
 from repro.models.runs import run_of
+from repro.surrogate import load
 from repro.tools import progress
 from repro.training import snapshot, statistics
 from repro.training.engine import TrainingEngine
@@ -226,7 +227,7 @@ def test_data_that_stays_in_its_file_trains_the_same(data, data_file, tmp_path):
 def test_what_needs_all_data_at_once_does_not_go_with_a_file():
     options = chain.RunOptions(from_file=True)
     with pytest.raises(ValueError, match=r"--from-file goes with .* table 3 or table 3, 1000"):
-        chain.train_and_evaluate("paper_unet", TrainingConfig(), options, "per-channel")
+        chain.train_and_evaluate("paper_unet", TrainingConfig(), options, {}, "per-channel")
 
 
 def test_nonsense_is_refused():
@@ -283,7 +284,7 @@ def test_runs_without_tensorflow(data_file, tmp_path):
     assert (out / "results.csv").exists()
     # The same network gives the same stress on the backend of this process.
     there = read_rows(out / "results.csv")
-    here = pd.DataFrame(assess(out, dataset.read(data_file))).astype({"F11": float})
+    here = pd.DataFrame(assess(load(out), dataset.read(data_file))).astype({"F11": float})
     both = there.merge(here[[*KEYS, "value"]], on=KEYS, suffixes=("", "_here"))
     assert len(both) == len(there)
     in_stress = both[both["unit"] == "MPa"]

@@ -16,9 +16,9 @@ from scipy.stats import spearmanr
 from repro import paper, surrogate
 from repro.data.discretization import PAPER
 from repro.data.suites import SUITES
-from repro.reference import generation
+from repro.reference import generation, simulate_many
+from repro.surrogate import SURROGATES
 from repro.surrogate.calibration import Calibration, features_of
-from repro.surrogate.registry import SURROGATES
 from repro.tools import provenance
 
 FIRST = 10_000  # index of the first cell: no data set holds it
@@ -43,7 +43,7 @@ def run(
     cells : int
         Cells of each; `surrogate.CALIBRATION` of them calibrate.
     surrogates : iterable of str
-        Keys of `SURROGATES`; by default all.
+        Keys of `SURROGATES`; by default those with a tolerance that is worth asking for.
 
     Raises
     ------
@@ -52,28 +52,29 @@ def run(
     """
     if cells <= surrogate.CALIBRATION:
         raise ValueError(f"cells must be more than {surrogate.CALIBRATION}, got {cells}")
-    for title in surrogates:
-        if title not in SURROGATES:
-            raise ValueError(f"no surrogate {title}: choose from {', '.join(SURROGATES)}")
-    predictors = {title: SURROGATES[title].predictor() for title in surrogates or SURROGATES}
-    against = {title: SURROGATES[title].against for title in predictors}
+    for one in surrogates:
+        if one not in SURROGATES:
+            raise ValueError(f"no surrogate {one}: choose from {', '.join(SURROGATES)}")
+    predictors = [surrogate.load(one) for one in surrogates or SURROGATES]
+    predictors = [one for one in predictors if surrogates or one.tolerance is not None]
     sample = _drawn("paper", FIRST + cells, surrogate.CALIBRATION)
     of_paper = {
-        title: surrogate.calibrate(
-            predictor, sample, confidence=CONFIDENCE, discretization=against[title]
+        one.name: surrogate.calibrate(
+            one, sample, confidence=CONFIDENCE, discretization=one.against
         )
-        for title, predictor in predictors.items()
+        for one in predictors
     }
     rows = []
     for name in names or suites():
         drawn, load = _drawn(name, FIRST, cells), SUITES[name].load
-        solved = {one: _timed(drawn, load, one) for one in {*against.values()}}
-        for title, predictor in predictors.items():
-            about = {"suite": name, "against": str(against[title])}
-            true, about["seconds, all solved"] = solved[against[title]]
-            rows.append(about | _row(title, drawn, load, true, predictor, of_paper[title]))
+        kinds = {one.against for one in predictors}
+        solved = {against: _timed(drawn, load, against) for against in kinds}
+        for one in predictors:
+            about = {"suite": name, "against": str(one.against)}
+            true, about["seconds, all solved"] = solved[one.against]
+            rows.append(about | _row(one, drawn, load, true, of_paper[one.name]))
             row = rows[-1]
-            print(f"{name}, {title}: {row['MAE / MPa']:.3f} MPa, {row['own']:.0%} within bounds")
+            print(f"{name}, {one.name}: {row['MAE / MPa']:.3f} MPa, {row['own']:.0%} within bounds")
     return pd.DataFrame(rows).assign(**provenance.stamp())
 
 
@@ -84,11 +85,11 @@ def _timed(cells, load, against) -> tuple[np.ndarray, float]:
     good enough for whoever does without a surrogate.
     """
     enough = against if against == PAPER else replace(against, points_per_pixel=2)
-    surrogate.solve(cells[:1], load, enough)  # compiles
+    simulate_many(cells[:1], load, enough)  # compiles
     started = time.perf_counter()
-    solved = surrogate.solve(cells, load, enough)
+    solved = simulate_many(cells, load, enough)
     seconds = time.perf_counter() - started
-    return solved if against == enough else surrogate.solve(cells, load, against), seconds
+    return solved if against == enough else simulate_many(cells, load, against), seconds
 
 
 def _drawn(suite, first, count):
@@ -96,22 +97,20 @@ def _drawn(suite, first, count):
     return [job.microstructure(first + i)[1] for i in range(count)]
 
 
-def _row(title, cells, load, true, predictor, of_paper) -> dict:
-    tolerance = SURROGATES[title].tolerance
-    options = {"predictor": predictor, "confidence": CONFIDENCE}
-    options["discretization"] = SURROGATES[title].against
-    predictor(cells[:1], load)  # compiles
+def _row(one, cells, load, true, of_paper) -> dict:
+    options = {"predictor": one, "confidence": CONFIDENCE, "discretization": one.against}
+    one(cells[:1], load)  # compiles
     started = time.perf_counter()
-    answer = surrogate.predict(cells, tolerance, load, **options)
+    answer = surrogate.predict(cells, one.tolerance, load, **options)
     seconds = time.perf_counter() - started
-    sigma_vm, scores = predictor(cells, load)
+    sigma_vm, scores = one(cells, load)
     fields = np.abs(sigma_vm - true).mean((2, 3))
     errors, own = fields[:, 1:].mean(1), slice(surrogate.CALIBRATION)
     of_own = Calibration(fields[own], scores[own], features_of(cells[own]), CONFIDENCE)
     new = slice(surrogate.CALIBRATION, None)
     bounds = of_own.of_cells(scores[new])
     return {
-        "predictor": title,
+        "predictor": one.name,
         "MAE / MPa": errors.mean(),
         "own": (errors[new] <= bounds).mean(),
         "own, fields": (fields[new, 1:] <= of_own.of_fields(scores[new])[:, 1:]).mean(),
@@ -122,7 +121,7 @@ def _row(title, cells, load, true, predictor, of_paper) -> dict:
         "solved": answer.solved.mean(),
         "seconds": seconds,
         "confidence": CONFIDENCE,
-        "tolerance / MPa": tolerance,
+        "tolerance / MPa": one.tolerance,
         "n": len(errors[new]),
         "calibration": surrogate.CALIBRATION,
     }

@@ -15,74 +15,35 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.interpolate import CubicSpline
 
 from repro import models, paper, reference, surrogate
 from repro.damask import dadf5, export
 from repro.damask import run as damask
 from repro.data import dataset
-from repro.data.discretization import CONVERGED, PAPER, Discretization
-from repro.data.load import Load
-from repro.data.microstructure import Microstructure, property_maps
-from repro.data.pairs import Pairs, from_rest, unloaded
-from repro.evaluation import metrics, modes
-from repro.models.runs import run_of
+from repro.data.discretization import CONVERGED
+from repro.data.load import PAPER_LOAD
+from repro.data.microstructure import Microstructure
+from repro.data.pairs import from_rest
+from repro.evaluation import metrics
 from repro.reference import generation
 from repro.reference.recorded_damask import cases_like_training
-from repro.surrogate.registry import SURROGATES
+from repro.surrogate import SURROGATES
+from repro.surrogate.interpolation import at_all_increments
+from repro.surrogate.solver import NAME, SETTINGS, CoarseSolve
 from repro.tools import provenance
 from repro.tools.csv_files import read_csv, replaced, write_csv
 from repro.tools.processor import available_cores
 from repro.tools.timing import process_on, timed
 
-
-@dataclass(frozen=True)
-class Setting:
-    """How the reference model is asked: the coarser, the faster."""
-
-    increments: int
-    tol: float
-    dtype: type = np.float64
-    discretization: Discretization = PAPER
-
-    def __str__(self):
-        single = ", single precision" if self.dtype is np.float32 else ""
-        points = "" if self.discretization == PAPER else f", {self.discretization}"
-        return f"{self.increments} increments, tol {self.tol:g}{single}{points}"
-
-
-# As fast as a network: what is best for its time, of three to ten increments and all tolerances.
-LOOSE = (
-    *(Setting(10, tol, np.float32) for tol in (1e-5, 3e-5)),
-    *(Setting(5, tol, np.float32) for tol in (3e-5, 1e-4, 2e-4)),
-    *(Setting(3, tol, np.float32) for tol in (2e-4, 6e-4)),
-)
-# Towards the converged fields: another derivative, and more points.
-FINE = tuple(
-    Setting(increments, tol, np.float32, Discretization("rotated", points))
-    for points, settings in {
-        1: ((20, 1e-5), (10, 3e-5), (5, 1e-4)),
-        2: ((20, 1e-5), (10, 3e-5), (5, 1e-4)),
-        4: ((20, 1e-5),),
-    }.items()
-    for increments, tol in settings
-)
-SETTINGS = (
-    *(Setting(paper.INCREMENTS, tol) for tol in (1e-5, 1e-6, 1e-7, 1e-8)),
-    *(Setting(20, tol, np.float32) for tol in (1e-6, 1e-5)),
-    *LOOSE,
-    *FINE,
-)
-DEFAULT = Setting(paper.INCREMENTS, reference.TOLERANCE)  # as the data is made
-TRUTH = Setting(paper.INCREMENTS, 1e-9)
-CONVERGED_TRUTH = Setting(
+DEFAULT = CoarseSolve(paper.INCREMENTS, reference.TOLERANCE)  # as the data is made
+TRUTH = CoarseSolve(paper.INCREMENTS, 1e-9)
+CONVERGED_TRUTH = CoarseSolve(
     paper.INCREMENTS, **reference.accuracy(CONVERGED), discretization=CONVERGED
 )
 BATCHES = (4, 16, 64)  # of the networks, beside 1
@@ -95,13 +56,13 @@ COLUMNS = [
 ]
 
 
-def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
+def measure(names=SURROGATES, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
     """Measure every contender on one core and on all.
 
     Parameters
     ----------
-    names : sequence of str
-        Trained networks, as for `repro.models.load`.
+    names : iterable of str
+        Surrogates, as for `repro.surrogate.load`; by default all that are registered.
     microstructures : int
         Cells of the validation part that are simulated.
     repeats : int
@@ -122,14 +83,15 @@ def measure(names, microstructures: int = 8, repeats: int = 3) -> pd.DataFrame:
     ValueError
         If the system cannot confine a process to one core.
     """
-    paths = [str(models.model_path(name)) for name in names]
+    # Another process may be at another place.
+    names = [n if n in SURROGATES else str(models.model_path(n).absolute()) for n in names]
     validation = dataset.split_indices(paper.MICROSTRUCTURES)[1][:microstructures]
     cells = [generation.Job("paper").microstructure(int(i))[1] for i in validation]
     load = os.getloadavg()[0]
     rows = []
     for cores in sorted({1, available_cores()}):
         with process_on(cores) as call:
-            rows += call(_measure_here, paths, cells, cores, repeats)
+            rows += call(_measure_here, names, cells, cores, repeats)
     rows += damask_rows(cells)
     about = {"load": round(load, 2), **provenance.stamp(), "machine": provenance.hardware()}
     return pd.DataFrame([{**about, **row} for row in rows], columns=COLUMNS)
@@ -145,13 +107,13 @@ def write(path, table: pd.DataFrame) -> None:
     write_csv(path, table, digits=5)
 
 
-def _measure_here(paths, cells, cores, repeats) -> list[dict]:
+def _measure_here(names, cells, cores, repeats) -> list[dict]:
     """Rows of the reference model and of the networks on the cores of this process."""
     truths = Truths.of(cells, cores)
     solvers = {setting: partial(solve, cells, setting, cores) for setting in SETTINGS}
     rows = [
         {
-            "contender": "reference model",
+            "contender": NAME,
             "kind": "solver",
             "setting": str(setting),
             "default": setting == DEFAULT,
@@ -161,16 +123,9 @@ def _measure_here(paths, cells, cores, repeats) -> list[dict]:
         }
         for setting, timing in timed(solvers, repeats).items()
     ]
-    for title, one in SURROGATES.items():
-        predict = partial(_whole_loads, one.predictor())
-        rows += _network_rows(title, predict, cells, truths, repeats)
-    for path in paths:
-        run, model = run_of(path), models.load(path)
-        stride = run.stride
-        pairs = Pairs(property_maps(cells), from_rest(truths.of_paper), stride)
-        steps = modes.one_step(modes.network_predictor(model), pairs)
-        predict, one_step = partial(_rollouts, model, stride), metrics.mae(steps, pairs.after)
-        rows += _network_rows(run.model, predict, cells, truths, repeats, {"one_step": one_step})
+    for name in names:
+        one = surrogate.load(name)
+        rows += _network_rows(one, cells, truths, repeats)
     common = {"cores": cores, "n": len(cells), "origin": "measured"}
     return [{**common, **row} for row in rows]
 
@@ -199,67 +154,43 @@ class Truths(NamedTuple):
         }
 
 
-def solve(cells, setting, workers=1) -> np.ndarray:
-    """Stress (n, T, N, N) of simulations, `workers` at a time in threads, as data is generated."""
+def solve(cells, setting: CoarseSolve, workers: int = 1) -> np.ndarray:
+    """Stress (n, T, N, N) under the paper's load, `workers` at a time, as data is generated."""
 
     def stress(cell):
-        return _at_all_increments(_solved(cell, setting).sigma_vm)
+        return setting.solve(cell, PAPER_LOAD).sigma_vm
 
     with ThreadPoolExecutor(workers) as pool:
-        return np.stack(list(pool.map(stress, cells)))
-
-
-def _solved(cell, setting) -> reference.Trajectory:
-    load = Load.stretch(increments=setting.increments)
-    how = {"tol": setting.tol, "dtype": setting.dtype, "discretization": setting.discretization}
-    return reference.simulate(cell, load, **how)
+        found = np.stack(list(pool.map(stress, cells)))
+    return at_all_increments(found, paper.INCREMENTS)[:, 1:]
 
 
 def _evaluations(cells, setting) -> float:
     """Evaluations of the law per increment: one alone if the start value were the solution."""
-    return np.mean([_solved(cell, setting).evaluations[1:].mean() for cell in cells])
+    runs = (setting.solve(cell, PAPER_LOAD) for cell in cells)
+    return np.mean([run.evaluations[1:].mean() for run in runs])
 
 
-def _at_all_increments(sigma_vm) -> np.ndarray:
-    """Stress (T, N, N) at the paper's increments, of (S+1, N, N) at S of them and in the beginning.
-
-    Linear in the stress, so that it is one product of matrices.
-    """
-    steps = len(sigma_vm) - 1
-    if steps == paper.INCREMENTS:
-        return sigma_vm[1:]
-    return np.tensordot(_spline(steps).astype(sigma_vm.dtype), sigma_vm, 1)
-
-
-@cache
-def _spline(steps) -> np.ndarray:
-    """Weights (T, S+1) of the values at S+1 equally spaced points in a cubic spline."""
-    coarse, fine = (np.linspace(0, 1, count + 1) for count in (steps, paper.INCREMENTS))
-    return CubicSpline(coarse, np.eye(steps + 1))(fine)[1:]
-
-
-def _network_rows(name, predict, cells, truths, repeats, known=()) -> list[dict]:
-    """One row for single cells, one for the batch at which a simulation takes least.
-
-    `known` is the error of single steps of a network that takes such; who predicts whole loads
-    steps by their increments.
-    """
+def _network_rows(one: surrogate.Surrogate, cells, truths, repeats) -> list[dict]:
+    """One row for single cells, one for the batch at which a simulation takes least."""
 
     def in_batches(size):
         starts = range(0, len(cells), size)
-        return np.concatenate([predict(cells[start : start + size]) for start in starts])
+        found = [one(cells[start : start + size], PAPER_LOAD).sigma_vm for start in starts]
+        return np.concatenate(found)[:, 1:]
 
+    known = _single_steps(one, cells, truths)
     sizes = sorted({1, *(min(b, len(cells)) for b in BATCHES)})
     asked = {size: partial(in_batches, size) for size in sizes}
     rows = [
         {
-            "contender": name,
+            "contender": one.name,
             "kind": "network",
             "setting": f"batch {batch}",
             "default": False,
             "seconds": timing.seconds / len(cells),
             **truths.errors(timing.result),
-            **dict(known),
+            **known,
         }
         for batch, timing in timed(asked, repeats).items()
     ]
@@ -269,17 +200,13 @@ def _network_rows(name, predict, cells, truths, repeats, known=()) -> list[dict]
     return [rows[0], {**best, "setting": f"{best['setting']} (best)"}]
 
 
-def _whole_loads(predict, cells) -> np.ndarray:
-    """Stress (n, T, N, N) by a predictor of `repro.surrogate`."""
-    return predict(cells, surrogate.LOAD)[0][:, 1:]
-
-
-def _rollouts(model, stride, cells) -> np.ndarray:
-    """Rollouts (n, T, N, N) from the microstructures, everything included."""
-    pairs = unloaded(property_maps(cells), paper.INCREMENTS, stride)
-    pairs = pairs.for_inputs(model.input_shape[-1])
-    steps = pairs.rollout(lambda x: np.asarray(model.predict_on_batch(x)))
-    return np.stack([_at_all_increments(rollout) for rollout in from_rest(steps)])
+def _single_steps(one, cells, truths) -> dict:
+    """Error of the single steps that a network takes, if it does; else its increments are steps."""
+    true = from_rest(truths.of_paper)
+    ask = one.modes(cells, PAPER_LOAD, true).get("one-step")
+    return (
+        {} if ask is None else {"one_step": metrics.mae(ask(), true[:, one.stride :: one.stride])}
+    )
 
 
 # --- DAMASK --------------------------------------------------------------------------------
@@ -294,7 +221,7 @@ def damask_rows(cells: list[Microstructure]) -> list[dict]:
 
 
 def _measured_damask(cells) -> dict:
-    load = Load.stretch()
+    load = PAPER_LOAD
     seconds, stresses = [], []
     with tempfile.TemporaryDirectory() as scratch:
         for i, cell in enumerate(cells):

@@ -131,3 +131,7 @@ class Load(Value):
             np.allclose(one, two, rtol=0, atol=1e-9 * one[-1])
             for one, two in ((self.time, other.time), (self.F11, other.F11))
         )
+
+
+PAPER_LOAD = Load.stretch()
+LONGER_LOAD = Load.stretch(paper.F11_EXTENSION, 2 * paper.INCREMENTS)  # twice as far

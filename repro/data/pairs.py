@@ -1,63 +1,54 @@
-"""From a data set to training samples: pairs of fields one stride apart.
+"""From a data set to pairs of fields one stride apart, for networks that step the stress.
 
 A pair is (E, nu, xi0, h0, sigma_vM(t)) -> sigma_vM(t + dt), shapes (N, N, 5) and (N, N, 1), in
 physical units; the networks scale inside. An input may hold earlier stresses too, before the
-present one: (N, N, C). The fields of the data set are held once. What is shuffled, and handed to
-the trainer, are samples: rows of five integers that say which pair, and under which symmetry of the
-cell.
+present one: (N, N, C).
 """
 
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from repro import paper
 from repro.data.dataset import DataSet, DataSetError
-from repro.tools.values import Value
-
-# Columns of a sample: pair, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
-SAMPLE_COLUMNS = 5
+from repro.data.samples import NUMBER, PROPERTIES, Samples, pixels
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs(Value):
-    """All pairs (t, t + stride) of some microstructures, in order of microstructure and time.
+class Pairs(Samples):
+    """All pairs (t, t + stride) of some cells: a step is a pair.
 
     Starting increments are multiples of the stride, so that pairs of a trajectory follow on each
-    other, as in a rollout. The fields are read-only views of the arrays that were given, since they
-    may take gigabytes: do not change those afterwards.
+    other, as in a rollout.
     """
 
-    COPIES = False
-
-    properties: np.ndarray  # (M, N, N, 4) float32
-    sigma_vm: np.ndarray  # (M, T+1, N, N) float32, MPa
     stride: int  # increments from input to output
     stresses: int = 1  # of an input: the one at its start, and those one, two ... strides earlier
 
+    @staticmethod
+    def suit(inputs: int, outputs: int) -> bool:
+        """Whether a network of so many input and output channels learns from such samples."""
+        return inputs > PROPERTIES and outputs == 1
+
     @property
     def channels(self) -> tuple[int, int]:
-        """Of the inputs and of the outputs."""
-        return len(paper.PROPERTY_NAMES) + self.stresses, 1
+        """Number of channels of an input and of an output."""
+        return PROPERTIES + self.stresses, 1
 
-    def for_inputs(self, channels: int) -> "Pairs":
-        """The same pairs for a predictor of so many input channels.
+    def for_inputs(self, channels: int) -> Pairs:
+        """The same pairs for a network of so many input channels.
 
         Raises
         ------
         ValueError
             If there is no stress among them.
         """
-        stresses = channels - len(paper.PROPERTY_NAMES)
+        stresses = channels - PROPERTIES
         if stresses < 1:
             raise ValueError(f"{channels} input channels: the properties and no stress")
         return replace(self, stresses=stresses)
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether the fields are; else they can be gathered, and nothing more."""
-        return isinstance(self.sigma_vm, np.ndarray)
 
     @property
     def before(self) -> np.ndarray:
@@ -71,19 +62,8 @@ class Pairs(Value):
 
     @property
     def steps(self) -> int:
-        """Pairs per microstructure."""
+        """Pairs per cell."""
         return (self.sigma_vm.shape[1] - 1) // self.stride
-
-    def __len__(self):
-        return len(self.sigma_vm) * self.steps
-
-    def of(self, microstructures) -> "Pairs":
-        """The pairs of some of the microstructures."""
-        return replace(
-            self,
-            properties=self.properties[microstructures],
-            sigma_vm=self.sigma_vm[microstructures],
-        )
 
     def gather(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (n, N, N, C) and outputs (n, N, N, 1) of samples (n, 5); also of JAX's arrays.
@@ -91,7 +71,7 @@ class Pairs(Value):
         Before the load began there was no stress, as at its beginning.
         """
         xp = samples.__array_namespace__()
-        cell, step = xp.divmod(samples[:, 0], self.steps)
+        cell, step = xp.divmod(samples[:, NUMBER], self.steps)
         x1, x2 = pixels(samples, self.sigma_vm.shape[-1])
         cell, step = cell[:, None, None], step[:, None, None]
         start = step * self.stride
@@ -101,11 +81,6 @@ class Pairs(Value):
         ]
         after = self.sigma_vm[cell, start + self.stride, x1, x2]
         return xp.concat([self.properties[cell, x1, x2], *earlier], axis=-1), after[..., None]
-
-    def batches(self, samples: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches of the samples in their order; the last may be smaller."""
-        for start in range(0, len(samples), size):
-            yield self.gather(samples[start : start + size])
 
     def rollout(self, predict: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Stress after each step of `predict` from its own output, from no stress on.
@@ -125,26 +100,6 @@ class Pairs(Value):
             known = fields[-self.stresses :]
             fields.append(predict(np.concatenate([self.properties, *known], axis=-1)))
         return np.stack(fields[self.stresses :], axis=1)[..., 0]
-
-    def in_order(self) -> np.ndarray:
-        """Samples (len, 5) of all pairs, in order and as they are."""
-        samples = np.zeros((len(self), SAMPLE_COLUMNS), np.int32)
-        samples[:, 0] = np.arange(len(self))
-        return samples
-
-    def epoch(self, seed: int, epoch: int, augment: bool = False) -> np.ndarray:
-        """Samples (len, 5) of an epoch, shuffled: a function of seed and epoch alone.
-
-        With `augment` every sample comes under a symmetry of the problem drawn at random: a
-        translation by whole pixels and reflections of x1 and of x2. These map a solution to a
-        solution; a rotation by 90 degrees would turn the load.
-        """
-        rng = np.random.default_rng((seed, epoch))
-        samples = rng.permutation(self.in_order())
-        if augment:
-            samples[:, 1:3] = rng.integers(self.sigma_vm.shape[-1], size=(len(self), 2))
-            samples[:, 3:5] = rng.integers(2, size=(len(self), 2))
-        return samples
 
 
 class _StoredStress:
@@ -193,7 +148,10 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     if not isinstance(data.sigma_vm, np.ndarray):
         stress = _StoredStress(data.sigma_vm, microstructures)
         return Pairs(_PropertyMaps(data, microstructures), stress, stride)
-    pairs = Pairs(data.property_maps(microstructures), data.sigma_vm[microstructures], stride)
+    # All of them are not copied: they may take gigabytes.
+    every = np.array_equal(microstructures, np.arange(len(data)))
+    sigma_vm = data.sigma_vm if every else data.sigma_vm[microstructures]
+    pairs = Pairs(data.property_maps(microstructures), sigma_vm, stride)
     _check_finite(pairs, microstructures)
     return pairs
 
@@ -233,13 +191,3 @@ def check_stride(stride: int, increments: int) -> None:
         raise ValueError(
             f"stride {stride} does not divide the {increments} increments of the data set"
         )
-
-
-def pixels(samples, n: int):
-    """Pixels that make up the fields of samples, transformed: x1 (n, N, 1) and x2 (n, 1, N)."""
-    along = np.arange(n, dtype=np.int32)
-    x1, x2 = (
-        (samples[:, 1 + axis, None] + (1 - 2 * samples[:, 3 + axis, None]) * along) % n
-        for axis in (0, 1)
-    )
-    return x1[:, :, None], x2[:, None, :]

@@ -1,14 +1,12 @@
-"""How wrong a prediction is: modes, metrics, naive references, result rows."""
+"""How wrong a prediction is: metrics, naive references, result rows."""
 
 from repro.evaluation.assessment import assess, label_noise
 from repro.evaluation.campaign import evaluate_data, evaluate_suites, load_suite
 from repro.evaluation.metrics import METRICS, Metric, mae, measure
-from repro.evaluation.modes import MODES, network_predictor, one_step, rollout
 from repro.evaluation.results import read_rows, select, write_rows
 
 __all__ = [
     "METRICS",
-    "MODES",
     "Metric",
     "assess",
     "evaluate_data",
@@ -17,10 +15,7 @@ __all__ = [
     "load_suite",
     "mae",
     "measure",
-    "network_predictor",
-    "one_step",
     "read_rows",
-    "rollout",
     "select",
     "write_rows",
 ]

@@ -1,30 +1,29 @@
-"""Assess trained networks: their errors on a data set, beside naive references, as result rows."""
+"""Assess surrogates: their errors on a data set, beside naive references, as result rows."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
 import numpy as np
 
-from repro import models, reference
+from repro import reference
 from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import PAPER, Discretization
 from repro.data.pairs import make_pairs
 from repro.data.suites import SUITES
-from repro.evaluation import modes, naive
+from repro.evaluation import naive
 from repro.evaluation.metrics import measure
 from repro.evaluation.results import AGAINST
-from repro.models.runs import Run, run_of
+from repro.models.runs import Run
 from repro.reference import accuracy
 from repro.reference.recorded_damask import cases_like_training
+from repro.surrogate.base import TRAJECTORY, Surrogate
 from repro.tools import provenance
 from repro.tools.progress import Progress
 
 LABEL_NOISE = "reference model"
 LABEL_NOISE_CELLS = 8
-TRAJECTORY = "trajectory"  # mode of who predicts whole loads without stepping
 # Of which the error against converged fields is measured: the paper's first.
 COARSER = (PAPER, Discretization("rotated"), Discretization("rotated", 2))
 
@@ -48,38 +47,26 @@ def against(data: DataSet) -> str:
 
 
 def assess(
-    model_path,
-    data: DataSet,
-    stride: int | None = None,
-    training: DataSet | None = None,
-    beside_naive: bool = True,
+    one: Surrogate, data: DataSet, training: DataSet | None = None, beside_naive: bool = True
 ) -> list[dict]:
-    """Result rows of a network and of the naive references on every part of a data set.
+    """Result rows of a surrogate and of the naive references on every part of a data set.
 
     Parameters
     ----------
-    model_path : path-like
-        As for `repro.models.load`.
+    one : Surrogate
+        As `repro.surrogate.load` gives it.
     data : DataSet
-    stride : int, optional
-        Increments per step; by default as the network was trained, else 1.
     training : DataSet, optional
-        The data set that the network was trained on, whose mean is one of the naive references; by
+        The data set that networks were trained on, whose mean is one of the naive references; by
         default `data`, if that has a training part.
     beside_naive : bool
         Whether the naive references are measured, too.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        If the model cannot be loaded, or the stride or the grid does not fit it.
+    ValueError
+        If its step, the load or the grid does not suit it.
     """
-    path = models.model_path(model_path)
-    run = run_of(path)
-    stride = stride or run.stride
-    model = models.load(path)
-    models.check_grid(model, data.grain_id.shape[-1])
-    predict = modes.network_predictor(model)
     parts, split_hash = parts_of(data)
     source = data if "training" in parts else training
     # The mean over other data says something only where that was under the same load.
@@ -89,44 +76,16 @@ def assess(
         curve = None
     rows = []
     for part, indices in parts.items():
-        pairs = make_pairs(data, indices, stride)
-        contenders = {
-            (run, mode): partial(ask, predict, pairs) for mode, ask in modes.MODES.items()
-        }
+        pairs = make_pairs(data, indices, one.stride)
+        cells = [data.microstructure(i) for i in indices]
+        modes = one.modes(cells, data.load, pairs.sigma_vm)
+        asked = {(one.run, mode): ask for mode, ask in modes.items()}
         if beside_naive:
-            contenders |= _naive(data, indices, pairs, curve)
+            asked |= _naive(data, indices, pairs, curve)
         what = f"evaluating {data.attributes.get('suite', 'the data')}, {part}"
-        for (who, mode), fields in Progress(contenders.items(), what, "prediction"):
+        for (who, mode), fields in Progress(asked.items(), what, "prediction"):
             about = {**_about(who), "mode": mode, "split": part, "split_hash": split_hash}
-            rows += _measured(fields, modes.truth(pairs), data, indices, stride, about)
-    return rows
-
-
-def assess_trajectories(run: Run, predict: Callable, data: DataSet) -> list[dict]:
-    """Result rows of who predicts whole loads, on every part of a data set.
-
-    Parameters
-    ----------
-    run : Run
-        What is said of it.
-    predict : callable
-        Cells and a load -> stress (n, T+1, N, N), MPa, and scores (n,).
-    data : DataSet
-
-    Raises
-    ------
-    ValueError
-        If it does not know the load, or the grid does not suit it.
-    """
-    rows, (parts, split_hash) = [], parts_of(data)
-    for part, indices in parts.items():
-
-        def fields(indices=indices):
-            cells = [data.microstructure(i) for i in indices]
-            return predict(cells, data.load)[0][:, 1:]
-
-        about = {**_about(run), "mode": TRAJECTORY, "split": part, "split_hash": split_hash}
-        rows += _measured(fields, data.sigma_vm[indices, 1:], data, indices, 1, about)
+            rows += _measured(fields, pairs.after, data, indices, one.stride, about)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Evaluate a network on many data sets, and keep beside its errors what the data is like."""
+"""Evaluate a surrogate on many data sets, and keep beside its errors what the data is like."""
 
 from functools import lru_cache, partial
 from itertools import chain
@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro import models, paper
+from repro import models, paper, surrogate
 from repro.data import checks, dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import PAPER, Discretization
 from repro.evaluation import results
 from repro.evaluation.assessment import (
     assess,
-    assess_trajectories,
     damask_difference,
     discretization_errors,
     label_noise,
 )
 from repro.reference import generation
+from repro.surrogate import SURROGATES
 from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 
@@ -35,12 +35,12 @@ def evaluate_suites(
     dask: str | None = None,
     discretization: Discretization = PAPER,
 ) -> pd.DataFrame:
-    """Evaluate a network on test suites, which are generated where their file is missing.
+    """Evaluate a surrogate on test suites, which are generated where their file is missing.
 
     Parameters
     ----------
-    model : path-like, or (Run, callable)
-        As for `repro.models.load`, or as for `assess_trajectories`.
+    model : str or path-like
+        As for `repro.surrogate.load`.
     suites : iterable of str
         Keys of `data.suites.SUITES`.
     directory : path-like
@@ -57,12 +57,9 @@ def evaluate_suites(
     Returns
     -------
     DataFrame
-        The rows of this network and of the naive references on these suites.
+        The rows of this surrogate and of the naive references on these suites.
     """
-    if isinstance(model, tuple):
-        if dask is not None:
-            raise ValueError("surrogates for whole loads are evaluated in one process: no --dask")
-    else:
+    if model not in SURROGATES:
         model = models.model_path(model).absolute()
     directory = Path(directory).absolute()
     for suite in ("paper", *suites):
@@ -95,17 +92,14 @@ def _training(directory, discretization) -> DataSet:
 
 
 def _rows(model, data, stride, training) -> list[dict]:
-    if isinstance(model, tuple):
-        run, predict = model
-        return assess_trajectories(run, predict, data)
-    coarser = discretization_errors(data)
+    one, coarser = surrogate.load(model, stride), discretization_errors(data)
     # Beside converged fields stand those on fewer points: the rest is as for the paper's kind.
-    rows = assess(model, data, stride, training, beside_naive=not coarser)
-    return rows + (coarser or label_noise(data, rows[0]["stride"]))
+    rows = assess(one, data, training, beside_naive=not coarser)
+    return rows + (coarser or label_noise(data, one.stride))
 
 
 def evaluate_data(model, data: DataSet, table, stride=None, training=None) -> pd.DataFrame:
-    """Add the errors of a network on one data set to `table`; what the data is like goes beside."""
+    """Add the errors of a surrogate on a data set to `table`; what the data is like goes beside."""
     rows = _rows(model, data, stride, training)
     results.write_rows(table, rows)
     if any(row["split"] == "training" for row in rows):

@@ -1,6 +1,6 @@
 """What can be said without a network: the references that any network has to beat.
 
-Each returns fields like those of `repro.evaluation.modes`, (M, steps, N, N) in MPa.
+Each returns fields like those of `repro.surrogate.modes`, (M, steps, N, N) in MPa.
 """
 
 import numpy as np

@@ -3,6 +3,7 @@
 So `--help` and a wrong option are answered at once.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, make_dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Annotated, Literal
 import tyro
 
 from repro import models, paper
+from repro.experiments.samples import LABELS, MAKERS
 from repro.models.normalization import NORMALIZATIONS
 from repro.training.recipes import TrainingConfig, check_time_limit, recipe_of
 
 PRESETS = {
-    "paper": {"count": paper.MICROSTRUCTURES, "epochs": paper.EPOCHS},
+    "paper": {"count": paper.MICROSTRUCTURES},
     # Demonstration size: shows that everything works, not what accuracy it gives. Statistics are
     # measured on a quarter of its training pairs; on more of them they took a third of the time.
     "quick": {"count": 60, "epochs": 20, "statistics_samples": 240},
@@ -29,15 +31,19 @@ class RunOptions:
     Parameters
     ----------
     preset : {"paper", "quick"}
-        "paper": 1000 microstructures, 500 epochs. "quick": 60 and 20, in minutes.
+        "paper": 1000 microstructures, 500 epochs of networks that step. "quick": 60 and 20, in
+        minutes.
     data : Path, optional
-        Data set (HDF5). Default: data/PRESET.h5, which is generated if it is missing.
+        Data set (HDF5). Default: one of the preset in data/, which is generated if it is missing.
+    labels : {"paper", "converged"}
+        Fields to learn from: of the paper's kind, or on 2 x 2 points per pixel by the rotated
+        scheme. Of a data set that is named, it says so itself.
+    further : int
+        Cells to train on beside those of the data set; 8000 of them take 6 GB of memory.
     out : Path, optional
         Directory of the run. Default: runs/NETWORK, or runs/quick/NETWORK.
     epochs : int, optional
-        Passes over the training pairs. Default: the preset's.
-    stride : int
-        Increments from input to output, of 0.2 s in the paper's data; it leaves Δt open.
+        Passes over the training samples. Default: the preset's.
     start : Path, optional
         Start from the weights of a trained network, of the same options: a file, the directory of a
         run or the name of a shipped network.
@@ -60,9 +66,10 @@ class RunOptions:
 
     preset: Literal["paper", "quick"] = "paper"
     data: Path | None = None
+    labels: Literal[*LABELS] = "paper"
+    further: int = 0
     out: Path | None = None
     epochs: int | None = None
-    stride: int = 1
     start: Path | None = None
     time_limit: float | None = None
     tensorboard: bool = False
@@ -71,9 +78,10 @@ class RunOptions:
 
     def __post_init__(self):
         check_time_limit(self.time_limit)
-        for name in ("epochs", "stride"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.epochs is not None and self.epochs < 1:
+            raise ValueError(f"epochs must be positive, got {self.epochs}")
+        if self.further < 0:
+            raise ValueError(f"further must not be negative, got {self.further}")
 
 
 def training_command(name: str) -> Callable[..., None]:
@@ -87,28 +95,29 @@ def training_command(name: str) -> Callable[..., None]:
     Returns
     -------
     callable
-        `main(run, training, network)` for `repro.tools.cli.run`.
+        `main(run, training, samples, network)` for `repro.tools.cli.run`.
     """
-    options = _network_options(name)
-    default = options()
+    of_network, of_samples = _network_options(name), _sample_options(name)
+    network_default, samples_default = of_network(), of_samples()
 
     def main(
         run: RunOptions = RunOptions(),
         training: TrainingConfig = recipe_of(name),
-        network: options = default,
+        samples: of_samples = samples_default,
+        network: of_network = network_default,
     ) -> None:
         from repro.experiments import chain
 
-        chain.train_and_evaluate(name, training, run, **asdict(network))
+        chain.train_and_evaluate(name, training, run, asdict(samples), **asdict(network))
 
     main.__doc__ = f"""Train {models.NETWORKS[name].title}, and evaluate it.
 
-    With no option it is trained at full scale, on 1000 microstructures for up to 500 epochs. Start
-    the same command again to go on with a run.
+    With no option it is trained at full scale. Start the same command again to go on with a run.
 
     Args:
         run: What to train on, how long, and where to put it.
         training: How to train.
+        samples: What a sample is.
         network: How the network is built.
     """
     return main
@@ -125,6 +134,15 @@ def _network_options(name) -> type:
     return make_dataclass(
         "NetworkOptions", options, frozen=True, namespace={"__doc__": network.build.__doc__}
     )
+
+
+def _sample_options(name) -> type:
+    """A dataclass of the options of what makes the samples, explained by its docstring."""
+    maker = MAKERS[models.NETWORKS[name].samples]
+    parameters = [*inspect.signature(maker).parameters.values()][2:]
+    options = [(p.name, p.annotation, p.default) for p in parameters]
+    namespace = {"__doc__": maker.__doc__}
+    return make_dataclass("SampleOptions", options, frozen=True, namespace=namespace)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from repro import models, paper
-from repro.evaluation.modes import network_predictor
 from repro.models import files
-from repro.models.runs import RESULT, read_config
+from repro.models.runs import RESULT
 from repro.reference import generation
-from repro.surrogate import refiner, registry, whole_path
+from repro.surrogate import network_predictor
 from repro.tools.files import atomic_path
 from repro.training.run_directory import RESUMABLE
 
@@ -19,9 +18,6 @@ GOLDEN = "golden.npz"
 
 def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     """Copy a run to `models.SHIPPED`/`name` and compute its golden output.
-
-    A network for whole loads goes to `repro.surrogate.registry.SHIPPED`: by default to the folder
-    of its kind, or to KIND_converged if it has learned from other labels than the paper's.
 
     The networks are rewritten for every Keras that is allowed. A shipped model can itself be `run`.
 
@@ -49,20 +45,14 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     missing = [file for file in parts if not (run / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{run}: no complete run, lacks {missing[0]}")
-    config = read_config(run)
-    kind = config.get("network")
-    whole_load = {module.NAME: module for module in (refiner, whole_path)}.get(kind)
-    if whole_load:
-        target = registry.SHIPPED / (name or kind + ("_converged" if "labels" in config else ""))
-    else:
-        target = models.SHIPPED / (name or run.resolve().name)
+    target = models.SHIPPED / (name or run.resolve().name)
     target.mkdir(parents=True, exist_ok=True)
     for file in parts:
         with atomic_path(target / file) as temporary:
             shutil.copyfile(run / file, temporary)
             if temporary.suffix == ".keras":
                 files.make_portable(temporary)
-    network = (whole_load or models).load(target)
+    network = models.load(target)
     x = golden_input()
     stresses = network.input_shape[-1] - len(paper.PROPERTY_NAMES)
     if stresses != 1:  # none, or a stress that grows from one to the next
@@ -86,5 +76,5 @@ def golden_error(directory) -> float:
     """Mean absolute difference, MPa, of a shipped model's output here from its golden output."""
     with np.load(Path(directory, GOLDEN), allow_pickle=False) as golden:
         x, y = golden["x"], golden["y"]
-    network = files.read(models.model_path(directory), (x.shape[-1], y.shape[-1]))
+    network = models.load(directory)
     return float(np.abs(network_predictor(network)(x) - y).mean())

@@ -10,19 +10,23 @@ from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from repro import models, paper
+from repro import models, paper, surrogate
 from repro.data import dataset
 from repro.data.dataset import DataSet
-from repro.data.pairs import make_pairs
+from repro.data.load import LONGER_LOAD, PAPER_LOAD
+from repro.data.microstructure import property_maps
+from repro.data.pairs import Pairs
 from repro.data.pictures import as_pictures
-from repro.evaluation import metrics, modes, naive
+from repro.evaluation import metrics, naive
 from repro.experiments.options import Scale
+from repro.experiments.samples import LABELS, MAKERS, labels_of
 from repro.models import runs
 from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
-from repro.reference import generation
+from repro.reference import generation, simulate_many
 from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.tools.progress import Progress
@@ -31,10 +35,15 @@ from repro.training.recipes import TrainingConfig, recipe_of
 
 PAPER, PICTURES = "float32", "8-bit pictures"
 GENERATOR = "the generator's, M = 1 and h = 3"  # that the paper's first author published
+LONGER, CONVERGED = "to F11 = 1.008", "to F11 = 1.008, 2 x 2 points per pixel"
 DATA: dict[str, Callable[[int], DataSet]] = {
     PAPER: lambda count: generation.Job("paper").solve(range(count)),
     PICTURES: lambda count: as_pictures(generation.Job("paper").solve(range(count))),
     GENERATOR: lambda count: generation.Job("paper", M=1.0, h=3.0).solve(range(count)),
+    LONGER: lambda count: generation.Job("paper", load=LONGER_LOAD).solve(range(count)),
+    CONVERGED: lambda count: generation.Job(
+        "paper", load=LONGER_LOAD, discretization=LABELS["converged"]
+    ).solve(range(count)),
 }
 
 
@@ -54,8 +63,8 @@ class Variant:
         Arguments of the network that differ from its defaults.
     config : TrainingConfig
         Its epochs and seed are the study's.
-    stride : int
-        Increments from input to output.
+    samples : dict
+        Options of what makes its samples (`repro.experiments.samples.MAKERS`).
     bounds : str
         Key of `models.normalization.NORMALIZATIONS`.
     data : str
@@ -67,9 +76,19 @@ class Variant:
     network: str = "paper_unet"
     options: dict = field(default_factory=dict)
     config: TrainingConfig = recipe_of("paper_unet")
-    stride: int = 1
+    samples: dict = field(default_factory=dict)
     bounds: str = "table 3"
     data: str = PAPER
+
+    @property
+    def stride(self) -> int:
+        """Increments from input to output of a network that steps."""
+        return self.samples.get("stride", 1)
+
+    @property
+    def other_samples(self) -> dict:
+        """Options of the samples but the stride."""
+        return {name: value for name, value in self.samples.items() if name != "stride"}
 
 
 SKIPS, BATCH, NORMALIZED, BIAS = "skips and convolutions", "batch size", "normalization", "bias"
@@ -102,7 +121,10 @@ OPEN_CHOICES = [
     *(Variant("fields", name, data=name) for name in (PAPER, PICTURES)),
     Variant("flow law of the data", "the text's"),
     Variant("flow law of the data", GENERATOR, data=GENERATOR),
-    *(Variant("time step", f"{stride} increments", stride=stride) for stride in (1, 2, 5)),
+    *(
+        Variant("time step", f"{stride} increments", samples={"stride": stride})
+        for stride in (1, 2, 5)
+    ),
 ]
 
 
@@ -123,6 +145,49 @@ ABLATION = [
     # Is it the network or the way it is trained?
     replace(_advanced("network", PAPER_SIZE, {"filters": paper.FILTERS}), network="paper_unet"),
     Variant("network and recipe", PAPER_SIZE, options={"filters": paper.FILTERS}),
+]
+
+
+def _corrected(varied, setting, options=None, samples=None, data=LONGER):
+    how = {"config": recipe_of("learned_correction"), "samples": samples or {}, "data": data}
+    return Variant(varied, setting, "learned_correction", options or {}, **how)
+
+
+U = {"filters": 16, "levels": 2}
+# What the network that corrects a coarse solve sees, and how coarse that is.
+LEARNED_CORRECTION = [
+    _corrected("nothing", "as shipped"),
+    _corrected("coarse solve", "tol 1e-4", samples={"tol": 1e-4}),
+    _corrected("coarse solve", "tol 1e-5", samples={"tol": 1e-5}),
+    _corrected("size", "32 filters", {"filters": 32}),
+    _corrected("size", "96 filters", {"filters": 96}),
+    _corrected("size", "1 hidden convolution", {"hidden": 1}),
+    _corrected("size", "3 hidden convolutions", {"hidden": 3}),
+    _corrected("neighbours", "kernels of 3x3 pixels", {"kernel": 3}),
+    _corrected("neighbours", "U of residual blocks, tol 1e-4", U, {"tol": 1e-4}),
+    _corrected(
+        "converged labels",
+        "U, rotated, tol 1e-5",
+        U,
+        {"tol": 1e-5, "derivative": "rotated"},
+        CONVERGED,
+    ),
+    _corrected(
+        "converged labels", "pixel by pixel, rotated", {}, {"derivative": "rotated"}, CONVERGED
+    ),
+]
+# The network that predicts the trajectory directly: its size, and what it learns from.
+DIRECT_PREDICTION = [
+    Variant(
+        varied,
+        f"{filters} filters",
+        "direct_prediction",
+        {"filters": filters},
+        recipe_of("direct_prediction"),
+        data=data,
+    )
+    for varied, data in (("size", LONGER), ("converged labels", CONVERGED))
+    for filters in (16, 24, 32)
 ]
 
 
@@ -202,10 +267,19 @@ def _solved(data: str, count: int) -> DataSet:
     return DATA[data](count)
 
 
+@cache
+def _reference(data: str, count: int, against) -> np.ndarray:
+    """Reference solution of the validation cells under the paper's load, MPa."""
+    found = _solved(data, count)
+    cells = [found.microstructure(i) for i in dataset.split(found).validation]
+    return simulate_many(cells, PAPER_LOAD, against)
+
+
 def _settings(variant, scale, seed) -> dict:
     """What a run depends on: variants that differ in name alone are one run."""
     config = replace(variant.config, seed=seed, shuffle_seed=seed).switched_on()
     del config["epochs"]
+    others = variant.other_samples
     return {
         "network": variant.network,
         "options": {"filters": scale.filters, **variant.options},
@@ -215,6 +289,7 @@ def _settings(variant, scale, seed) -> dict:
         "data": variant.data,
         "microstructures": scale.microstructures,
         "samples": scale.samples,
+        **({"of samples": others} if others else {}),
     }
 
 
@@ -229,44 +304,39 @@ def _row(scale: Scale, directory: Path, progress: bool, task: tuple[Variant, int
     out = directory / _run_name(variant, scale, seed)
     data = _solved(variant.data, scale.microstructures)
     split = dataset.split(data)
-    pairs, validation = (
-        make_pairs(data, part, variant.stride) for part in (split.training, split.validation)
-    )
+    make = partial(MAKERS[models.NETWORKS[variant.network].samples], data, **variant.samples)
+    training, validation = make(split.training), make(split.validation)
     config = replace(
-        variant.config, epochs=max(1, scale.samples // len(pairs)), seed=seed, shuffle_seed=seed
+        variant.config, epochs=max(1, scale.samples // len(training)), seed=seed, shuffle_seed=seed
     )
     options = dict(settings["options"])
     if variant.bounds != "table 3":
-        options["bounds"] = NORMALIZATIONS[variant.bounds](pairs)
+        options["bounds"] = NORMALIZATIONS[variant.bounds](training)
     keras.utils.set_random_seed(seed)
     network = models.NETWORKS[variant.network](**options)
+    identity = {"network": variant.network, "stride": variant.stride, "split_hash": split.hash}
+    others = variant.other_samples | labels_of(data)
     state = trainer.train(
         network,
-        *(part.for_inputs(network.input_shape[-1]) for part in (pairs, validation)),
+        *(part.for_inputs(network.input_shape[-1]) for part in (training, validation)),
         config,
         out,
-        {"network": variant.network, "stride": variant.stride, "split_hash": split.hash},
+        identity | others,
         progress=progress,
     )
     if not trainer.finished(state, config):
         raise InterruptedError(f"stopped in {out}: the same command goes on from there")
-    # The last weights: what a training that selects nothing reports.
-    predict = modes.network_predictor(models.load(out / runs.LAST))
-    errors = {
-        f"{mode} MAE / MPa": metrics.mae(ask(predict, validation), validation.after)
-        for mode, ask in modes.MODES.items()
-    }
-    still = metrics.mae(naive.persistence(validation), validation.after)
     return {
         "varied": variant.varied,
         "setting": variant.setting,
         "network": variant.network,
         "stride": variant.stride,
         "training MAE / MPa": state.history[-1]["mae_training"],
-        **errors,
-        "persistence MAE / MPa": still,
+        # The last weights: what a training that selects nothing reports.
+        **_errors(surrogate.load(out / runs.LAST), data, split.validation, variant, scale),
         "microstructures": scale.microstructures,
         "filters": options["filters"],
+        "parameters": network.count_params(),
         "samples": scale.samples,
         "epochs": state.epoch,
         "n": len(split.validation),
@@ -276,3 +346,23 @@ def _row(scale: Scale, directory: Path, progress: bool, task: tuple[Variant, int
         "wall_s": round(sum(row["seconds"] for row in state.history), 1),
         **provenance.stamp(),
     }
+
+
+def _errors(one, data, validation, variant, scale) -> dict[str, float]:
+    """MAE under the paper's load in every mode of a surrogate, MPa, beside that of persistence.
+
+    A network that steps is judged by the data that it is trained on, others by the reference
+    solution under the paper's load.
+    """
+    cells = [data.microstructure(i) for i in validation]
+    if models.NETWORKS[variant.network].samples is Pairs:
+        load, true = data.load, data.sigma_vm[validation]
+    else:
+        load, true = PAPER_LOAD, _reference(variant.data, scale.microstructures, one.against)
+    ends = slice(one.stride, None, one.stride)
+    found = {
+        f"{mode} MAE / MPa": metrics.mae(ask(), true[:, ends])
+        for mode, ask in one.modes(cells, load, true).items()
+    }
+    still = naive.persistence(Pairs(property_maps(cells), true, one.stride))
+    return {**found, "persistence MAE / MPa": metrics.mae(still, true[:, ends])}

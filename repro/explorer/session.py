@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from repro import models, paper, reference
+from repro import paper, reference, surrogate
 from repro.damask import exchange
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
@@ -21,13 +21,10 @@ from repro.data.microstructure import (
     table3_properties,
     voronoi,
 )
-from repro.data.pairs import check_stride
-from repro.evaluation import MODES
 from repro.evaluation.metrics import mae
-from repro.models.runs import run_of
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
-from repro.surrogate.registry import SURROGATES
+from repro.surrogate import SURROGATES, Prediction, Surrogate
 from repro.tools.provenance import code_commit
 from repro.tools.values import Value, unmasked
 
@@ -42,14 +39,7 @@ DISCRETIZATIONS = {  # choice -> what is solved
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
 
 
-_load = cache(models.load)
-_predictor = cache(lambda name: SURROGATES[name].predictor())
-
-
-@cache  # it takes a tenth of a second, and is asked at every change
-def _check_grid(network: str, n: int) -> None:
-    model = SURROGATES[network].network() if network in SURROGATES else _load(network)
-    models.check_grid(model, n)
+_load = cache(surrogate.load)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +55,11 @@ class Problem(Value):
     points: np.ndarray | None = None  # seed points (G, 2) in edges of the cell, if it was drawn
     file: tuple[str, int] | None = None  # path, and number of the cell in it, if it was read
     stored: np.ndarray | None = None  # the stress in the file, as long as nothing is changed, MPa
+
+    @property
+    def shown_load(self) -> Load:
+        """The load with the increments that are shown."""
+        return Load(self.load.time[self.kept], self.load.F11[self.kept])
 
     def solve(self) -> DataSet:
         """This cell and its trajectory, as a data set of one."""
@@ -93,6 +88,17 @@ class Problem(Value):
         )
 
 
+class Stored(Surrogate):
+    """The stress in a file (T+1, N, N), MPa, in the place of a prediction."""
+
+    def __init__(self, sigma_vm: np.ndarray):
+        self.sigma_vm = sigma_vm
+
+    def __call__(self, cells: Sequence[Microstructure], load: Load) -> Prediction:
+        """Give the stress of the one cell."""
+        return Prediction(self.sigma_vm[None], np.ones(1))
+
+
 class Session:
     """One user's cell, its solution, and what is compared with it.
 
@@ -104,7 +110,7 @@ class Session:
     data : DataSet
         The solution by the reference model, a data set of one.
     network : str
-        One of `contenders`: a shipped network, one of `SURROGATES`, or `FILE`.
+        One of `contenders`: a name in `SURROGATES`, or `FILE`.
     mode : str
         "one-step" or "rollout".
     example : Example or None
@@ -185,6 +191,8 @@ class Session:
     def open(self, path, i: int = 0) -> None:
         """Take cell `i` of a data set, or the one of a DADF5 file of DAMASK, with its load.
 
+        It is compared with the stress in the file if the network does not know such a problem.
+
         Raises
         ------
         FileNotFoundError, ValueError
@@ -222,21 +230,27 @@ class Session:
 
     def _change(self, problem: Problem) -> None:
         network = NETWORK if self.network == FILE and problem.stored is None else self.network
+        if problem.stored is not None and not self._knows(network, problem):
+            network = FILE
         self._check(problem, network)
         data = problem.solve()
         self.problem, self.data, self.network = problem, data, network
         self._changed()
 
+    def _knows(self, network, problem) -> bool:
+        try:
+            self._check(problem, network)
+        except ValueError:
+            return False
+        return True
+
     def _check(self, problem, network) -> None:
         if network == FILE:
             return
-        _check_grid(network, len(problem.grain_id))
-        if network in SURROGATES:
-            SURROGATES[network].check_load(problem.load)
-            if problem.law != LAW or len(problem.kept) != len(problem.load.time):
-                raise ValueError(f"the {network} knows the paper's flow rule and all increments")
-        else:
-            check_stride(_stride(network), len(problem.kept) - 1)
+        cell = Microstructure(problem.grain_id, problem.properties)
+        _load(network).check([cell], problem.shown_load)
+        if problem.law != LAW:
+            raise ValueError(f"{network} knows the paper's flow rule alone")
 
     def _changed(self):
         self.example = None
@@ -249,7 +263,7 @@ class Session:
     @property
     def contenders(self) -> list[str]:
         """What can be compared with the reference model."""
-        return [*models.shipped(), *SURROGATES] + [FILE] * (self.problem.stored is not None)
+        return [*SURROGATES] + [FILE] * (self.problem.stored is not None)
 
     @property
     def discretizations(self) -> dict[str, Discretization]:
@@ -261,8 +275,13 @@ class Session:
     @property
     def increments(self) -> list[int]:
         """Increments that the network predicts: every one, or as many apart as it was trained."""
-        stride = _stride(self.network)
+        stride = self.surrogate.stride
         return list(range(stride, self.data.load.increments + 1, stride))
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """What is compared with the reference model."""
+        return Stored(self.problem.stored) if self.network == FILE else _load(self.network)
 
     @property
     def step(self) -> int:
@@ -271,13 +290,8 @@ class Session:
 
     def ask(self) -> tuple[int, Example]:
         """What the network predicts, and of which state: takes longer, may run in a thread."""
-        changes, network, mode = self.changes, self.network, self.mode
-        data, stored = self.data, self.problem.stored
-        if not _steps(network):
-            cell, true = data.microstructure(0), data.sigma_vm[0, 1:]
-            beside = stored if network == FILE else _predictor(network)([cell], data.load)[0][0]
-            return changes, Example(cell.property_maps(), data.F11[1:], true, beside[1:])
-        return changes, predict_example(_load(network), data, _stride(network), mode=mode)
+        changes, data, mode = self.changes, self.data, self.mode
+        return changes, predict_example(self.surrogate, data, mode=mode)
 
     def accept(self, answer: tuple[int, Example]) -> bool:
         """Show the answer of `ask`, unless something was changed meanwhile; whether it is shown."""
@@ -330,21 +344,22 @@ class Session:
 
     def python(self) -> str:
         """Python that computes the same fields: `truth` and `predicted`, (steps, N, N) in MPa."""
-        problem, stride = self.problem, _stride(self.network)
+        problem = self.problem
         whole = len(problem.kept) == len(problem.load.time)
         solve = _SOLVE.format(
             grains=_grains_in_python(problem),
             properties=_rows(problem.properties),
             load=_load_in_python(problem.load),
             options=_options_in_python(problem),
-            kept="" if whole else f"[{problem.kept.tolist()}]",
+            kept="" if whole else _KEPT.format(kept=problem.kept.tolist()),
         )
         if self.network == FILE:
             return f"{solve}\npredicted = data.sigma_vm[{problem.file[1]}, 1:]\n"
-        if self.network in SURROGATES:
-            return solve + _WHOLE_LOAD.format(title=self.network)
-        mode = MODES[self.mode].__name__
-        return solve + _PREDICT.format(network=self.network, stride=stride, mode=mode)
+        modes = self.surrogate.modes(
+            [self.data.microstructure(0)], self.data.load, self.data.sigma_vm
+        )
+        mode = self.mode if self.mode in modes else [*modes][-1]
+        return solve + _PREDICT.format(network=self.network, mode=mode)
 
 
 _SOLVE = """\
@@ -352,7 +367,6 @@ import numpy as np
 
 from repro import reference
 from repro.data.discretization import CONVERGED, PAPER, Discretization
-from repro.data.discretization import Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 {grains}
@@ -360,20 +374,17 @@ from repro.data.microstructure import Microstructure
 properties = np.array({properties})
 cell = Microstructure(grain_id, properties)
 load = {load}
-truth = reference.simulate(cell, load{options}).sigma_vm{kept}  # MPa
+truth = reference.simulate(cell, load{options}).sigma_vm  # MPa
+{kept}"""
+_KEPT = """\
+kept = {kept}
+load, truth = Load(load.time[kept], load.F11[kept]), truth[kept]
 """
 _PREDICT = """
-from repro import models
-from repro.data.pairs import Pairs
-from repro.evaluation import network_predictor, {mode}
+from repro import surrogate
 
-pairs = Pairs(cell.property_maps()[None], truth[None], stride={stride})
-predicted = {mode}(network_predictor(models.load({network!r})), pairs)[0]
-"""
-_WHOLE_LOAD = """
-from repro.surrogate import SURROGATES
-
-predicted = SURROGATES[{title!r}].predictor()([cell], load)[0][0, 1:]
+modes = surrogate.load({network!r}).modes([cell], load, truth[None])
+predicted = modes[{mode!r}]()[0]
 """
 
 
@@ -406,13 +417,3 @@ def _load_in_python(load: Load) -> str:
     if load.same_as(Load.stretch(load.F11[-1], load.increments)):
         return f"Load.stretch({load.F11[-1]}, {load.increments})"
     return f"Load({load.time.tolist()}, {load.F11.tolist()})  # s, F11"
-
-
-def _stride(network: str) -> int:
-    """Increments from a network's input to its output."""
-    return run_of(network).stride if _steps(network) else 1
-
-
-def _steps(network: str) -> bool:
-    """Whether it is a network that steps the stress."""
-    return network != FILE and network not in SURROGATES

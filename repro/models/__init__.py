@@ -1,6 +1,8 @@
-"""The networks: each maps (n, N, N, 5) in physical units to (n, N, N, 1) = sigma_vM(t + dt)/MPa.
+"""The networks, in physical units at both ends.
 
-One that takes more than the present stress has more channels (`physical_inputs`).
+One that steps the stress maps (n, N, N, 5) to (n, N, N, 1) = sigma_vM(t + dt)/MPa; if it takes more
+than the present stress, it has more channels (`repro.models.layers.physical_inputs`). The learned
+correction and the direct prediction give the stress at many increments at once.
 
 A network is known by the name under which its file registers it (`repro.models.registry`): those of
 the project are imported here, a file of a user by `python -m repro.train FILE.py`.
@@ -13,10 +15,12 @@ from pathlib import Path
 from repro.models import files
 from repro.models.backend import keras
 from repro.models.baseline_unet import baseline_unet
+from repro.models.direct_prediction import direct_prediction
 from repro.models.layers import on_grid
+from repro.models.learned_correction import learned_correction
 from repro.models.paper_unet import paper_unet
 from repro.models.prediction import check_grid, predict
-from repro.models.registry import NETWORKS, register
+from repro.models.registry import NETWORKS, register, samples_of
 from repro.models.res_unet import res_unet
 
 __all__ = [
@@ -25,6 +29,8 @@ __all__ = [
     "SHIPPED",
     "baseline_unet",
     "check_grid",
+    "direct_prediction",
+    "learned_correction",
     "load",
     "model_path",
     "on_grid",
@@ -32,6 +38,7 @@ __all__ = [
     "predict",
     "register",
     "res_unet",
+    "samples_of",
     "shipped",
 ]
 
@@ -47,15 +54,14 @@ def load(path_or_name) -> keras.Model:
     Returns
     -------
     keras.Model
-        (n, N, N, 5) = [E/GPa, nu, xi0/MPa, h0/GPa, sigma_vM(t)/MPa] -> (n, N, N, 1) in MPa; with
-        earlier stresses before the last, where it takes them.
+        In physical units: E and h0 in GPa, xi0 and stress in MPa.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file, run or shipped model.
     ModelFileError
-        A ValueError: if the file cannot be loaded or is no network of this signature.
+        A ValueError: if the file cannot be loaded, or holds a network of another kind.
     """
     return files.read(model_path(path_or_name))
 

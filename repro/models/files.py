@@ -7,8 +7,8 @@ import json
 import zipfile
 from pathlib import Path
 
-from repro import paper
 from repro.models.backend import as_networks_need_it, keras
+from repro.models.registry import samples_of
 from repro.tools.files import atomic_path
 
 OLDEST = "3.10"  # the bound in requirements.txt
@@ -104,16 +104,14 @@ def _defaults(class_name) -> dict:
     return found
 
 
-def read(path, channels: tuple[int, int] | None = None) -> keras.Model:
-    """Read a network that maps fields to fields, with `channels` of inputs and outputs.
-
-    By default it is one that steps the stress, from one or more stresses before it.
+def read(path) -> keras.Model:
+    """Read a network that maps fields to fields, of a kind that is registered.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, is no `.keras` file, cannot be loaded by this Keras, or has other
-        channels.
+        If the file is damaged, is no `.keras` file, cannot be loaded by this Keras, or holds a
+        network of another kind.
     """
     path = Path(path)
     from repro.models.custom_layers import UpSampling2D  # Keras finds those of this file by name
@@ -129,13 +127,12 @@ def read(path, channels: tuple[int, int] | None = None) -> keras.Model:
             f"{path}: not a network that Keras {keras.__version__} can load; it was saved by Keras "
             f"{saved_by} ({reason[:300]})"
         ) from None
-    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    fields = (shape for shape in shapes if isinstance(shape, tuple) and len(shape) == 4)
-    found = tuple(shape[-1] for shape in fields)
-    steps = found[1:] == (1,) and found[0] >= len(paper.CHANNELS)
-    if not (steps if channels is None else found == channels):
-        wanted = "{} channels to {}".format(*(channels or (len(paper.CHANNELS), 1)))
-        raise ModelFileError(f"{path}: maps {shapes[0]} to {shapes[1]}, not {wanted}")
+    if samples_of(model) is None:
+        raise ModelFileError(
+            f"{path}: maps {getattr(model, 'input_shape', None)} to "
+            f"{getattr(model, 'output_shape', None)}, which no registered network does; one that "
+            "steps the stress maps (n, N, N, 5) to (n, N, N, 1)"
+        )
     for layer in model._flatten_layers():
         if type(layer) is keras.layers.UpSampling2D:  # of files of before we had our own
             layer.__class__ = UpSampling2D  # which has the same attributes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import runpy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from repro.data.pairs import Pairs
+from repro.data.samples import Samples
 from repro.models.backend import as_networks_need_it, keras
+from repro.tools import extensions
 
 NETWORKS: dict[str, Network] = {}
 
@@ -23,11 +24,16 @@ class Network:
     Parameters
     ----------
     build : callable
-        Returns a model (n, N, N, 5) in physical units -> (n, N, N, 1) in MPa. Its parameters are
-        the options of `python -m repro.train NAME`, explained by its docstring, but for those that
-        are keyword-only.
+        Returns a model from the inputs of its samples to their outputs, in physical units; for
+        pairs (n, N, N, 5) -> (n, N, N, 1). Its parameters are the options of
+        `python -m repro.train NAME`, explained by its docstring, but for those that are
+        keyword-only.
     title : str
         What it is, in a line.
+    samples : type
+        What it learns from: `Pairs` if it steps the stress, `repro.data.corrections.Corrections` if
+        it corrects a coarse solve, `repro.data.trajectories.Trajectories` if it predicts the
+        trajectory directly.
     recipe : dict
         How it is trained: fields of `repro.training.recipes.TrainingConfig` that are not the
         paper's.
@@ -35,6 +41,7 @@ class Network:
 
     build: Callable[..., keras.Model]
     title: str
+    samples: type[Samples] = Pairs
     recipe: dict = field(default_factory=dict)
 
     def __call__(self, *arguments, **options) -> keras.Model:
@@ -57,12 +64,12 @@ class Network:
         return "bounds" in inspect.signature(self.build).parameters
 
 
-def register(title: str, **recipe) -> Callable:
+def register(title: str, samples: type[Samples] = Pairs, **recipe) -> Callable:
     """Decorate the builder of a network, so that it can be trained by name.
 
     Parameters
     ----------
-    title, **recipe
+    title, samples, **recipe
         As for `Network`.
     """
 
@@ -72,10 +79,18 @@ def register(title: str, **recipe) -> Callable:
             with as_networks_need_it():
                 return build(*arguments, **options)
 
-        NETWORKS[build.__name__] = Network(build_in_float32, title, recipe)
+        NETWORKS[build.__name__] = Network(build_in_float32, title, samples, recipe)
         return build_in_float32
 
     return decorate
+
+
+def samples_of(model: keras.Model) -> type[Samples] | None:
+    """What a network learns from, as its channels say; None if nothing that is registered suits."""
+    shapes = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
+    channels = [shape[-1] for shape in shapes if isinstance(shape, tuple) and len(shape) == 4]
+    kinds = dict.fromkeys(network.samples for network in NETWORKS.values())
+    return next((kind for kind in kinds if len(channels) == 2 and kind.suit(*channels)), None)
 
 
 def register_file(path) -> list[str]:
@@ -88,10 +103,8 @@ def register_file(path) -> list[str]:
     ValueError
         If it registers no network.
     """
-    path, before = Path(path), dict(NETWORKS)
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    runpy.run_path(str(path))
+    before = dict(NETWORKS)
+    extensions.use(path)
     names = [name for name, network in NETWORKS.items() if before.get(name) is not network]
     if not names:
         raise ValueError(

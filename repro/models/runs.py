@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from repro.data.discretization import PAPER, Discretization
 from repro.models import BEST, model_path
 from repro.tools.csv_files import read_csv
 from repro.tools.files import read_text
 
 CONFIG, ENVIRONMENT, HISTORY, LAST = "config.json", "environment.json", "history.csv", "last.keras"
+# Networks in runs of older versions.
+_FORMER_NAMES = {"refiner": "learned_correction", "whole_path": "direct_prediction"}
 RESULT = (BEST, CONFIG, ENVIRONMENT, HISTORY)  # what a trained network is used and judged by
 
 
@@ -67,7 +70,21 @@ def read_config(directory) -> dict:
     FileNotFoundError, ValueError
         If there is no such file, or it is not one that `start` wrote.
     """
-    return _read_json(Path(directory, CONFIG), dict)
+    config = _read_json(Path(directory, CONFIG), dict)
+    if config.get("network") in _FORMER_NAMES:
+        config["network"] = _FORMER_NAMES[config["network"]]
+    return config
+
+
+def config_of(path) -> dict:
+    """What the run of a `.keras` file is, as `read_config`; empty if it lies in none."""
+    directory = Path(path).parent
+    return read_config(directory) if (directory / CONFIG).is_file() else {}
+
+
+def labels_of(path) -> Discretization:
+    """Discretization of the fields that the network in a `.keras` file has learned."""
+    return Discretization.of(config_of(path).get("labels", PAPER.attributes))
 
 
 def read_environment(directory) -> list[dict]:

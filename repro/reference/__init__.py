@@ -1,6 +1,7 @@
 """The reference model (RM) of the paper: what the networks learn from."""
 
 from repro.reference.generation import generate
+from repro.reference.many import simulate_many
 from repro.reference.simulation import (
     TOLERANCE,
     ConvergenceError,
@@ -25,4 +26,5 @@ __all__ = [
     "rescaled",
     "simulate",
     "simulate_batch",
+    "simulate_many",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.discretization import PAPER, Discretization
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.data.suites import SUITES, Suite
 from repro.reference.simulation import ConvergenceError, accuracy, batch_size, simulate_batch
@@ -37,6 +38,7 @@ def generate(
     M: float | None = None,
     h: float | None = None,
     discretization: Discretization | None = None,
+    load: Load | None = None,
     dask: str | None = None,
     per_shard: int | None = None,
     part: tuple[int, int] | None = None,
@@ -68,6 +70,8 @@ def generate(
         suite.
     discretization : Discretization, optional
         In space, likewise.
+    load : Load, optional
+        Likewise.
     dask : str, optional
         Who solves, as for `repro.tools.engine.run`; by default threads of this process.
     per_shard : int, optional
@@ -96,7 +100,7 @@ def generate(
         raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
     count = SUITES[suite].count if count is None else count
     workers = available_cores() if workers is None else workers
-    job = Job(suite, seed, size, tol, M, h, discretization)
+    job = Job(suite, seed, size, tol, M, h, discretization, load)
     per_shard = batch_size() if per_shard is None else per_shard
     numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}
     numbers |= {"tol": job.tol, "M": job.M}
@@ -168,8 +172,8 @@ def _join(path, shards):
 class Job:
     """One request for microstructures of a suite and their simulations.
 
-    What is None is as the suite says: the pixels along an edge, M and h of the flow rule, and the
-    discretization; the tolerance as `repro.reference.accuracy`.
+    What is None is as the suite says: the pixels along an edge, M and h of the flow rule, the
+    discretization and the load; the tolerance as `repro.reference.accuracy`.
     """
 
     suite: str
@@ -179,9 +183,10 @@ class Job:
     M: float | None = None
     h: float | None = None
     discretization: Discretization | None = None
+    load: Load | None = None
 
     def __post_init__(self):
-        for name in ("size", "M", "h", "discretization"):
+        for name in ("size", "M", "h", "discretization", "load"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(self._family, name))
         if self.tol is None:
@@ -198,10 +203,9 @@ class Job:
 
     def solve(self, indices) -> dataset.DataSet:
         """Microstructures number `indices` and their trajectories."""
-        load = self._family.load
         seeds, cells = zip(*(self.microstructure(i) for i in indices), strict=True)
         try:
-            runs = simulate_batch(cells, load, **self._how)
+            runs = simulate_batch(cells, self.load, **self._how)
         except ConvergenceError as error:
             # Number it as in the suite, not as in the shard.
             error.microstructure = indices[error.microstructure]
@@ -209,8 +213,8 @@ class Job:
         return dataset.DataSet(
             grain_id=np.stack([cell.grain_id for cell in cells]),
             properties=np.stack([cell.properties for cell in cells]),
-            time=load.time,
-            F11=load.F11,
+            time=self.load.time,
+            F11=self.load.F11,
             sigma_vm=np.stack([run.sigma_vm for run in runs]).astype(np.float32),
             P_mean=np.stack([run.P_mean for run in runs]),
             seed=np.array(seeds),
@@ -252,7 +256,7 @@ class Job:
         wanted, found = self.attributes(), PAPER.attributes | part.attributes
         same = {
             "pixels": part.grain_id.shape[1] == self.size,
-            "load": part.load.same_as(self._family.load),
+            "load": part.load.same_as(self.load),
             "microstructures": part.seed[:, -1].tolist() == list(indices),
         }
         same |= {key: found.get(key) == wanted[key] for key in wanted if key != "commit"}

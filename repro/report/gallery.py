@@ -1,7 +1,6 @@
 """Single microstructures solved and predicted on the spot: what the figures of fields show."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,19 +9,15 @@ from repro import paper, reference
 from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import DERIVATIVES, Discretization, pixel_means
-from repro.data.pairs import make_pairs
-from repro.evaluation import modes
-from repro.models.backend import keras
 from repro.reference import generation
 from repro.report import figures
+from repro.surrogate import Surrogate
 from repro.tools.values import Value
-
-Mode = Literal[*modes.MODES]
 
 
 @dataclass(frozen=True, eq=False)
 class Example(Value):
-    """One microstructure, its solution and a network's prediction; S steps of the network."""
+    """One cell, its solution and what a surrogate predicts in S steps."""
 
     property_maps: np.ndarray  # (N, N, 4): E/GPa, nu, xi0/MPa, h0/GPa
     F11: np.ndarray  # (S,)
@@ -42,18 +37,27 @@ def solve_example(suite: str, size: int | None = None) -> DataSet:
     return generation.Job(suite, size=size).solve([example_index(suite)])
 
 
-def predict_example(
-    model: keras.Model, data: DataSet, stride: int, i: int = 0, mode: Mode = "rollout"
-) -> Example:
-    """What a network predicts in a mode of `modes.MODES` for microstructure i of a data set."""
-    pairs = make_pairs(data, [i], stride)
-    predicted = modes.MODES[mode](modes.network_predictor(model), pairs)[0]
-    return Example(pairs.properties[0], data.F11[stride::stride], modes.truth(pairs)[0], predicted)
+def predict_example(one: Surrogate, data: DataSet, i: int = 0, mode: str | None = None) -> Example:
+    """What a surrogate predicts for cell i of a data set, by default over the whole load.
+
+    Parameters
+    ----------
+    one : Surrogate
+    data : DataSet
+    i : int
+    mode : str, optional
+        One of its modes; by default, and where it has no such mode, the whole load.
+    """
+    cell, true = data.microstructure(i), data.sigma_vm[i : i + 1]
+    modes = one.modes([cell], data.load, true)
+    ask = modes.get(mode, [*modes.values()][-1])
+    steps = slice(one.stride, None, one.stride)
+    return Example(cell.property_maps(), data.F11[steps], true[0, steps], ask()[0])
 
 
-def prediction_figure(model: keras.Model, data: DataSet, stride: int, i: int = 0) -> Figure:
-    """The form of the paper's Figs. 1-8 for microstructure i: a rollout beside the solution."""
-    example = predict_example(model, data, stride, i)
+def prediction_figure(one: Surrogate, data: DataSet, i: int = 0) -> Figure:
+    """The form of the paper's Figs. 1-8 for cell i: a prediction beside the solution."""
+    example = predict_example(one, data, i)
     return figures.prediction_figure(
         example.property_maps, example.F11, example.sigma_rm, example.sigma_network
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from repro import paper
@@ -43,7 +44,7 @@ class Numbers:
     def names(self) -> dict[str, Callable]:
         """Name -> method, for a template."""
         errors = ("mae", "error", "effect", "deviation", "recent")
-        public = (*errors, "epochs", "seconds", "evaluations", "one_step", "check")
+        public = (*errors, "epochs", "seconds", "share", "evaluations", "one_step", "check")
         return {name: getattr(self, name) for name in public}
 
     def mae(
@@ -79,6 +80,21 @@ class Numbers:
     def one_step(self, contender: str, setting: str | None = None) -> float:
         """MAE of single steps from the true stress in the measurement of speed."""
         return self._beside_time("one_step", contender, setting)
+
+    def share(self, contender: str, converged: bool = False) -> float:
+        """Time of a surrogate over that of the reference model at the same error.
+
+        The latter is interpolated between its settings, as a power law.
+        """
+        error = "mae_converged" if converged else "mae"
+        solver = _rows(self._speed, {"contender": "reference model", "cores": 1}).sort_values(error)
+        known = np.log(solver[error].to_numpy()), np.log(solver["seconds"].to_numpy())
+        here = np.log(self.error(contender, converged=converged))
+        if not known[0][0] <= here <= known[0][-1]:
+            raise NotMeasuredError(
+                f"no setting of the reference model has the error of {contender}"
+            )
+        return self.seconds(contender) / float(np.exp(np.interp(here, *known)))
 
     def evaluations(self, setting: str) -> float:
         """Evaluations of the reference model's law per increment."""

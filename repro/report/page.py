@@ -1,6 +1,5 @@
 """The page of results, its tables, cards and figures: assembled, written, or only compared."""
 
-import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -16,16 +15,16 @@ from repro import models, paper
 from repro.data import dataset, suites
 from repro.data.checks import Check
 from repro.data.discretization import PAPER
+from repro.data.pairs import Pairs
 from repro.evaluation.assessment import LABEL_NOISE
 from repro.evaluation.campaign import read_checks
 from repro.evaluation.results import AGAINST, read_rows, select
-from repro.models.runs import read_config, read_environment, read_history, run_of
+from repro.models.runs import labels_of, read_config, read_environment, read_history, run_of
 from repro.reference import generation
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
 from repro.report.numbers import NotMeasuredError, Numbers, fill_table
 from repro.report.templates import render
-from repro.surrogate import refiner, registry, whole_path
-from repro.surrogate.registry import SURROGATES, Surrogate
+from repro.surrogate import load
 from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
 from repro.tools.progress import Progress
@@ -45,15 +44,17 @@ FIELD_FIGURES = {
 FIDELITY, CAUSES = (Path(__file__).with_name(f"{name}.csv") for name in ("fidelity", "causes"))
 # Table -> surrogate whose bounds it shows, and another whose errors stand beside them.
 BOUNDS = {
-    "bounds": refiner.TITLE,
-    "whole_path_bounds": whole_path.TWICE,
-    "converged_bounds": registry.CORRECTED,
-    "converged_whole_path_bounds": registry.DIRECT_TWICE,
+    "correction_bounds": "learned_correction",
+    "direct_bounds": "direct_prediction_averaged",
+    "converged_correction_bounds": "learned_correction_converged",
+    "converged_direct_bounds": "direct_prediction_converged_averaged",
 }
 BESIDE = {
-    "whole_path_bounds": whole_path.TITLE,
-    "converged_whole_path_bounds": registry.DIRECT,
+    "direct_bounds": "direct_prediction",
+    "converged_direct_bounds": "direct_prediction_converged",
 }
+# Studies of single choices, by the name of their table.
+STUDIES = ("open_choices", "learned_correction", "direct_prediction")
 # Around what is generated in the README of the project, by the template that it is made from.
 MARKS = {
     template: (f"<!-- {about} -->\n", f"<!-- /{about} -->\n")
@@ -69,12 +70,10 @@ class Sources:
     results: pd.DataFrame
     speeds: pd.DataFrame | None  # of all machines
     histogram: pd.DataFrame | None
-    studied: pd.DataFrame | None
+    studies: dict[str, pd.DataFrame]  # name -> rows
     ablation: pd.DataFrame | None
     deviations: pd.DataFrame | None
     bounds: pd.DataFrame | None
-    refiners: pd.DataFrame | None
-    whole_paths: pd.DataFrame | None
     checks: list[Check]
     benchmarks: dict[str, pd.DataFrame]  # name -> rows
     models: dict[str, Path]  # name -> directory
@@ -122,23 +121,21 @@ def read_sources(directory) -> Sources:
     def optional(name):
         return read_csv(directory / name) if (directory / name).is_file() else None
 
+    def existing(names):
+        found = {name: optional(f"{name}.csv") for name in names}
+        return {name: table for name, table in found.items() if table is not None}
+
     return Sources(
         directory,
         read_rows(directory / "results.csv"),
         _speeds(optional("speed.csv")),
         optional("histogram.csv"),
-        optional("open_choices.csv"),
+        existing(STUDIES),
         optional("ablation.csv"),
         optional("deviations.csv"),
         optional("bounds.csv"),
-        optional("refiners.csv"),
-        optional("whole_paths.csv"),
         read_checks(directory / "data_checks.csv"),
-        {
-            name: read_csv(directory / f"{name}.csv")
-            for name in benchmark_pages.PAGES
-            if (directory / f"{name}.csv").is_file()
-        },
+        existing(benchmark_pages.PAGES),
         {name: models.SHIPPED / name for name in models.shipped()},
     )
 
@@ -195,8 +192,9 @@ def _figures(sources: Sources) -> dict[Path, Callable[[], Figure]]:
         "boundary_distance": partial(figures.distance_figure, results),
         "figure9": _figure_9,
     }
-    if histories:
-        drawn["learning_curves"] = partial(figures.learning_curves, histories)
+    stepping = {name: history for name, history in histories.items() if _steps(sources, name)}
+    if stepping:
+        drawn["learning_curves"] = partial(figures.learning_curves, stepping)
     if (results["against"] != AGAINST).any():
         drawn["converged"] = partial(figures.converged_figure, results)
     if sources.histogram is not None:
@@ -220,19 +218,25 @@ def _figures(sources: Sources) -> dict[Path, Callable[[], Figure]]:
     return found
 
 
+def _steps(sources, name) -> bool:
+    """Whether a learning curve is of errors of single steps, and so beside others of such."""
+    network = models.NETWORKS.get(run_of(sources.models[name]).network)
+    return network is not None and network.samples is Pairs
+
+
 def _weights(directory: Path) -> Path:
     """The last weights of a shipped model, as the paper reports them, else the best."""
     last = directory / "last.keras"
     return last if last.is_file() else directory / "best.keras"
 
 
-_load = cache(models.load)
+_load = cache(load)
 _example = cache(gallery.solve_example)
 _points_example = cache(gallery.points_example)
 
 
 def _field_figure(weights, suite):
-    return gallery.prediction_figure(_load(weights), _example(suite), run_of(weights).stride)
+    return gallery.prediction_figure(_load(weights), _example(suite))
 
 
 def _figure_9():
@@ -245,7 +249,7 @@ def _points_figure():
 
 
 def _figure_12(weights):
-    return architecture.architecture_figure(_load(weights))
+    return architecture.architecture_figure(_load(weights).network)
 
 
 # --- Texts ---------------------------------------------------------------------------------
@@ -260,14 +264,7 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         for name, table in built.items()
     }
     values = {"paper": paper, "sources": sources, "tables": built, **numbers.names()}
-    values["titles"] = registry
     values["labels_error"] = _labels_error(numbers)
-    values["refiner"] = {
-        "title": refiner.TITLE,
-        "coarsening": refiner.COARSENING,
-        "increments": paper.INCREMENTS // refiner.COARSENING,
-        "parameters": refiner.increment_refiner().count_params(),
-    }
     values["discussion"] = render("discussion", **values) if sources.readme else ""
     texts[directory / "RESULTS.md"] = render("results", **values, **_of_page(sources, drawn))
     for name, rows in sources.benchmarks.items():
@@ -275,11 +272,8 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
     if sources.readme:
         texts[sources.readme] = _readme(sources.readme.read_text(encoding="utf-8"), values)
         texts[directory / "DATA_CARD.md"] = _data_card(sources)
-        for one in SURROGATES.values():
-            if one.title in BOUNDS.values():
-                texts[one.path / "README.md"] = _surrogate_card(one, values)
         for path in sources.models.values():
-            texts[path / "README.md"] = _model_card(path, sources.results)
+            texts[path / "README.md"] = _model_card(path, sources.results, built)
     return texts
 
 
@@ -300,23 +294,8 @@ def _labels_error(numbers: Numbers) -> float | None:
         return None
 
 
-def _surrogate_card(one: Surrogate, values: dict) -> str:
-    """What the network of a surrogate is, how it was trained, and how well its bounds hold."""
-    (name,) = (name for name, title in BOUNDS.items() if title == one.title)
-    return render(
-        "refiner_card" if one.read is refiner.load else "whole_path_card",
-        **values,
-        one=one,
-        bounds=values["tables"].get(name),
-        network=one.network(),
-        config=read_config(one.path),
-        history=read_csv(one.path / "history.csv"),
-        machines=read_environment(one.path),
-    )
-
-
 def _numbers(sources: Sources) -> Numbers:
-    measured = (sources.speed, sources.studied, sources.deviations)
+    measured = (sources.speed, sources.studies.get("open_choices"), sources.deviations)
     return Numbers(sources.results, sources.checks, *measured, sources.histories())
 
 
@@ -332,14 +311,12 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
     built["fidelity"], built["causes"] = (fill_table(path, names) for path in (FIDELITY, CAUSES))
     measured = {
         "speed": (tables.speed, speed),
-        "open_choices": (tables.open_choices, sources.studied),
+        **{name: (tables.study, rows) for name, rows in sources.studies.items()},
         "ablation": (tables.ablation, sources.ablation),
         **{
             name: (partial(tables.bounds, predictor=title, beside=BESIDE.get(name)), sources.bounds)
             for name, title in BOUNDS.items()
         },
-        "refiners": (tables.whole_loads, sources.refiners),
-        "whole_paths": (tables.whole_loads, sources.whole_paths),
     }
     return built | {name: of(table) for name, (of, table) in measured.items() if table is not None}
 
@@ -395,21 +372,27 @@ def _machines(directory: Path, history: pd.DataFrame) -> list[dict]:
     return [machine for machine in found if machine["first"] <= machine["last"]]
 
 
-def _model_card(directory: Path, results: pd.DataFrame) -> str:
+def _model_card(directory: Path, results: pd.DataFrame, built: dict[str, pd.DataFrame]) -> str:
     """What a shipped network is, how it was trained, how well it does, and where it ends."""
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    own = results[results["model"].str.removesuffix(tables.LAST) == directory.name]
+    config, name = read_config(directory), directory.name
+    own = results[results["model"].str.removesuffix(tables.LAST) == name]
     columns = ["model", "suite", "split", "mode", "MAE / MPa", "q99 / MPa", "paper MAE / MPa", "n"]
     history = read_history(directory)
+    network = models.load(directory)
+    bounds = (table for table, of in BOUNDS.items() if of.removesuffix("_averaged") == name)
     return render(
         "model_card",
         paper=paper,
-        name=directory.name,
+        name=name,
         config=config,
-        step=tables.time_step(config["stride"]),
+        kind=models.samples_of(network).__name__,
+        parameters=network.count_params(),
+        labels=labels_of(directory / models.BEST),
+        step=tables.time_step(config.get("stride", 1)),
         settings=pd.DataFrame(config.items(), columns=["setting", "value"]),
         machines=_machines(directory, history),
         history=history,
         errors=tables.errors(own)[columns] if len(select(own)) else None,
         regions=tables.by_region(own),
+        bounds=built.get(next(bounds, None)),
     )

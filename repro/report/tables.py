@@ -1,6 +1,5 @@
 """Tables from result rows; nothing in them is typed by hand."""
 
-import numpy as np
 import pandas as pd
 
 from repro import paper
@@ -349,58 +348,19 @@ def bounds(measured: pd.DataFrame, predictor: str, beside: str | None = None) ->
     return pd.DataFrame({**columns, "n": found["n"]})
 
 
-def whole_loads(measured: pd.DataFrame) -> pd.DataFrame:
-    """Networks for whole loads, beside the reference model: error over all increments and time.
-
-    The last time is what the reference model would take for the same error: between its settings,
-    as a power law.
-    """
-    # Tables of before it was a column are against the paper's.
-    against = measured.get("against", pd.Series(None, measured.index, dtype=str))
-    measured = measured.assign(against=against.fillna(AGAINST))
-    solver = measured[measured["parameters"] == 0].sort_values("MAE / MPa")
-
-    def share(group):
-        beside = solver[solver["against"] == group["against"].iloc[0]]
-        if group["parameters"].iloc[0] == 0 or beside.empty:
-            return np.nan
-        at_equal_error = np.exp(
-            np.interp(
-                np.log(group["MAE / MPa"].mean()),
-                *np.log(beside[["MAE / MPa", "seconds"]].to_numpy().T),
-                left=np.nan,
-                right=np.nan,
-            )
-        )
-        return group["seconds"].min() / at_equal_error
-
-    table = pd.DataFrame(
-        {
-            "variant": variant,
-            "against": "converged fields" if against == str(CONVERGED) else "the paper's kind",
-            "MAE / MPa": over_seeds(group["MAE / MPa"]),
-            "ms per simulation, one core": 1000 * group["seconds"].min(),
-            "time over the solver's at equal error": share(group),
-            "parameters": int(group["parameters"].iloc[0]) or "–",
-            "epochs": "–" if pd.isna(epochs) else int(epochs),
-            "samples": "–" if pd.isna(samples) else int(samples),
-            "n": group["n"].iloc[0],
-        }
-        for (variant, against, epochs, samples), group in measured.groupby(
-            ["variant", "against", "epochs", "samples"], sort=False, dropna=False
-        )
-    )
-    return table if table["against"].nunique() > 1 else table.drop(columns="against")
-
-
-def open_choices(measured: pd.DataFrame) -> pd.DataFrame:
-    """What the paper leaves open: one row per choice and setting that was studied."""
-    return pd.DataFrame(
-        {"varied": varied, "setting": setting, "Δt": time_step(group["stride"].iloc[0])}
-        | {column: over_seeds(group[column]) for column in STUDIED.values()}
-        | {column: group[column].iloc[0] for column in ("persistence MAE / MPa", "epochs", "n")}
-        for (varied, setting), group in measured.groupby(["varied", "setting"], sort=False)
-    )
+def study(measured: pd.DataFrame) -> pd.DataFrame:
+    """What single choices do: one row per choice and setting, with what it was trained on."""
+    modes = [name for name in MODES if f"{name} MAE / MPa" in measured]
+    shown = [*(f"{mode} MAE / MPa" for mode in modes)]
+    once = ["persistence MAE / MPa", "parameters", "epochs", "n"]
+    rows = []
+    for (varied, setting), group in measured.groupby(["varied", "setting"], sort=False):
+        row = {"varied": varied, "setting": setting}
+        if "one-step" in modes:
+            row["Δt"] = time_step(group["stride"].iloc[0])
+        row |= {column: over_seeds(group[column]) for column in shown}
+        rows.append(row | {column: group[column].iloc[0] for column in once if column in group})
+    return pd.DataFrame(rows)
 
 
 def ablation(measured: pd.DataFrame) -> pd.DataFrame:

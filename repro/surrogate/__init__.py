@@ -1,9 +1,14 @@
 """Stress fields faster than the reference model, with a bound of their error that was measured.
 
-`predict` asks a fast predictor, calibrates its error on reference solutions of some of the same
-cells, and solves those cells whose bound misses the tolerance. The reference solution is converged
-in the grid, unless fields of the paper's kind are asked for. Nothing is assumed of the cells but
-that those to calibrate on are drawn from them at random.
+A surrogate takes cells and a load, and gives stress over the load with a score of each cell
+(`repro.surrogate.base`). Rollouts of networks that step, the learned correction of a coarse solve,
+the direct prediction, averages over symmetries and the coarse solve itself are such. `SURROGATES`
+has those that come with the project.
+
+`predict` asks a surrogate, calibrates its error on reference solutions of some of the same cells,
+and solves those cells whose bound misses the tolerance. The reference solution is converged in the
+grid, unless fields of the paper's kind are asked for. Nothing is assumed of the cells but that
+those to calibrate on are drawn from them at random.
 """
 
 from collections.abc import Sequence
@@ -13,31 +18,47 @@ from functools import partial
 import numpy as np
 
 from repro.data.discretization import CONVERGED, PAPER, Discretization
-from repro.data.load import Load
+from repro.data.load import PAPER_LOAD, Load
 from repro.data.microstructure import Microstructure, grid_of
-from repro.reference import ConvergenceError
+from repro.reference import ConvergenceError, simulate_many
+from repro.surrogate import registry
+from repro.surrogate.averaged import REFLECTIONS, Averaged
+from repro.surrogate.base import Prediction, Predictor, Surrogate
 from repro.surrogate.calibration import Calibration, check_sample, features_of
-from repro.surrogate.predictors import Predictor, in_one_pass, in_two_passes, refined_solve, rollout
-from repro.surrogate.registry import SURROGATES, Surrogate
-from repro.surrogate.solves import LOAD, solve
+from repro.surrogate.correction import Corrected
+from repro.surrogate.direct import Direct
+from repro.surrogate.modes import MODES, network_predictor, one_step, rollout
+from repro.surrogate.registry import SURROGATES, load, of_network, register
+from repro.surrogate.rollout import Rollout
+from repro.surrogate.solver import CoarseSolve
 from repro.tools.values import Value
 
 __all__ = [
+    "MODES",
+    "REFLECTIONS",
     "SURROGATES",
     "Answer",
+    "Averaged",
     "Calibration",
+    "CoarseSolve",
+    "Corrected",
+    "Direct",
+    "Prediction",
+    "Predictor",
+    "Rollout",
     "Surrogate",
     "calibrate",
-    "in_one_pass",
-    "in_two_passes",
+    "load",
+    "network_predictor",
+    "of_network",
+    "one_step",
     "predict",
-    "refined_solve",
+    "register",
     "rollout",
-    "solve",
 ]
 
 CALIBRATION = 50  # cells
-TOGETHER = 100  # cells that a predictor is asked at a time: their inputs are in memory
+TOGETHER = 100  # cells that a surrogate is asked at a time: their inputs are in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +82,10 @@ class Answer(Value):
 def predict(
     cells: Sequence[Microstructure],
     tolerance: float,
-    load: Load = LOAD,
+    load: Load = PAPER_LOAD,
     *,
     discretization: Discretization = CONVERGED,
-    predictor: Predictor | None = None,
+    predictor: Predictor | str | None = None,
     calibration: int = CALIBRATION,
     confidence: float = 0.9,
     seed: int = 0,
@@ -88,8 +109,9 @@ def predict(
         Of the reference solution. By default it is converged: 0.03 MPa from the limit of ever more
         points on the paper's cells. `PAPER` is the solution on one point per pixel, as the paper's
         data and DAMASK's default are.
-    predictor : callable, optional
-        By default the learned correction that was trained for such a reference solution.
+    predictor : callable or str, optional
+        A surrogate, or its name in `SURROGATES`. By default the learned correction that was trained
+        for such a reference solution.
     calibration : int
         Cells to calibrate on.
     confidence : float
@@ -107,7 +129,7 @@ def predict(
         If `calibration` is too small for `confidence`, the grids differ, or the predictor does not
         know the load.
     ConvergenceError
-        As `solve`.
+        As `repro.reference.simulate_many`.
     """
     check_sample(calibration, confidence)
     grid_of(cells)  # raises if there are several
@@ -115,11 +137,11 @@ def predict(
         raise ValueError(f"tolerance must not be negative (MPa), got {tolerance}")
     about = {"load": load, "confidence": confidence, "discretization": discretization}
     if len(cells) <= calibration:
-        sigma_vm = solve(cells, load, discretization)
+        sigma_vm = simulate_many(cells, load, discretization)
         none = np.zeros(sigma_vm.shape[:2])
         solved = np.ones(len(cells), bool)
         return Answer(sigma_vm=sigma_vm, solved=solved, bound=none[:, 0], field_bound=none, **about)
-    sigma_vm, scores = _asked(predictor or _corrected(discretization), cells, load)
+    sigma_vm, scores = _asked(predictor or _default(discretization), cells, load)
     chosen = np.random.default_rng(seed).permutation(len(cells))[:calibration]
     sample, true = [cells[i] for i in chosen], _reference(cells, chosen, load, discretization)
     measured = _measured(sample, sigma_vm[chosen], true, scores[chosen], confidence)
@@ -136,9 +158,9 @@ def predict(
 
 
 def calibrate(
-    predictor: Predictor,
+    predictor: Predictor | str,
     cells: Sequence[Microstructure],
-    load: Load = LOAD,
+    load: Load = PAPER_LOAD,
     confidence: float = 0.9,
     discretization: Discretization = CONVERGED,
 ) -> Calibration:
@@ -148,7 +170,8 @@ def calibrate(
 
     Parameters
     ----------
-    predictor : callable
+    predictor : callable or str
+        As for `predict`.
     cells : sequence of Microstructure
     load : Load
     confidence : float
@@ -162,29 +185,24 @@ def calibrate(
         As `predict`.
     """
     sigma_vm, scores = _asked(predictor, cells, load)
-    true = solve(cells, load, discretization)
+    true = simulate_many(cells, load, discretization)
     return _measured(cells, sigma_vm, true, scores, confidence)
 
 
-def _corrected(discretization) -> Predictor:
+def _default(discretization) -> str:
     """The learned correction for reference solutions of some discretization."""
-    against = PAPER if discretization == PAPER else CONVERGED
-    return next(
-        one.predictor()
-        for one in SURROGATES.values()
-        if one.make is refined_solve and one.against == against
-    )
+    return "learned_correction" + ("" if discretization == PAPER else "_converged")
 
 
-def _asked(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
+def _asked(predictor, cells, load) -> Prediction:
+    predictor = registry.load(predictor) if isinstance(predictor, str) else predictor
     starts = range(0, len(cells), TOGETHER)
     parts = [_answered(predictor, cells[start : start + TOGETHER], load) for start in starts]
-    sigma_vm, scores = zip(*parts, strict=True)
-    return np.concatenate(sigma_vm), np.concatenate(scores)
+    return Prediction(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _answered(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
-    """What a predictor says of cells; ValueError names one that says what it must not."""
+def _answered(predictor, cells, load) -> Prediction:
+    """What a surrogate says of cells; ValueError names one that says what it must not."""
     said = predictor(cells, load)
     if not isinstance(said, tuple) or len(said) != 2:
         raise ValueError(f"{_name(predictor)} must return a pair, stress and scores")
@@ -200,11 +218,11 @@ def _answered(predictor, cells, load) -> tuple[np.ndarray, np.ndarray]:
     # An infinite score says of a cell that it is not predicted.
     if np.isnan(sigma_vm[np.isfinite(scores)]).any():
         raise ValueError(f"{_name(predictor)} returned a stress that is not a number")
-    return sigma_vm, scores
+    return Prediction(sigma_vm, scores)
 
 
 def _name(predictor) -> str:
-    return f"the predictor {getattr(predictor, '__qualname__', type(predictor).__name__)}"
+    return f"the surrogate {getattr(predictor, '__qualname__', type(predictor).__name__)}"
 
 
 def _solved(cells, poor, chosen, true, tolerance, load, confidence, discretization) -> tuple:
@@ -230,7 +248,7 @@ def _solved(cells, poor, chosen, true, tolerance, load, confidence, discretizati
 def _reference(cells, chosen, load, discretization) -> np.ndarray:
     """Stress of the cells with the indices `chosen` by the reference model; errors name those."""
     try:
-        return solve([cells[i] for i in chosen], load, discretization)
+        return simulate_many([cells[i] for i in chosen], load, discretization)
     except ConvergenceError as error:
         error.microstructure = int(chosen[error.microstructure])
         raise

@@ -1,94 +1,80 @@
-"""The surrogates for whole loads that come with the project: one list for all who ask them."""
+"""The surrogates that are known by name: one list for all who ask them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
-from repro.data.discretization import CONVERGED, PAPER, Discretization
-from repro.data.load import Load
-from repro.models.backend import keras
-from repro.models.runs import Run, read_config, run_of
-from repro.surrogate import predictors, refiner, whole_path
-from repro.surrogate.predictors import Predictor
+from repro import models
+from repro.data.corrections import Corrections
+from repro.data.pairs import Pairs
+from repro.data.trajectories import Trajectories
+from repro.models.runs import config_of
+from repro.surrogate.averaged import Averaged
+from repro.surrogate.base import Surrogate
+from repro.surrogate.correction import Corrected
+from repro.surrogate.direct import Direct
+from repro.surrogate.rollout import Rollout
 
-SHIPPED = Path(__file__).with_name("shipped")
-# Titles of those that learned from converged fields; the others have theirs in their modules.
-CORRECTED = "learned correction, converged"
-DIRECT = "direct prediction, converged"
-DIRECT_TWICE = "direct prediction in two passes, converged"
+# What a network learned from -> how it is asked.
+KINDS: dict[type, Callable[..., Surrogate]] = {
+    Pairs: Rollout,
+    Corrections: Corrected,
+    Trajectories: Direct,
+}
+SURROGATES: dict[str, Callable[[], Surrogate]] = {}
 
 
-@dataclass(frozen=True)
-class Surrogate:
-    """A way to predict whole loads, and the trained network behind it.
+def register(name: str, make: Callable[[], Surrogate]) -> None:
+    """Let a surrogate be known by a name, to all commands that ask surrogates.
 
     Parameters
     ----------
-    title : str
-        What it is called in results.
-    folder : str
-        Of its network, in `SHIPPED`.
+    name : str
     make : callable
-        Path of a network -> predictor.
-    read : callable
-        Path of a network -> network.
-    check_load : callable
-        Raises ValueError for a load that it does not know.
-    tolerance : float
-        Bound of a cell's error, MPa, that `benchmark bounds` asks it for.
+        Returns the surrogate, which is named `name` in results.
     """
-
-    title: str
-    folder: str
-    make: Callable[[Path], Predictor]
-    read: Callable[[Path], keras.Model]
-    check_load: Callable[[Load], None]
-    tolerance: float
-
-    @property
-    def path(self) -> Path:
-        """Directory of its network."""
-        return SHIPPED / self.folder
-
-    def predictor(self) -> Predictor:
-        """The predictor, with its network loaded."""
-        return self.make(self.path)
-
-    def network(self) -> keras.Model:
-        """The network."""
-        return self.read(self.path)
-
-    @property
-    def labels(self) -> Discretization:
-        """Discretization of the fields that the network has learned."""
-        return Discretization.of(read_config(self.path).get("labels", PAPER.attributes))
-
-    @property
-    def against(self) -> Discretization:
-        """Of the reference solution that it is judged by: the paper's kind, or converged."""
-        return PAPER if self.labels == PAPER else CONVERGED
-
-    @property
-    def run(self) -> Run:
-        """What its run directory says of the network, under the title of the surrogate."""
-        return replace(run_of(self.path), model=self.title)
+    SURROGATES[name] = make
 
 
-def _corrected(title, folder, tolerance):
-    how = predictors.refined_solve, refiner.load, refiner.check_load
-    return Surrogate(title, folder, *how, tolerance)
+def load(name_or_path, stride: int | None = None) -> Surrogate:
+    """A surrogate: a name in `SURROGATES`, a run directory or a `.keras` file.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+    stride : int, optional
+        Increments per step of a network that steps the stress; by default as it was trained.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As `repro.models.load`.
+    ValueError
+        If a stride is given for a surrogate that does not step.
+    """
+    if stride is None and str(name_or_path) in SURROGATES:
+        return SURROGATES[str(name_or_path)]()
+    return of_network(name_or_path, stride)
 
 
-def _direct(title, folder, tolerance, make=predictors.in_one_pass):
-    return Surrogate(title, folder, make, whole_path.load, whole_path.check_load, tolerance)
+def of_network(path, stride: int | None = None) -> Surrogate:
+    """The surrogate that a trained network makes, by what it learned from; as for `load`."""
+    network = models.NETWORKS.get(config_of(models.model_path(path)).get("network"))
+    # Of a file without a run, its channels say it.
+    kind = KINDS[network.samples if network else models.samples_of(models.load(path))]
+    if stride is None:
+        return kind(path)
+    if kind is not Rollout:
+        raise ValueError(f"{path} does not step the stress: give no stride")
+    return Rollout(path, stride)
 
 
-_shipped = (
-    _corrected(refiner.TITLE, "refiner", 1.5),
-    _direct(whole_path.TITLE, "whole_path", 2.5),
-    _direct(whole_path.TWICE, "whole_path", 2.5, predictors.in_two_passes),
-    _corrected(CORRECTED, "refiner_converged", 1.5),
-    _direct(DIRECT, "whole_path_converged", 2.0),
-    _direct(DIRECT_TWICE, "whole_path_converged", 2.0, predictors.in_two_passes),
-)
-SURROGATES = {one.title: one for one in _shipped if (SHIPPED / one.folder).is_dir()}
+def averaged(path) -> Surrogate:
+    """The surrogate of a trained network, averaged over the cell as it is and turned."""
+    return Averaged(of_network(path))
+
+
+for _name in models.shipped():
+    register(_name, partial(of_network, _name))
+for _name in ("direct_prediction", "direct_prediction_converged"):
+    if _name in SURROGATES:
+        register(f"{_name}_averaged", partial(averaged, _name))

@@ -26,12 +26,21 @@ def run(
 
     Exit status: what `main` returns (None is 0), 2 after a one-line error, 130 after Ctrl-C.
     """
+
+    def parse_and_call():
+        command = _parsed(find() if find else main)
+        _check_devices()
+        return command()
+
+    ending_in_a_line(parse_and_call)
+
+
+def ending_in_a_line(call: Callable[[], int | None]) -> None:
+    """Call a function and exit, with its status, or after one line that says what is wrong."""
     for stream in (sys.stdout, sys.stderr):
         _replace_what_cannot_be_printed(stream)
     try:
-        command = _parsed(find() if find else main)
-        _check_devices()
-        status = command()
+        status = call()
     except (OSError, ValueError, ArithmeticError, ImportError) as error:
         status = _fail(str(error))
     except KeyboardInterrupt:

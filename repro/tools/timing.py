@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from repro.tools import extensions
 from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
 
@@ -83,5 +84,6 @@ def confined_to(cores: int) -> Iterator[None]:
 @contextmanager
 def process_on(cores: int) -> Iterator[Callable[..., Any]]:
     """Yield a function that calls its arguments in a new process that has so many cores."""
-    with confined_to(cores), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    of_user = {"initializer": extensions.use_all, "initargs": (tuple(extensions.USED),)}
+    with confined_to(cores), ProcessPoolExecutor(1, get_context("spawn"), **of_user) as pool:
         yield lambda function, *arguments: pool.submit(function, *arguments).result()

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from repro.data.pairs import Pairs
+from repro.data.samples import Samples
 from repro.models.backend import keras
 
 
 class Batches(keras.utils.PyDataset):
-    """`Pairs.batches`, gathered by the host."""
+    """`Samples.batches`, gathered by the host."""
 
-    def __init__(self, pairs: Pairs, samples: np.ndarray, size: int):
+    def __init__(self, pairs: Samples, samples: np.ndarray, size: int):
         super().__init__()
         self.pairs, self.samples, self.size = pairs, samples, size
 
@@ -20,14 +20,14 @@ class Batches(keras.utils.PyDataset):
         return self.pairs.gather(self.samples[i * self.size : (i + 1) * self.size])
 
 
-def batches(pairs: Pairs, samples: np.ndarray, size: int):
-    """`Pairs.batches` as `keras.Model.fit` takes them best."""
+def batches(pairs: Samples, samples: np.ndarray, size: int):
+    """`Samples.batches` as `keras.Model.fit` takes them best."""
     on_tensorflow = keras.backend.backend() == "tensorflow"
     return (tf_dataset if on_tensorflow else Batches)(pairs, samples, size)
 
 
-def tf_dataset(pairs: Pairs, samples: np.ndarray, size: int):
-    """`Pairs.batches` as a prefetching `tf.data.Dataset`."""
+def tf_dataset(pairs: Samples, samples: np.ndarray, size: int):
+    """`Samples.batches` as a prefetching `tf.data.Dataset`."""
     import tensorflow as tf
 
     n = pairs.sigma_vm.shape[-1]

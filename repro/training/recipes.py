@@ -25,7 +25,7 @@ class TrainingConfig:
     epochs : int
         Passes over the training pairs.
     batch_size : int
-        Pairs per step (not stated in the paper).
+        Samples per step (not stated in the paper).
     learning_rate : float
         Learning rate of Adam, at its highest.
     beta_2 : float
@@ -45,7 +45,7 @@ class TrainingConfig:
     patience : int, optional
         Stop after so many epochs without a lower validation MAE.
     augment : bool
-        Whether samples come under random exact symmetries (`Pairs.epoch`).
+        Whether samples come under random exact symmetries (`Samples.epoch`).
     statistics_samples : int
         Training samples on which the statistics of batch normalization are measured before
         validating (`repro.training.statistics`); 0 for those averaged in training.
@@ -90,13 +90,6 @@ class TrainingConfig:
         """All but what is off, for the name of a run: one more switch renames none."""
         off = {"beta_2": BETA_2}  # of younger switches that are not off at zero
         return {name: x for name, x in asdict(self).items() if x and x != off.get(name)}
-
-
-# Of the networks for whole loads.
-REFINER = TrainingConfig(batch_size=8, learning_rate=3e-3, cosine=True)
-WHOLE_PATH = TrainingConfig(
-    learning_rate=6e-3, beta_2=0.98, cosine=True, warmup_epochs=1, clip_norm=1.0, augment=True
-)
 
 
 def recipe_of(network: str) -> TrainingConfig:

@@ -34,7 +34,7 @@ class ScannedEngine(TrainingEngine):
     def suits(pairs) -> bool:
         """Whether the device can hold and gather these pairs, and JAX has one to do so."""
         on_device = keras.backend.backend() == "jax" and jax.default_backend() != "cpu"
-        return on_device and pairs.in_memory
+        return on_device and pairs.on_device
 
     def fit(self, samples, epoch=0, callbacks=()):
         """Take one step per batch of samples; return the logs."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from repro import models
 from repro.data.dataset import array_hash
-from repro.data.pairs import Pairs
+from repro.data.samples import Samples
 from repro.models import files, runs
 from repro.models.backend import as_networks_need_it, keras
 from repro.tools.progress import Progress
@@ -29,8 +29,8 @@ from repro.training.snapshot import TrainingState
 @as_networks_need_it()
 def train(
     network: keras.Model,
-    training: Pairs,
-    validation: Pairs,
+    training: Samples,
+    validation: Samples,
     config: TrainingConfig,
     out,
     identity: dict | None = None,
@@ -45,8 +45,8 @@ def train(
     ----------
     network : keras.Model
         Physical units at both ends. Its weights are the starting point.
-    training, validation : Pairs
-        Of one stride.
+    training, validation : Samples
+        Of one kind.
     config : TrainingConfig
     out : path-like
         Directory of the run: config.json, environment.json, history.csv, snapshot.npz, and at the
@@ -138,7 +138,7 @@ def start_from(network: keras.Model, path) -> dict:
         As `repro.models.load`; the latter also if the other network is built otherwise.
     """
     path = models.model_path(path)
-    weights = files.read(path, (network.input_shape[-1], network.output_shape[-1])).get_weights()
+    weights = files.read(path).get_weights()
     if [weight.shape for weight in weights] != [weight.shape for weight in network.get_weights()]:
         raise files.ModelFileError(
             f"{path}: built otherwise than the network that is to start from it: "

@@ -1,0 +1,131 @@
+"""What a network is trained on: samples of its kind from a data set, which is generated if missing.
+
+Networks that step the stress learn from the paper's load, the others from one that goes twice as
+far. What is imported here does not import Keras, TensorFlow or JAX.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from repro.data.corrections import Corrections
+from repro.data.dataset import DataSet, DataSetError
+from repro.data.discretization import DERIVATIVES, PAPER, Discretization
+from repro.data.load import LONGER_LOAD, PAPER_LOAD, Load
+from repro.data.pairs import Pairs, make_pairs
+from repro.data.samples import Samples
+from repro.data.trajectories import INCREMENTS, Trajectories
+
+# Of which fields a network learns: those of the paper's kind, or on 2 x 2 points per pixel, which
+# are 0.2 MPa from the converged fields of the paper's cells.
+LABELS = {"paper": PAPER, "converged": Discretization("rotated", 2)}
+FURTHER_SEED = 1  # of further cells; the suites have 0
+
+
+def pairs(data: DataSet, cells: Sequence[int], stride: int = 1) -> Pairs:
+    """Pairs of fields, for networks that step the stress.
+
+    Parameters
+    ----------
+    data : DataSet
+    cells : sequence of int
+    stride : int
+        Increments from input to output, of 0.2 s in the paper's data; it leaves Δt open.
+    """
+    return make_pairs(data, cells, stride)
+
+
+def trajectories(data: DataSet, cells: Sequence[int]) -> Trajectories:
+    """Whole trajectories at the increments that the direct prediction is trained at.
+
+    Parameters
+    ----------
+    data : DataSet
+        Under the load to F11 = 1.008.
+    cells : sequence of int
+    """
+    found = _pairs_of(data, cells, [LONGER_LOAD])
+    return Trajectories(found.properties, found.sigma_vm[:, INCREMENTS])
+
+
+def corrections(
+    data: DataSet,
+    cells: Sequence[int],
+    tol: float = 3e-5,
+    derivative: Literal[*DERIVATIVES] = PAPER.derivative,
+) -> Corrections:
+    """Windows of coarse solves of the cells, and the stress in the data set.
+
+    Parameters
+    ----------
+    data : DataSet
+    cells : sequence of int
+    tol : float
+        Tolerance of the coarse solve.
+    derivative : str
+        Derivative in space of the coarse solve.
+    """
+    from repro.surrogate.correction import coarse_solve
+
+    found = _pairs_of(data, cells, [LONGER_LOAD, PAPER_LOAD])
+    solved = [data.microstructure(i) for i in cells]
+    coarse = coarse_solve(solved, data.load, tol, derivative, progress=True)
+    return Corrections(found.properties, found.sigma_vm, coarse.sigma_vm)
+
+
+def _pairs_of(data, cells, loads) -> Pairs:
+    """Checked fields of some cells."""
+    if not any(data.load.same_as(load) for load in loads):
+        ends = " or ".join(f"F11 = {load.F11[-1]:g}" for load in loads)
+        raise DataSetError(
+            f"this network learns from increments of the paper's up to {ends}: give no data set, "
+            "and it is generated"
+        )
+    return make_pairs(data, cells)
+
+
+def labels_of(data: DataSet) -> dict:
+    """What the run of a network says of the fields that it learned; of the paper's kind nothing."""
+    solved = data.solver_options
+    if solved is None or solved["discretization"] == PAPER:
+        return {}
+    return {"labels": solved["discretization"].attributes}
+
+
+# Kind of samples -> how they are made, and the load of the data set.
+MAKERS: dict[type[Samples], Callable[..., Samples]] = {
+    Pairs: pairs,
+    Trajectories: trajectories,
+    Corrections: corrections,
+}
+LOADS: dict[type[Samples], Load] = {
+    Pairs: PAPER_LOAD,
+    Trajectories: LONGER_LOAD,
+    Corrections: LONGER_LOAD,
+}
+
+
+def path_of(
+    kind: type[Samples], preset: str, labels: str = "paper", further: int = 0, folder="data"
+) -> Path:
+    """Where the data set for a kind of samples is kept: of a preset, or so many further cells."""
+    name = f"further{further}" if further else preset
+    name += "_longer" if LOADS[kind] is LONGER_LOAD else ""
+    return Path(folder, f"{name}{suffix(LABELS[labels])}.h5")
+
+
+def suffix(discretization: Discretization) -> str:
+    """What the name of a data set says of its discretization: of the paper's nothing."""
+    points = discretization.points_per_pixel
+    of_paper = discretization == PAPER
+    return "" if of_paper else f"_{discretization.derivative}_{points}x{points}"
+
+
+def generated(kind: type[Samples], path, labels: str = "paper", count: int = 0, seed: int = 0):
+    """The path of a data set, which is generated if it is not there."""
+    from repro.reference import generation
+
+    if not Path(path).exists():
+        how = {"load": LOADS[kind], "discretization": LABELS[labels], "seed": seed}
+        generation.generate(path, count=count, **how)
+    return path

@@ -1,0 +1,75 @@
+"""The network that predicts a trajectory directly: its stress at any strain, from the properties.
+
+No solve and no stress goes in: what equilibrium does over the cell, the network has to know. At
+64x64 pixels it works on a quarter of the pixels, since the properties are constant in a grain; at
+the end it sees them again in full, so that grain boundaries stay sharp.
+
+What a point does under the mean strain is known, and is not learned: the stress is the lesser of an
+elastic one and that of plastic flow. The network says by which factor each of them is larger than
+under the mean strain (`repro.models.custom_layers.LocalLaw`). It says so as a function of the
+strain, so that any strain can be asked for (`at_strains`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from repro import paper
+from repro.data.trajectories import STRAINS, Trajectories
+from repro.models.backend import as_networks_need_it, keras, layers
+from repro.models.layers import at_half_resolution, custom_layers, normalize, residual_u
+from repro.models.registry import register
+
+LAW = "sigma_vm"  # name of the last layer
+
+
+@register(
+    "the network that predicts the trajectory directly, without steps and without a solve",
+    samples=Trajectories,
+    epochs=75,
+    learning_rate=6e-3,
+    beta_2=0.98,
+    cosine=True,
+    warmup_epochs=1,
+    clip_norm=1.0,
+    augment=True,
+)
+def direct_prediction(
+    filters: int = 32, blocks: int = 2, levels: int = 2, knots: int = 10
+) -> keras.Model:
+    """U-Net from the properties to the stress at the increments of its training.
+
+    Parameters
+    ----------
+    filters : int
+        Channels at the finest level of the U.
+    blocks : int
+        Residual blocks at each level, on each side.
+    levels : int
+        Poolings.
+    knots : int
+        Strains at which it gives the factors of the local law.
+
+    Returns
+    -------
+    keras.Model
+        (n, N, N, 4) in physical units -> (n, N, N, 25): sigma_vM/MPa, N a multiple of
+        2^(levels + 1).
+    """
+    low, high = np.array(paper.PROPERTY_RANGES).T
+    inputs = keras.Input((None, None, len(low)), name="microstructure")
+    maps = normalize(inputs, [(low + high) / 2, high])
+    x = at_half_resolution(maps, filters, lambda x: residual_u(x, filters, levels, blocks))
+    x = layers.Conv2D(2 * filters, 1, activation="silu")(x)
+    factors = layers.Conv2D(2 * knots, 1, kernel_initializer="zeros")(x)
+    outputs = custom_layers.LocalLaw(STRAINS, name=LAW)([inputs, factors])
+    return keras.Model(inputs, outputs, name="direct_prediction")
+
+
+@as_networks_need_it()
+def at_strains(network: keras.Model, strains: Sequence[float]) -> keras.Model:
+    """The same network, for the stress (n, N, N, T) at other mean strains F11 - 1, length T."""
+    law = custom_layers.LocalLaw(strains, name=LAW)
+    return keras.Model(network.input, law(network.get_layer(LAW).input), name=network.name)

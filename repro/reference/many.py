@@ -1,0 +1,76 @@
+"""The reference model on many cells at once, on all cores."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from repro import paper, reference
+from repro.data.discretization import PAPER, Discretization
+from repro.data.load import PAPER_LOAD, Load
+from repro.data.microstructure import Microstructure, grid_of
+from repro.tools.processor import available_cores
+from repro.tools.progress import Progress
+
+
+def simulate_many(
+    cells: Sequence[Microstructure],
+    load: Load = PAPER_LOAD,
+    discretization: Discretization = PAPER,
+    *,
+    tol: float | None = None,
+    progress: bool = False,
+) -> np.ndarray:
+    """Stress (n, T+1, N, N) float32, MPa, by the reference model, on all cores.
+
+    The networks learned from increments of 0.0002 of F11. So larger ones are divided, and the
+    stress is not what `repro.reference.simulate` makes of them as they are. A hold is not divided.
+
+    Parameters
+    ----------
+    cells : sequence of Microstructure
+        On equal grids.
+    load : Load
+    discretization : Discretization
+        By default the paper's.
+    tol : float, optional
+        As for `repro.reference.simulate`; by default, and the precision, by
+        `repro.reference.accuracy`.
+    progress : bool
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        If there are no cells, or on grids of several sizes.
+    ConvergenceError
+        As `repro.reference.simulate`, with the number of the cell and of the load's increment.
+    """
+    n = grid_of(cells)
+    parts = np.ceil(np.abs(np.diff(load.F11)) / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
+    ends = np.concatenate([[0], np.cumsum(parts)])
+    finer = Load(*(np.interp(np.arange(ends[-1] + 1), ends, x) for x in (load.time, load.F11)))
+    # Filled in place: the cells of a training take gigabytes.
+    sigma_vm = np.empty((len(cells), len(load.time), n, n), np.float32)
+
+    how = {**reference.accuracy(discretization), "discretization": discretization}
+    if tol is not None:
+        how["tol"] = tol
+
+    def fill(i):
+        try:
+            sigma_vm[i] = reference.simulate(cells[i], finer, **how).sigma_vm[ends]
+        except reference.ConvergenceError as error:
+            error.microstructure = i
+            error.increment = int(np.searchsorted(ends, error.increment))
+            raise
+
+    on_all_cores(fill, range(len(cells)), progress)
+    return sigma_vm
+
+
+def on_all_cores(solve: Callable, cells: Sequence, progress: bool = False) -> list:
+    """`solve(cell)` of all cells; threads will do, since the compiled solver frees the GIL."""
+    with ThreadPoolExecutor(available_cores()) as pool:
+        results = pool.map(solve, cells)
+        return list(Progress(results, "solving", "cell", progress, total=len(cells)))
