@@ -205,7 +205,8 @@ def rows(**columns):
         "epochs": 500,
         "seed": 0,
     }
-    return pd.DataFrame({**base, **columns})
+    found = pd.DataFrame({**base, **columns})
+    return found.assign(kind=results._kinds(found))
 
 
 def test_seeds_are_summarized_and_everything_else_is_kept_apart():

@@ -12,7 +12,7 @@ from repro.data.dataset import DataSet
 from repro.data.discretization import PAPER, Discretization
 from repro.data.pairs import make_pairs
 from repro.data.suites import SUITES
-from repro.evaluation import naive
+from repro.evaluation import naive, results
 from repro.evaluation.metrics import measure
 from repro.evaluation.results import AGAINST
 from repro.models.runs import Run
@@ -84,7 +84,9 @@ def assess(
             asked |= _naive(data, indices, pairs, curve)
         what = f"evaluating {data.attributes.get('suite', 'the data')}, {part}"
         for (who, mode), fields in Progress(asked.items(), what, "prediction"):
-            about = {**_about(who), "mode": mode, "split": part, "split_hash": split_hash}
+            kind = results.SURROGATE if who is one.run else results.NAIVE
+            about = {**_about(who), "kind": kind, "mode": mode, "split": part}
+            about["split_hash"] = split_hash
             rows += _measured(fields, pairs.after, data, indices, one.stride, about)
     return rows
 
@@ -110,6 +112,7 @@ def discretization_errors(data: DataSet) -> list[dict]:
 
         about = {
             "model": f"{LABEL_NOISE}, {discretization}",
+            "kind": results.SOLVER,
             "mode": TRAJECTORY,
             "split": part,
             "split_hash": split_hash,
@@ -141,6 +144,7 @@ def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> l
     true = np.stack([run.sigma_vm[data.kept[stride::stride]] for run in runs])
     about = {
         "model": f"{LABEL_NOISE}, tolerance {tol:g}",
+        "kind": results.SOLVER,
         "mode": "rollout",
         "split": part,
         "split_hash": split_hash,
@@ -167,6 +171,7 @@ def damask_difference(stride: int) -> list[dict]:
         )
         about = {
             "model": f"DAMASK, eps {tolerance:g}",
+            "kind": results.SOLVER,
             "suite": "recorded",
             "split": "all",
             "mode": "rollout",

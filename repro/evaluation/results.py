@@ -15,8 +15,10 @@ AGAINST = str(PAPER)
 # What a row is about; increment and distance_px are empty where it is about all of them.
 KEYS = [*SUBJECT, "metric", "region", "increment", "distance_px"]
 VALUES = ["F11", "value", "unit", "n"]  # F11 at the increment; n microstructures
-RUN = ["network", "configuration", "epochs", "seed", "split_hash"]
+RUN = ["kind", "weights", "network", "configuration", "epochs", "seed", "split_hash"]
 PROVENANCE = [*RUN, "command", "commit", "hardware", "wall_s"]
+# What a row is about, by its kind: a surrogate, a solver (label noise, DAMASK), a naive reference.
+SURROGATE, SOLVER, NAIVE = "surrogate", "solver", "naive"
 NUMBERS = ["stride", "increment", "distance_px", "F11", "value", "n", "epochs", "seed", "wall_s"]
 TEXT = [column for column in KEYS + VALUES + PROVENANCE if column not in NUMBERS]
 
@@ -48,6 +50,8 @@ def read_rows(path) -> pd.DataFrame:
         table["increment"] = _increments(table)
     if "against" not in table:
         table["against"] = AGAINST
+    if "kind" not in table and {"model", "epochs"} <= {*table}:
+        table = table.assign(kind=_kinds(table), weights=_weights(table))
     missing = [column for column in KEYS + VALUES + PROVENANCE if column not in table]
     if missing:
         raise ValueError(f"{path}: not a results table, lacks the column {missing[0]}")
@@ -62,6 +66,19 @@ def _increments(table: pd.DataFrame) -> pd.Series:
     strain = table["F11"] - 1
     first = strain.groupby([table[key] for key in ("suite", "split", "stride")]).transform("min")
     return (table["stride"] * strain / first).round()
+
+
+def _kinds(table: pd.DataFrame) -> pd.Series:
+    """Kind of each row of a table of before it was a column."""
+    solver = table["model"].str.startswith(("reference model", "DAMASK"))
+    kinds = solver.map({True: SOLVER, False: NAIVE})
+    return kinds.mask(table["epochs"].notna(), SURROGATE)
+
+
+def _weights(table: pd.DataFrame) -> pd.Series:
+    """Weights of each row of such a table: the last ones were said in the name."""
+    last = table["model"].str.endswith(" (last)")
+    return last.map({True: "last", False: "best"}).where(table["epochs"].notna())
 
 
 def select(table: pd.DataFrame, **wanted) -> pd.DataFrame:

@@ -32,6 +32,7 @@ class Run:
     seed: int | None = None
     epochs: int | None = None
     split_hash: str | None = None  # of the data that it was trained on
+    weights: str | None = None  # "best" of the epochs or "last"
 
 
 def run_of(path_or_name) -> Run:
@@ -59,7 +60,8 @@ def run_of(path_or_name) -> Run:
     # Of the run whose best or last weights this one started from, all epochs count.
     epochs = len(history) + (numbers["start_epochs"] or 0)
     stride = numbers["stride"] or 1
-    return Run(name, network, configuration, stride, numbers["seed"], epochs, split_hash)
+    seed, weights = numbers["seed"], path.stem
+    return Run(name, network, configuration, stride, seed, epochs, split_hash, weights)
 
 
 def read_config(directory) -> dict:

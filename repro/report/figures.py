@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from repro import paper
 from repro.data.discretization import CONVERGED
-from repro.evaluation.results import select
+from repro.evaluation.results import SOLVER, select
 from repro.report.tables import networks, time_step, worth_it
 
 FIELD_MAP, ERROR_MAP, PROPERTY_MAP = "viridis", "magma", "cividis"  # all perceptually uniform
@@ -303,8 +303,8 @@ def converged_figure(results: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(TWO_COLUMNS, 3.4), layout="constrained")
     axes = figure.subplots()
     colours = iter(range(10))
-    for model, part in rows.groupby("model", sort=False):
-        solver = model.startswith("reference model")
+    for (model, kind), part in rows.groupby(["model", "kind"], sort=False):
+        solver = kind == SOLVER
         style = {"color": "k" if solver else f"C{next(colours)}", "marker": "" if solver else "o"}
         style["ls"] = {0: "-", 1: "--", 2: ":"}[len(axes.lines) % 3] if solver else "-"
         axes.plot(part["F11"], part["value"], label=model, ms=2.5, **style)
@@ -331,7 +331,7 @@ def _whole_ticks(*all_axes):
 
 
 def _panels_by_mode(rows, abscissa, label, finish):
-    rows = rows[~rows["model"].str.startswith("reference model")]  # orders of magnitude below
+    rows = rows[rows["kind"] != SOLVER]  # orders of magnitude below
     figure = Figure(figsize=(TWO_COLUMNS, 3.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     styles, legend = _line_styles(rows), {}

@@ -7,7 +7,7 @@ from repro.data.discretization import CONVERGED, PAPER
 from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
 from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
-from repro.evaluation.results import AGAINST, select
+from repro.evaluation.results import AGAINST, SOLVER, SURROGATE, select
 from repro.tools.files import write_text
 
 ALIKE = 1.1
@@ -55,8 +55,8 @@ def write_report(results: pd.DataFrame, path, title: str) -> None:
 
 
 def networks(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows of trained networks."""
-    return results[results["epochs"].notna()]
+    """The rows of surrogates."""
+    return results[results["kind"] == SURROGATE]
 
 
 def time_step(stride) -> str:
@@ -78,10 +78,7 @@ def main_table(results: pd.DataFrame, measured: pd.DataFrame | None = None) -> p
         Times as of `repro.benchmarks.speed`.
     """
     found = networks(select(results, metric="MAE", against=None))
-    last = found["model"].str.endswith(LAST)
-    found = found.assign(
-        run=found["model"].str.removesuffix(LAST), weights=last.map({True: "last", False: "best"})
-    )
+    found = found.assign(run=found["model"].str.removesuffix(LAST))
     # The best weights name the configuration, if there are any: they come first.
     alike = found.sort_values("weights").groupby("run")["configuration"].first()
     alike = found["run"].map(alike).fillna(found["run"])
@@ -256,7 +253,8 @@ def converged(results: pd.DataFrame) -> pd.DataFrame:
                 row = {"": label} | of_line.set_index("model")["value"].to_dict()
                 rows.append(row | {"n": of_line["n"].max()})
     table = pd.DataFrame(rows).drop_duplicates(subset="") if rows else pd.DataFrame()
-    solver = [name for name in table if name.startswith("reference model")]
+    solvers = set(found.loc[found["kind"] == SOLVER, "model"])
+    solver = [name for name in table if name in solvers]
     others = [name for name in table if name not in ("", "n", *solver)]
     return table[["", *solver, *others, "n"]] if rows else table
 
