@@ -367,3 +367,50 @@ def test_networks_are_imported_without_what_computes_them():
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert not SLOW_TO_IMPORT & set(run.stdout.split())
+
+
+MINE = """
+from repro.data.load import Load
+from repro.data.microstructure import polycrystal
+from repro.data.suites import SUITES, Suite
+from repro.evaluation.metrics import METRICS, Metric
+from repro.models.runs import Run
+from repro.surrogate import Prediction, Surrogate, register
+import numpy as np
+
+def largest(predicted, true):
+    return float(np.abs(predicted - true).max())
+
+class Nothing(Surrogate):
+    run = Run("nothing", epochs=0)
+
+    def __call__(self, cells, load):
+        shape = len(cells), len(load.time), *cells[0].grain_id.shape
+        return Prediction(np.zeros(shape, np.float32), np.ones(len(cells)))
+
+SUITES["mine"] = Suite("my cells", polycrystal, stream=999, count=2, size=16,
+                       load=Load.through([1.001, 1.0], 2))
+METRICS["largest"] = Metric(largest)
+register("nothing", Nothing)
+"""
+
+
+def test_a_file_of_a_user_adds_a_suite_a_metric_and_a_surrogate(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    use = ("-m", "repro", "--use", "mine.py", "evaluate", "--model", "nothing", "--suite", "mine")
+    data = tmp_path / "data"
+    data.mkdir()
+    generation.generate(data / "paper.h5", count=5, size=16, progress=False)
+    run = subprocess.run(
+        [sys.executable, *use, "--results", "results.csv"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert run.returncode == 0, run.stderr
+    found = pd.read_csv(tmp_path / "results.csv")
+    found = found[(found["model"] == "nothing") & found["increment"].isna()]
+    assert set(found["suite"]) == {"mine"} and set(found["kind"]) == {"surrogate"}
+    means = found[found["region"] == "all"].set_index("metric")["value"]
+    assert means["largest"] > means["MAE"] > 10
