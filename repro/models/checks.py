@@ -46,7 +46,6 @@ def check_network(network: keras.Model, x: np.ndarray) -> None:
 
 
 def _loaded_back(network) -> keras.Model:
-    channels = network.input_shape[-1], network.output_shape[-1]
     with TemporaryDirectory() as folder:
         path = Path(folder, "network.keras")
         try:
@@ -58,7 +57,7 @@ def _loaded_back(network) -> keras.Model:
                 f"({_in_one_line(error)})"
             ) from None
         try:
-            return files.read(path, channels)
+            return files.read(path)
         except files.ModelFileError as error:
             raise ValueError(
                 f"{network.name} cannot be loaded back once it is saved, so it would be lost after "
