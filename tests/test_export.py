@@ -1,6 +1,9 @@
 """Out to the tools that people have: films, ParaView, xarray, and networks without Keras."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +178,18 @@ def test_what_cannot_be_exported_is_one_line(shipped, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"^onnx needs tf2onnx: pip install '\.\[export\]'$"):
         export.export(network, tmp_path / "a.onnx", "onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_jax_loads_a_network_and_says_in_one_line_what_it_cannot_export_to(shipped, tmp_path):
+    arguments = shipped, "--format", "litert", "--out", tmp_path / "a.tflite"
+    run = subprocess.run(
+        [sys.executable, "-m", "repro.export", *map(str, arguments)],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 2
+    said = run.stderr.splitlines()[-1]
+    assert "the backend jax cannot export paper_unet to litert: use KERAS_BACKEND=tens" in said
+    assert "Traceback" not in run.stderr

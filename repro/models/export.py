@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -131,10 +132,10 @@ def _export(network, path, name) -> None:
         with as_networks_need_it(), silent_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the converters, about themselves
             network.export(path, **options)
-    except ImportError:
-        raise
+    except ImportError as error:
+        raise ImportError(f"{error}, or use KERAS_BACKEND=tensorflow") from None
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = re.sub(r"\x1b\[\d+m", "", " ".join(str(error).split()))[:300]  # it is in colours
         raise ValueError(
             f"Keras {keras.__version__} with the backend {keras.backend.backend()} cannot export "
             f"{network.name} to {name}: use KERAS_BACKEND=tensorflow or a newer Keras ({reason})"
