@@ -17,7 +17,7 @@ def main(
     """Export a network for programs without Keras, and say how far its output is from Keras'.
 
     It takes and gives what the network does, in physical units. Those that step the stress map
-    cells (n, N, N, 5) float32 of E/GPa, nu, xi0/MPa, h0/GPa and sigma_vM(t)/MPa to (n, N, N, 1), the
+    (n, N, N, 5) float32 of E/GPa, nu, xi0/MPa, h0/GPa and sigma_vM(t)/MPa to (n, N, N, 1), the
     stress a step later. Exit status 1 if the stress is another one.
 
     Args:

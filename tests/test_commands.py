@@ -265,8 +265,9 @@ def test_results_are_there_where_no_picture_can_be_drawn(data_file, tmp_path, mo
         raise RuntimeError("latex could not be found")
 
     monkeypatch.setattr(pictures, "png", fail)
-    options = chain.RunOptions(data=data_file, out=tmp_path, epochs=1, stride=20)
-    train_paper.main(options, network=network_options("paper_unet", filters=2))
+    options = chain.RunOptions(data=data_file, out=tmp_path, epochs=1)
+    network = network_options("paper_unet", filters=2)
+    train_paper.main(options, samples=sample_options(stride=20), network=network)
     assert (tmp_path / "results.csv").is_file()
     assert (tmp_path / "RESULTS.md").is_file()
     said = capsys.readouterr().out

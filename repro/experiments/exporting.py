@@ -54,9 +54,8 @@ def export(model: str, name: str, out=None) -> tuple[Path, list[Comparison]]:
     """
     path = models.model_path(model)
     network = models.load(path)
-    out = Path(
-        out or FOLDER / (run_of(path).model.replace(" (last)", "_last") + FORMATS[name].suffix)
-    )
+    title = run_of(path).model.replace(" (last)", "_last")
+    out = Path(out or FOLDER / (title + FORMATS[name].suffix))
     exported = write(network, out, name)
     comparisons = []
     for beside, x, y in _wanted(network, path):
