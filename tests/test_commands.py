@@ -22,6 +22,7 @@ from repro.experiments import chain
 from repro.experiments.options import training_command
 from repro.models import runs
 from repro.reference import generation
+from repro.report import pictures
 from repro.tools import cli
 from repro.training import snapshot
 from repro.training.devices import DistributedEngine
@@ -257,6 +258,21 @@ def sample_options(name="paper_unet", **options):
 
 def network_options(name, **options):
     return inspect.signature(training_command(name)).parameters["network"].annotation(**options)
+
+
+def test_results_are_there_where_no_picture_can_be_drawn(data_file, tmp_path, monkeypatch, capsys):
+    def fail(figure):
+        raise RuntimeError("latex could not be found")
+
+    monkeypatch.setattr(pictures, "png", fail)
+    options = chain.RunOptions(data=data_file, out=tmp_path, epochs=1)
+    network = network_options("paper_unet", filters=2)
+    train_paper.main(options, samples=sample_options(stride=20), network=network)
+    assert (tmp_path / "results.csv").is_file()
+    assert (tmp_path / "RESULTS.md").is_file()
+    said = capsys.readouterr().out
+    for name in ("prediction.png", "learning_curve.png"):
+        assert f"{tmp_path / name} could not be drawn (RuntimeError: latex could not" in said
 
 
 NEW_NETWORK = '''

@@ -13,7 +13,7 @@ from repro.tools import processor
 
 
 @contextmanager
-def _silent_stderr():
+def silent_stderr():
     """Send the file descriptor itself to nowhere: the messages come from C++."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -27,7 +27,7 @@ def _silent_stderr():
 
 def _import_backend():
     try:
-        with _silent_stderr():
+        with silent_stderr():
             import keras
 
             return keras
@@ -72,7 +72,7 @@ def _prepared():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     keras = _import_backend()
     if keras.backend.backend() == "tensorflow":
-        with _silent_stderr():
+        with silent_stderr():
             import tensorflow as tf
 
             tf.config.list_physical_devices("GPU")
@@ -158,4 +158,5 @@ __all__ = [
     "on_tensorflow_cpu",
     "ops",
     "precision",
+    "silent_stderr",
 ]
