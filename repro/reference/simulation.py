@@ -17,7 +17,8 @@ from repro.data.discretization import PAPER, Discretization, pixel_means, refine
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import equilibrium, material
-from repro.tools.values import Value
+from repro.tools import forks
+from repro.tools.values import Value, unmasked
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
 SINGLE_TOLERANCE = 1e-6  # strain; that a deformation gradient of single precision still resolves
@@ -110,6 +111,8 @@ def simulate(
         If an argument is out of range.
     ConvergenceError
         If an increment does not reach `tol`.
+    RuntimeError
+        If the process was forked after a first simulation: start workers with spawn.
     """
     options = {"tol": tol, "M": M, "h": h, "discretization": discretization, "dtype": dtype}
     return simulate_batch([microstructure], load, **options, **stretch)[0]
@@ -202,8 +205,15 @@ def rescaled(
 
     dot_gamma depends on xi by dot_gamma_0 / (M xi)^n alone, so that each factor can be moved into
     xi, and with it into the hardening; h multiplies the hardening. Parameters are numbers or (G,).
+
+    Raises
+    ------
+    ValueError
+        If something is masked.
     """
-    scaled = np.array(properties, dtype=float)
+    parameters = {"M": M, "h": h, "dot_gamma_0": dot_gamma_0, "n": n}
+    M, h, dot_gamma_0, n = (unmasked(value, name) for name, value in parameters.items())
+    scaled = unmasked(properties, "properties", float).copy()
     strength = np.divide(M, paper.DAMASK_M) * np.divide(
         paper.GAMMA_DOT_0, dot_gamma_0
     ) ** np.divide(1, n)
@@ -257,12 +267,14 @@ def _solver(tol, dtype=np.float64):
         raise ValueError(
             f"single precision does not reach tol {tol:g}: {SINGLE_TOLERANCE:g} it does"
         )
+    forks.use("jax")
     _use_compilation_cache()
     return jax.enable_x64(not single)
 
 
 def batch_size() -> int:
     """Microstructures to hand to `simulate_batch` at a time: many run together on a GPU."""
+    forks.use("jax")
     return 25 if jax.default_backend() == "cpu" else 250
 
 
