@@ -35,9 +35,9 @@ import numpy as np
 from repro import paper
 from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, units_known, warn_of_units
 from repro.tools.files import atomic_path
-from repro.tools.values import Value
+from repro.tools.values import Value, unmasked
 
 if TYPE_CHECKING:
     import xarray
@@ -89,6 +89,7 @@ class DataSet(Value):
     def __post_init__(self):
         super().__post_init__()
         _check_shapes({name: getattr(self, name).shape for name in _SHAPES})
+        warn_of_units(self.properties, stacklevel=4)  # once for all cells
 
     def __len__(self):
         return len(self.grain_id)
@@ -153,12 +154,14 @@ class DataSet(Value):
         behind = int(grain_id.max()) + 1
         empty = np.flatnonzero(np.isnan(properties[behind:]).all(1))
         grains = behind + empty[0] if len(empty) else len(properties)
-        return Microstructure(grain_id, properties[:grains])
+        with units_known():
+            return Microstructure(grain_id, properties[:grains])
 
     def first(self, count: int) -> DataSet:
         """The first microstructures, in memory."""
         own = [name for name, letters in _SHAPES.items() if letters[0] == "M"]
-        return replace(self, **{name: getattr(self, name)[:count] for name in own})
+        with units_known():
+            return replace(self, **{name: getattr(self, name)[:count] for name in own})
 
     def property_maps(self, indices) -> np.ndarray:
         """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
@@ -382,8 +385,9 @@ def concatenate(parts) -> DataSet:
 
 def pad_properties(properties, grains: int) -> np.ndarray:
     """NaN-pad properties (..., G, 4) to `grains` rows."""
-    missing = grains - np.shape(properties)[-2]
-    width = [(0, 0)] * (np.ndim(properties) - 2) + [(0, missing), (0, 0)]
+    properties = unmasked(properties, "properties")
+    missing = grains - properties.shape[-2]
+    width = [(0, 0)] * (properties.ndim - 2) + [(0, missing), (0, 0)]
     return np.pad(properties, width, constant_values=np.nan)
 
 

@@ -1,6 +1,9 @@
 """Microstructures: a periodic grain map and the properties of each grain, and how to draw them."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +23,9 @@ OUT_OF_RANGE = (
 )
 CIRCLE_RADII = (0.06, 0.16)  # of the cell edge
 ELONGATION = 3.0
+# What a solid may have, by property: values outside were given in another unit.
+PLAUSIBLE = {"E": (0.0, 2000.0), "xi0": (0.5, 1e5), "h0": (0.0, 2000.0)}
+_units_known = ContextVar("_units_known", default=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +40,8 @@ class Microstructure(Value):
         Grain of each pixel, 0...G-1. Axis 0 is x1, the loading direction, axis 1 is x2.
     properties : array_like of float, shape (G, 4)
         Young's modulus E/GPa, Poisson's ratio nu, initial flow resistance xi0/MPa and hardening
-        modulus h0/GPa of each grain.
+        modulus h0/GPa of each grain. A value outside of `PLAUSIBLE` is warned of, since it was
+        given in another unit.
 
     Raises
     ------
@@ -66,6 +73,7 @@ class Microstructure(Value):
                 f"describe grains 0 to {len(properties) - 1}"
             )
         check_properties(properties)
+        warn_of_units(properties, stacklevel=4)
         object.__setattr__(self, "grain_id", grain_id)
         object.__setattr__(self, "properties", properties)
         super().__post_init__()
@@ -81,7 +89,8 @@ class Microstructure(Value):
 
     def refined(self, factor: int) -> "Microstructure":
         """The same cell on a finer grid: every pixel becomes `factor` x `factor` of them."""
-        return Microstructure(refined(self.grain_id, factor), self.properties)
+        with units_known():
+            return Microstructure(refined(self.grain_id, factor), self.properties)
 
 
 def property_maps(cells: Sequence[Microstructure]) -> np.ndarray:
@@ -127,6 +136,41 @@ def check_properties(properties: np.ndarray) -> None:
         bad = np.flatnonzero(~(valid & np.isfinite(values)))
         if bad.size:
             raise ValueError(f"{name} of grain {bad[0]} is {values[bad[0]]:g}: it {rule}")
+
+
+def warn_of_units(properties: np.ndarray, stacklevel: int) -> None:
+    """Warn, in one line, of properties (..., G, 4) that no solid has; NaN is none.
+
+    The line names the first, by grain and, where there are several cells, by cell. `stacklevel` is
+    as for `warnings.warn`. Within `units_known` nothing is said.
+    """
+    if _units_known.get() or properties.dtype.kind not in "fiu":
+        return
+    for i, (name, unit) in enumerate(zip(paper.PROPERTY_NAMES, paper.PROPERTY_UNITS, strict=True)):
+        low, high = PLAUSIBLE.get(name, (-np.inf, np.inf))
+        values = properties[..., i]
+        odd = (values < low) | (values > high)
+        if odd.any():
+            place = tuple(np.argwhere(odd)[0])
+            *cell, grain = place
+            of_cell = f" of microstructure {cell[0]}" if cell else ""
+            limit = f"below {low:g}" if values[place] < low else f"above {high:g}"
+            warnings.warn(
+                f"{name} of grain {grain}{of_cell} is {values[place]:g}, {limit} {unit}, which no "
+                f"solid has: give {name} in {unit}",
+                stacklevel=stacklevel,
+            )
+            return
+
+
+@contextmanager
+def units_known() -> Iterator[None]:
+    """Within the block nothing is said of units: cells of these properties were judged before."""
+    before = _units_known.set(True)
+    try:
+        yield
+    finally:
+        _units_known.reset(before)
 
 
 def periodic_voronoi(
@@ -179,6 +223,7 @@ def voronoi(points: np.ndarray, size: int = paper.GRID, aspect: float = 1.0) -> 
 
     Points (G, 2) are in edges of the cell; `size` and `aspect` are as for `seed_points`.
     """
+    points = unmasked(points, "points")
     pixels = (np.indices((size, size)).reshape(2, -1).T + 0.5) / size
     edges = np.array([1.0, aspect])  # distances along x2 count `aspect` times
     # boxsize makes the nearest-point search periodic.
