@@ -103,7 +103,7 @@ class Load(Value):
             raise ValueError(f"increments must be a positive whole number, got {increments}")
         if not 0 < rate < np.inf:
             raise ValueError(f"rate must be positive (1/s), got {rate}")
-        corners = np.array([1.0, *stretches])
+        corners = np.append(1.0, unmasked(list(stretches), "stretches", np.float64))
         if not np.diff(corners).all():
             raise ValueError(f"stretches must differ from one to the next, got {corners.tolist()}")
         arrival = np.concatenate([[0.0], np.cumsum(abs(np.diff(corners))) / rate])

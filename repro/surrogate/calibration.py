@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from repro.data.microstructure import Microstructure
-from repro.tools.values import Value
+from repro.tools.values import Value, unmasked
 
 SIGNIFICANCE = 0.01  # below it, cells are taken to be of another kind
 
@@ -56,11 +56,12 @@ class Calibration(Value):
 
     def _bounds(self, errors, scores) -> np.ndarray:
         """Bounds in proportion to the scores; infinite where nothing was predicted."""
+        scores = unmasked(scores, "scores")
         known, predicted = np.isfinite(self.scores), np.isfinite(scores)
         ratios = errors[known] / self.scores[known, None]
         bounds = np.full((len(predicted), errors.shape[1]), np.inf)
         quantile = conformal_quantile(ratios, self.confidence)
-        bounds[predicted] = np.outer(np.asarray(scores)[predicted], quantile)
+        bounds[predicted] = np.outer(scores[predicted], quantile)
         return bounds
 
     def applies_to(self, cells: Sequence[Microstructure], scores) -> bool:
@@ -69,7 +70,7 @@ class Calibration(Value):
         Kolmogorov-Smirnov tests of each quantity, corrected for their number. Cells may differ in
         what is not looked at: this finds reasons for doubt and proves nothing.
         """
-        here = np.column_stack([scores, features_of(cells)])
+        here = np.column_stack([unmasked(scores, "scores"), features_of(cells)])
         there = np.column_stack([self.scores, self.features])
         tests = [ks_2samp(*pair).pvalue for pair in zip(here.T, there.T, strict=True)]
         return bool(min(tests) * len(tests) >= SIGNIFICANCE)
@@ -106,6 +107,6 @@ def conformal_quantile(ratios: Sequence, confidence: float) -> np.ndarray:
     ndarray, shape (...)
         The ceil((m + 1) confidence)-th smallest; infinite where m is too small for it.
     """
-    ratios = np.sort(ratios, axis=0)
+    ratios = np.sort(unmasked(ratios, "ratios"), axis=0)
     rank = int(np.ceil(round((len(ratios) + 1) * confidence, 9)))
     return ratios[rank - 1] if rank <= len(ratios) else np.full(ratios.shape[1:], np.inf)

@@ -64,10 +64,15 @@ def unmasked(values, name: str, dtype=None) -> np.ndarray:
     ValueError
         If some of them are masked; the message names the array.
     """
+    check_unmasked(values, name)
+    return np.asarray(values, dtype)
+
+
+def check_unmasked(values, name: str) -> None:
+    """Raise ValueError if some values of an array, or of a list of arrays, are masked."""
     parts = values if isinstance(values, list | tuple) else [values]
     if any(map(np.ma.is_masked, parts)):
         raise ValueError(f"{name} has missing values (it is a masked array): fill them in")
-    return np.asarray(values, dtype)
 
 
 def _can_be_written(array) -> bool:
