@@ -57,9 +57,18 @@ def simulate_many(
     if tol is not None:
         how["tol"] = tol
 
+    def solved(cell):
+        try:
+            return reference.simulate(cell, finer, **how)
+        except reference.ConvergenceError:
+            if how["dtype"] is np.float64:
+                raise
+            # Single precision does not resolve what a soft grain misses beside stiff ones.
+            return reference.simulate(cell, finer, **how | {"dtype": np.float64})
+
     def fill(i):
         try:
-            sigma_vm[i] = reference.simulate(cells[i], finer, **how).sigma_vm[ends]
+            sigma_vm[i] = solved(cells[i]).sigma_vm[ends]
         except reference.ConvergenceError as error:
             error.microstructure = i
             error.increment = int(np.searchsorted(ends, error.increment))
