@@ -37,7 +37,7 @@ from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, units_known, warn_of_units
 from repro.tools.files import atomic_path
-from repro.tools.values import Value, unmasked
+from repro.tools.values import Value, number, unmasked
 
 if TYPE_CHECKING:
     import xarray
@@ -72,7 +72,7 @@ class DataSet(Value):
     Raises
     ------
     DataSetError
-        If shapes do not agree.
+        If shapes do not agree, or an array does not hold numbers.
     """
 
     COPIES = False  # a data set takes gigabytes
@@ -88,7 +88,11 @@ class DataSet(Value):
 
     def __post_init__(self):
         super().__post_init__()
-        _check_shapes({name: getattr(self, name).shape for name in _SHAPES})
+        arrays = {name: getattr(self, name) for name in _SHAPES}
+        _check_shapes({name: np.shape(array) for name, array in arrays.items()})
+        for name, array in arrays.items():
+            if np.dtype(getattr(array, "dtype", object)).kind not in _kinds(name) + "iu":
+                raise DataSetError(f"array {name} is of {getattr(array, 'dtype', type(array))}")
         warn_of_units(self.properties, stacklevel=4)  # once for all cells
 
     def __len__(self):
@@ -137,14 +141,12 @@ class DataSet(Value):
         ):
             return None
         try:
+            law = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
+            law = {name: number(about.get(name, law[name]), name) for name in law}
             discretization = Discretization.of(about)
         except (TypeError, ValueError) as error:
             raise DataSetError(str(error)) from None
-        return {
-            "M": float(about.get("M", paper.DAMASK_M)),
-            "h": float(about.get("h", paper.DAMASK_H)),
-            "discretization": discretization,
-        }
+        return law | {"discretization": discretization}
 
     def microstructure(self, i: int) -> Microstructure:
         """Microstructure i, without the padding that is behind its last grain."""
@@ -165,6 +167,7 @@ class DataSet(Value):
 
     def property_maps(self, indices) -> np.ndarray:
         """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
+        indices = indices_of(indices)
         return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
 
     def to_xarray(self) -> xarray.Dataset:
@@ -339,8 +342,7 @@ def read(path, in_memory: bool = True) -> DataSet:
 def _check_values(data) -> None:
     """Refuse what no data set can hold; `repro.data.checks` asks what the stresses are worth."""
     for name in _SHAPES:
-        kinds = "iu" if name in ("grain_id", "seed") else "f"
-        if getattr(data, name).dtype.kind not in kinds:
+        if getattr(data, name).dtype.kind not in _kinds(name):
             raise DataSetError(f"array {name} is of {getattr(data, name).dtype}")
     if not len(data) or len(data.time) < 2 or not data.grain_id.size:
         raise DataSetError("holds no microstructure, pixel or increment")
@@ -352,6 +354,11 @@ def _check_values(data) -> None:
             data.microstructure(i)
         except ValueError as error:
             raise DataSetError(f"microstructure {i}: {error}") from None
+
+
+def _kinds(name) -> str:
+    """Kinds of numbers that an array is written with."""
+    return "iu" if name in ("grain_id", "seed") else "f"
 
 
 def _plain(value):
@@ -411,6 +418,20 @@ def split(data: DataSet, training_fraction: float = paper.TRAINING_FRACTION) -> 
     training, validation = split_indices(len(data), training_fraction)
     content = (training, validation, data.grain_id, data.properties)
     return Split(training, validation, array_hash(*content))
+
+
+def indices_of(microstructures) -> np.ndarray:
+    """Numbers of one or more microstructures, as an array of integers.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    indices = unmasked(microstructures, "microstructures")
+    if indices.ndim != 1 or not len(indices) or indices.dtype.kind not in "iu":
+        raise ValueError("name one microstructure or more by whole numbers")
+    return indices
 
 
 def split_indices(

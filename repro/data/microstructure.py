@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from repro import paper
 from repro.data.discretization import refined
-from repro.tools.values import Value, unmasked
+from repro.tools.values import Value, unmasked, whole
 
 MAX_REDRAWS = 1000
 # Beyond the paper. One interval outward of Case 1 (Eq. 1), but for h0, which cannot be negative.
@@ -23,6 +23,7 @@ OUT_OF_RANGE = (
 )
 CIRCLE_RADII = (0.06, 0.16)  # of the cell edge
 ELONGATION = 3.0
+LARGEST_EDGE = 2**14  # pixels; a cell of more takes more memory than computers have
 # What a solid may have, by property: values outside were given in another unit.
 PLAUSIBLE = {"E": (0.0, 2000.0), "xi0": (0.5, 1e5), "h0": (0.0, 2000.0)}
 _units_known = ContextVar("_units_known", default=False)
@@ -61,7 +62,7 @@ class Microstructure(Value):
             raise ValueError(f"grain_id must be a square (N, N) map, got shape {grain_id.shape}")
         if not grain_id.size:
             raise ValueError("grain_id must have at least one pixel")
-        if not np.issubdtype(grain_id.dtype, np.integer):
+        if grain_id.dtype.kind not in "iu":
             raise ValueError(f"grain_id must hold integers, got {grain_id.dtype}")
         if properties.ndim != 2 or properties.shape[1] != len(paper.PROPERTY_NAMES):
             raise ValueError(f"properties must be (G, 4) = E, nu, xi0, h0; got {properties.shape}")
@@ -89,6 +90,7 @@ class Microstructure(Value):
 
     def refined(self, factor: int) -> "Microstructure":
         """The same cell on a finer grid: every pixel becomes `factor` x `factor` of them."""
+        factor = whole(factor, "factor")
         with units_known():
             return Microstructure(refined(self.grain_id, factor), self.properties)
 
@@ -209,6 +211,7 @@ def seed_points(
     ValueError
         If `grains` is not in 1...min(255, N^2) or no draw gives every grain a pixel.
     """
+    size, grains = whole(size, "size"), whole(grains, "grains", least=0)
     if not 1 <= grains <= min(255, size * size):
         raise ValueError(f"grains must lie in 1...{min(255, size * size)}, got {grains}")
     for _ in range(MAX_REDRAWS):
@@ -224,22 +227,31 @@ def voronoi(points: np.ndarray, size: int = paper.GRID, aspect: float = 1.0) -> 
     Points (G, 2) are in edges of the cell; `size` and `aspect` are as for `seed_points`.
     """
     points = unmasked(points, "points")
-    pixels = (np.indices((size, size)).reshape(2, -1).T + 0.5) / size
+    centres = _pixels(size)
+    pixels = centres.reshape(2, -1).T
     edges = np.array([1.0, aspect])  # distances along x2 count `aspect` times
     # boxsize makes the nearest-point search periodic.
     nearest = cKDTree(edges * points, boxsize=edges).query(edges * pixels)[1]
-    return nearest.reshape(size, size).astype(np.uint8)
+    return nearest.reshape(centres.shape[1:]).astype(np.uint8)
+
+
+def _pixels(size) -> np.ndarray:
+    """Centres of the pixels, x1 and x2 in edges of the cell, (2, N, N)."""
+    size = whole(size, "size")
+    if size > LARGEST_EDGE:
+        raise ValueError(f"size must be {LARGEST_EDGE} at most, got {size}")
+    return (np.indices((size, size)) + 0.5) / size
 
 
 def circular_inclusion(size: int = paper.GRID, radius: float = paper.CIRCLE_RADIUS) -> np.ndarray:
     """Grain map (N, N) of a centred circle (grain 1) in a matrix (grain 0); radius in edges."""
-    x1, x2 = (np.indices((size, size)) + 0.5) / size - 0.5
+    x1, x2 = _pixels(size) - 0.5
     return (x1**2 + x2**2 <= radius**2).astype(np.uint8)
 
 
 def square_inclusion(size: int = paper.GRID, edge: float = paper.SQUARE_EDGE) -> np.ndarray:
     """Grain map (N, N) of a centred square (grain 1, edge in cell edges) in a matrix (grain 0)."""
-    x1, x2 = (np.indices((size, size)) + 0.5) / size - 0.5
+    x1, x2 = _pixels(size) - 0.5
     return (np.maximum(abs(x1), abs(x2)) <= edge / 2).astype(np.uint8)
 
 
@@ -253,8 +265,8 @@ def random_circles(rng: np.random.Generator, circles: int, size: int = paper.GRI
     ValueError
         If no place is found for a circle.
     """
-    pixels = (np.indices((size, size)) + 0.5) / size
-    grain_id = np.zeros((size, size), np.uint8)
+    pixels, circles = _pixels(size), whole(circles, "circles", least=0)
+    grain_id = np.zeros(pixels.shape[1:], np.uint8)
     for grain, radius in enumerate(np.sort(rng.uniform(*CIRCLE_RADII, circles))[::-1], 1):
         for _ in range(MAX_REDRAWS):
             offset = abs(pixels - rng.random((2, 1, 1)))
@@ -270,7 +282,7 @@ def random_circles(rng: np.random.Generator, circles: int, size: int = paper.GRI
 def table3_properties(rng: np.random.Generator, grains: int) -> np.ndarray:
     """Draw properties (G, 4), each uniform in its range of the paper's Table 3."""
     low, high = np.array(paper.PROPERTY_RANGES).T
-    return rng.uniform(low, high, size=(grains, len(low)))
+    return rng.uniform(low, high, size=(whole(grains, "grains"), len(low)))
 
 
 def case_properties(rng: np.random.Generator, grains: int, case: int) -> np.ndarray:
@@ -278,7 +290,7 @@ def case_properties(rng: np.random.Generator, grains: int, case: int) -> np.ndar
 
     The intervals of a property are equally wide, so each is chosen with probability one half.
     """
-    if case not in paper.CASES:
+    if whole(case, "case", least=0) not in paper.CASES:
         raise ValueError(f"case must be one of {sorted(paper.CASES)}, got {case}")
     return _two_interval_properties(rng, grains, paper.CASES[case])
 

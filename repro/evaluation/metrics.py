@@ -46,6 +46,8 @@ def mean_stress_error(predicted: np.ndarray, true: np.ndarray) -> float:
     The quantity of part (c) of the paper's Figs. 1-8.
     """
     fields = _both(predicted, true)
+    if fields[0].ndim < 2:
+        raise ValueError(f"fields must be (..., N, N), got {fields[0].shape}")
     means = (field.mean((-2, -1), dtype=np.float64) for field in fields)
     return float(100 * np.abs(np.divide(*means) - 1).mean())
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from repro.data.microstructure import Microstructure
-from repro.tools.values import Value, unmasked
+from repro.tools.values import Value, number, unmasked
 
 SIGNIFICANCE = 0.01  # below it, cells are taken to be of another kind
 
@@ -43,7 +43,12 @@ class Calibration(Value):
     confidence: float = 0.9
 
     def __post_init__(self):
+        for name in ("errors", "scores"):
+            object.__setattr__(self, name, unmasked(getattr(self, name), name, np.float64))
         super().__post_init__()
+        shapes = self.errors.shape, self.scores.shape
+        if self.errors.ndim != 2 or self.scores.shape != self.errors.shape[:1]:
+            raise ValueError(f"errors (m, T+1) and scores (m,) have shapes {shapes}")
         check_sample(len(self.scores), self.confidence)
 
     def of_cells(self, scores) -> np.ndarray:
@@ -56,7 +61,9 @@ class Calibration(Value):
 
     def _bounds(self, errors, scores) -> np.ndarray:
         """Bounds in proportion to the scores; infinite where nothing was predicted."""
-        scores = unmasked(scores, "scores")
+        scores = unmasked(scores, "scores", np.float64)
+        if scores.ndim != 1:
+            raise ValueError(f"scores must be (n,), got {scores.shape}")
         known, predicted = np.isfinite(self.scores), np.isfinite(scores)
         ratios = errors[known] / self.scores[known, None]
         bounds = np.full((len(predicted), errors.shape[1]), np.inf)
@@ -84,7 +91,7 @@ def features_of(cells: Sequence[Microstructure]) -> np.ndarray:
 
 def check_sample(cells: int, confidence: float) -> None:
     """Raise ValueError if so many cells are too few for a bound of some confidence."""
-    if not 0 < confidence < 1:
+    if not 0 < number(confidence, "confidence") < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
     needed = int(np.ceil(round(confidence / (1 - confidence), 9)))
     if cells < needed:
