@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from repro import paper
 from repro.data.discretization import refined
-from repro.tools.values import Value, unmasked, whole
+from repro.tools.values import Value, required, unmasked, whole
 
 MAX_REDRAWS = 1000
 # Beyond the paper. One interval outward of Case 1 (Eq. 1), but for h0, which cannot be negative.
@@ -56,18 +56,7 @@ class Microstructure(Value):
     properties: np.ndarray
 
     def __post_init__(self):
-        grain_id = unmasked(self.grain_id, "grain_id")
-        properties = unmasked(self.properties, "properties", np.float64)
-        if grain_id.ndim != 2 or grain_id.shape[0] != grain_id.shape[1]:
-            raise ValueError(f"grain_id must be a square (N, N) map, got shape {grain_id.shape}")
-        if not grain_id.size:
-            raise ValueError("grain_id must have at least one pixel")
-        if grain_id.dtype.kind not in "iu":
-            raise ValueError(f"grain_id must hold integers, got {grain_id.dtype}")
-        if properties.ndim != 2 or properties.shape[1] != len(paper.PROPERTY_NAMES):
-            raise ValueError(f"properties must be (G, 4) = E, nu, xi0, h0; got {properties.shape}")
-        if not len(properties):
-            raise ValueError("properties must describe at least one grain")
+        grain_id, properties = grain_map(self.grain_id), of_grains(self.properties)
         if grain_id.min() < 0 or grain_id.max() >= len(properties):
             raise ValueError(
                 f"grain_id runs from {grain_id.min()} to {grain_id.max()}, but properties "
@@ -93,6 +82,57 @@ class Microstructure(Value):
         factor = whole(factor, "factor")
         with units_known():
             return Microstructure(refined(self.grain_id, factor), self.properties)
+
+
+def grain_map(grain_id) -> np.ndarray:
+    """A map (N, N) of grains as an array of integers.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    grain_id = unmasked(grain_id, "grain_id")
+    if grain_id.ndim != 2 or grain_id.shape[0] != grain_id.shape[1]:
+        raise ValueError(f"grain_id must be a square (N, N) map, got shape {grain_id.shape}")
+    if not grain_id.size:
+        raise ValueError("grain_id must have at least one pixel")
+    if grain_id.dtype.kind not in "iu":
+        raise ValueError(f"grain_id must hold integers, got {grain_id.dtype}")
+    return grain_id
+
+
+def of_grains(properties) -> np.ndarray:
+    """Properties (G, 4) of one grain or more as an array of numbers.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    properties = unmasked(properties, "properties", np.float64)
+    if properties.ndim != 2 or properties.shape[1] != len(paper.PROPERTY_NAMES):
+        raise ValueError(f"properties must be (G, 4) = E, nu, xi0, h0; got {properties.shape}")
+    if not len(properties):
+        raise ValueError("properties must describe at least one grain")
+    return properties
+
+
+def as_cells(cells) -> list[Microstructure]:
+    """Cells as a list.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    try:
+        cells = list(cells)
+    except TypeError:
+        raise ValueError("the cells must be a sequence of Microstructure") from None
+    for i, cell in enumerate(cells):
+        required(cell, Microstructure, f"cell {i}")
+    return cells
 
 
 def property_maps(cells: Sequence[Microstructure]) -> np.ndarray:

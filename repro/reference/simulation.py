@@ -15,10 +15,10 @@ import numpy as np
 from repro import paper
 from repro.data.discretization import PAPER, Discretization, pixel_means, refined
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, as_cells, of_grains
 from repro.reference import equilibrium, material
 from repro.tools import forks
-from repro.tools.values import Value, unmasked
+from repro.tools.values import Value, number, required, unmasked
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
 SINGLE_TOLERANCE = 1e-6  # strain; that a deformation gradient of single precision still resolves
@@ -166,7 +166,8 @@ def simulate_batch(
     ValueError, ConvergenceError
         As `simulate`; microstructures are numbered as in the sequence.
     """
-    load = _load(load, stretch)
+    load, microstructures = _load(load, stretch), as_cells(microstructures)
+    required(discretization, Discretization, "discretization")
     maps = _property_maps(microstructures, M, h)
     with _solver(tol, dtype):
         results = jax.device_get(_solve_batch(maps, _steps(load), tol, discretization))
@@ -184,7 +185,7 @@ def simulate_points(
 ) -> tuple[Trajectory, Points]:
     """`simulate` with one point per pixel, and the deformation and plastic state of every point."""
     load = _load(load, stretch)
-    (maps,) = _property_maps([microstructure])
+    (maps,) = _property_maps(as_cells([microstructure]))
     with _solver(tol):
         discretization = Discretization(derivative)
         results = jax.device_get(_solve_points(maps, _steps(load), tol, discretization))
@@ -207,6 +208,7 @@ def _load(load, stretch) -> Load:
         return Load.stretch(**stretch)
     if stretch:
         raise ValueError(f"give either a load or {', '.join(stretch)}, not both")
+    required(load, Load, "load")
     return load
 
 
@@ -225,11 +227,11 @@ def rescaled(
     Raises
     ------
     ValueError
-        If something is masked.
+        If something is masked, or no number, or the properties are not (G, 4).
     """
     parameters = {"M": M, "h": h, "dot_gamma_0": dot_gamma_0, "n": n}
     M, h, dot_gamma_0, n = (unmasked(value, name) for name, value in parameters.items())
-    scaled = unmasked(properties, "properties", float).copy()
+    scaled = of_grains(properties).copy()
     strength = np.divide(M, paper.DAMASK_M) * np.divide(
         paper.GAMMA_DOT_0, dot_gamma_0
     ) ** np.divide(1, n)
@@ -240,6 +242,7 @@ def rescaled(
 
 def _property_maps(microstructures, M=paper.DAMASK_M, h=paper.DAMASK_H) -> np.ndarray:
     """Property maps (B, 4, N, N) with which the text's law is DAMASK's with M and h."""
+    M, h = number(M, "M"), number(h, "h")
     for name, value, valid, rule in (
         ("M", M, M > 0, "be positive"),
         ("h", h, h >= 0, "not be negative"),
@@ -274,11 +277,15 @@ def _steps(load: Load) -> _Steps:
 
 def _solver(tol, dtype=np.float64):
     """Context in which the solver is called."""
-    if not 0 < tol < np.inf:
+    if not 0 < number(tol, "tol") < np.inf:
         raise ValueError(f"tol must be positive, got {tol}")
-    single = np.dtype(dtype) == np.float32
-    if not single and np.dtype(dtype) != np.float64:
-        raise ValueError(f"dtype must be float64 or float32, got {np.dtype(dtype)}")
+    try:
+        precision = np.dtype(dtype).name
+    except (TypeError, ValueError):
+        precision = f"a {type(dtype).__name__}"
+    if precision not in ("float64", "float32"):
+        raise ValueError(f"dtype must be float64 or float32, got {precision}")
+    single = precision == "float32"
     if single and tol < SINGLE_TOLERANCE:
         raise ValueError(
             f"single precision does not reach tol {tol:g}: {SINGLE_TOLERANCE:g} it does"

@@ -116,6 +116,12 @@ def whole(value, name: str, least: int = 1) -> int:
     return int(value)
 
 
+def required(value, kind: type, name: str) -> None:
+    """Raise ValueError if a value is of another class; the message names it."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {_shown(value)}")
+
+
 def _shown(value) -> str:
     """A value in one line, however large it is."""
     text = " ".join(str(value).split())
