@@ -10,10 +10,10 @@ from repro.data import microstructure as ms
 from repro.data.checks import is_periodic
 from repro.data.load import Load
 from repro.data.pairs import from_rest, make_pairs, unloaded
-from repro.evaluation import metrics, modes, regions
+from repro.evaluation import metrics, regions
 from repro.models import layers
 from repro.reference import rescaled
-from repro.surrogate import refiner
+from repro.surrogate import correction, modes
 from repro.surrogate.calibration import Calibration, conformal_quantile
 
 GRAIN = [100.0, 0.3, 100.0, 10.0]
@@ -76,13 +76,16 @@ CALLS = {
     "conformal_quantile": (lambda: conformal_quantile(masked(10), 0.9), "ratios"),
     "a predictor's stress": (
         lambda: asked(lambda cells, load: (masked(len(cells), 21, 4, 4), np.ones(len(cells)))),
-        "the stress of the predictor .*",
+        "the stress of the surrogate .*",
     ),
     "a predictor's scores": (
         lambda: asked(lambda cells, load: (np.ones((len(cells), 21, 4, 4)), masked(len(cells)))),
-        "the scores of the predictor .*",
+        "the scores of the surrogate .*",
     ),
-    "refined": (lambda: refiner.refined(None, masked(1, 4, 4, 4), np.ones((1, 6, 4, 4))), "maps"),
+    "corrected": (
+        lambda: correction.corrected(None, masked(1, 4, 4, 4), np.ones((1, 6, 4, 4))),
+        "maps",
+    ),
     "DAMASK's load": (lambda: export.load(1 + masked(3), [0, 1, 2]), "F11"),
     "DAMASK's material": (lambda: export.material(masked(2, 4)), "properties"),
     "DAMASK's grid": (lambda: export.vti(masked(4, 4, dtype=int)), "grain_id"),

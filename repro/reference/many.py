@@ -8,9 +8,10 @@ import numpy as np
 from repro import paper, reference
 from repro.data.discretization import PAPER, Discretization
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, grid_of
+from repro.data.microstructure import Microstructure, as_cells, grid_of
 from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
+from repro.tools.values import required
 
 
 def simulate_many(
@@ -46,7 +47,10 @@ def simulate_many(
     ConvergenceError
         As `repro.reference.simulate`, with the number of the cell and of the load's increment.
     """
+    cells = as_cells(cells)
     n = grid_of(cells)
+    required(load, Load, "load")
+    required(discretization, Discretization, "discretization")
     parts = np.ceil(np.abs(np.diff(load.F11)) / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
     ends = np.concatenate([[0], np.cumsum(parts)])
     finer = Load(*(np.interp(np.arange(ends[-1] + 1), ends, x) for x in (load.time, load.F11)))
