@@ -44,7 +44,7 @@ class Calibration(Value):
 
     def __post_init__(self):
         for name in ("errors", "scores"):
-            object.__setattr__(self, name, unmasked(getattr(self, name), name, np.float64))
+            object.__setattr__(self, name, unmasked(getattr(self, name), name))
         super().__post_init__()
         shapes = self.errors.shape, self.scores.shape
         if self.errors.ndim != 2 or self.scores.shape != self.errors.shape[:1]:
@@ -61,7 +61,7 @@ class Calibration(Value):
 
     def _bounds(self, errors, scores) -> np.ndarray:
         """Bounds in proportion to the scores; infinite where nothing was predicted."""
-        scores = unmasked(scores, "scores", np.float64)
+        scores = unmasked(scores, "scores")
         if scores.ndim != 1:
             raise ValueError(f"scores must be (n,), got {scores.shape}")
         known, predicted = np.isfinite(self.scores), np.isfinite(scores)
