@@ -384,7 +384,6 @@ WITH_A_NETWORK = {
     "train_advanced": ["--preset", "quick"],
     "train_baseline": ["--preset", "quick"],
     "train_paper": ["--preset", "quick"],
-    "train_surrogate": ["whole_path"],
 }
 WITHOUT_TORCH = """
 import io, json, os, runpy, sys
