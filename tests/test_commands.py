@@ -2,9 +2,11 @@
 
 import inspect
 import io
+import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -16,7 +18,7 @@ import pandas as pd
 import pytest
 
 from repro import models, paper, train_advanced, train_baseline, train_paper
-from repro.data import microstructure
+from repro.data import dataset, microstructure
 from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.experiments.options import training_command
@@ -430,3 +432,77 @@ def test_a_file_of_a_user_adds_a_suite_a_metric_and_a_surrogate(tmp_path):
     assert set(found["suite"]) == {"mine"} and set(found["kind"]) == {"surrogate"}
     means = found[found["region"] == "all"].set_index("metric")["value"]
     assert means["largest"] > means["MAE"] > 10
+
+
+# Each command that touches a network, with what it needs to get there.
+WITH_A_NETWORK = {
+    "animate": [],
+    "benchmark": ["speed"],
+    "evaluate": ["--model", "paper_unet"],
+    "export": ["paper_unet", "--format", "savedmodel"],
+    "make_tables": [],
+    "models": [],
+    "ship_model": ["run"],
+    "study": ["open_choices"],
+    "train": ["own.py", "--preset", "quick"],
+    "train_advanced": ["--preset", "quick"],
+    "train_baseline": ["--preset", "quick"],
+    "train_paper": ["--preset", "quick"],
+}
+WITHOUT_TORCH = """
+import io, json, os, runpy, sys
+from contextlib import redirect_stderr, redirect_stdout
+
+
+class NoTorch:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named '{name}'")
+
+
+os.environ["KERAS_BACKEND"] = "torch"
+sys.meta_path.insert(0, NoTorch)
+said = {}
+for name, options in json.loads(sys.argv[1]).items():
+    sys.argv, out = [name, *options], io.StringIO()
+    try:
+        with redirect_stderr(out), redirect_stdout(out):
+            runpy.run_module(f"repro.{name}", run_name="__main__", alter_sys=True)
+    except BaseException as error:
+        said[name] = f"{type(error).__name__} {error}: {out.getvalue()}"
+print(json.dumps(said))
+"""
+
+
+def test_a_backend_that_is_not_installed_ends_every_command_in_one_line(tmp_path):
+    (tmp_path / "own.py").write_text(NEW_NETWORK)
+    (tmp_path / "run").mkdir()
+    for name in runs.RESULT:
+        shutil.copyfile(models.SHIPPED / "paper_unet" / name, tmp_path / "run" / name)
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, json.dumps(WITH_A_NETWORK)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout)
+    assert said.keys() == WITH_A_NETWORK.keys()
+    for line in said.values():
+        assert re.fullmatch(
+            r"SystemExit 2: error: Keras cannot be imported with the backend torch \(.*torch.*\): "
+            r"set KERAS_BACKEND to tensorflow or jax, or install it\n",
+            line,
+        )
+    assert {path.name for path in tmp_path.iterdir()} == {"own.py", "run"}  # nothing was done
+
+
+def test_a_warning_of_a_command_is_one_line(data_file, tmp_path):
+    path = tmp_path / "pascal.h5"
+    data = dataset.read(data_file)
+    with pytest.warns(UserWarning):
+        dataset.write(path, replace(data, properties=data.properties * [1000, 1, 1, 1]))
+    run = command("verify_data", path)
+    (line,) = run.stderr.splitlines()
+    assert re.match(r"warning: E of grain 0 of microstructure 0 is \S+, above 2000 GPa", line)

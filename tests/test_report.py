@@ -207,7 +207,7 @@ def rows(**columns):
         "seed": 0,
     }
     found = pd.DataFrame({**base, **columns})
-    return found.assign(kind=results._kinds(found))
+    return found.assign(kind=results._kinds(found), weights=results._weights(found))
 
 
 def test_seeds_are_summarized_and_everything_else_is_kept_apart():

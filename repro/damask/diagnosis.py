@@ -18,7 +18,7 @@ from repro.data.checks import Check
 from repro.data.dataset import LINEAR
 from repro.data.discretization import DERIVATIVES, PAPER, Discretization
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, units_known
 from repro.tools.progress import Progress
 
 AGREEMENT = 0.5  # MPa; DAMASK's default tolerance alone makes a tenth of it
@@ -158,7 +158,8 @@ def _with_effects(result, data, found) -> list[Check]:
 
 def _solve(result, data, load=None, **settings) -> np.ndarray:
     """sigma_vM by our own solver of the grains and increments of a simulation, (T+1, N, N)."""
-    cell = Microstructure(result.grain_id, result.setup.properties)
+    with units_known():
+        cell = Microstructure(result.grain_id, result.setup.properties)
     load = load or _at_rate(data.solved_load)
     return deviations.simulate(cell, load, **settings).sigma_vm[data.kept]
 

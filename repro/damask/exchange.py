@@ -11,7 +11,7 @@ from repro.damask import dadf5, export
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
 from repro.data.discretization import PAPER
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, units_known
 from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
 
@@ -116,7 +116,8 @@ def import_damask(paths, skip: bool = False) -> tuple[DataSet, dict[str, str]]:
     for path in Progress(named, "reading", "file"):
         name = dadf5.shown(path)
         try:
-            parts[name] = data_set(dadf5.read(path))
+            with units_known():  # of all together, once
+                parts[name] = data_set(dadf5.read(path))
         except (OSError, ValueError) as error:
             problems[name] = str(error).removeprefix(f"{name}: ")
     data, left_out = join(parts, problems, skip)
@@ -146,7 +147,8 @@ def join(parts: dict[str, DataSet], problems: dict[str, str], skip: bool):
     parts = {name: part for name, part in parts.items() if name not in copies}
     joined = dataset.concatenate(list(parts.values()))
     attributes = {**joined.attributes, "sources": "\n".join(parts)}
-    return replace(joined, attributes=attributes), problems | copies
+    with units_known():
+        return replace(joined, attributes=attributes), problems | copies
 
 
 def microstructure_key(part) -> str:
@@ -215,7 +217,8 @@ def as_data_set(result: dadf5.Result) -> DataSet:
         grains.
     """
     setup, F11 = result.setup, result.F_mean[:, 0, 0]
-    cell = Microstructure(result.grain_id, setup.paper_properties)
+    with units_known():
+        cell = Microstructure(result.grain_id, setup.paper_properties)
     if len(cell.properties) > MAX_GRAINS:
         raise DataSetError(f"{len(cell.properties)} grains, at most {MAX_GRAINS} are supported")
     solved_time, solved_F11 = result.solved_load

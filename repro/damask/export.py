@@ -12,8 +12,9 @@ import yaml
 from repro import paper
 from repro.damask.setup import DERIVATIVES
 from repro.data.discretization import PAPER, Discretization
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, grain_map, of_grains
 from repro.tools.files import write_text
+from repro.tools.values import unmasked
 
 GRID, MATERIAL, LOAD, NUMERICS = "grid.vti", "material.yaml", "load.yaml", "numerics.yaml"
 NO_SATURATION = 1e20  # Pa; (1 - xi/xi_inf)^a is 1 to machine precision
@@ -66,6 +67,7 @@ def write_inputs(
 
 def material(properties: np.ndarray) -> dict:
     """Content of material.yaml for properties (G, 4): grain i is material i and phase g<i>."""
+    properties = of_grains(properties)
     return {
         "homogenization": {
             "SX": {"N_constituents": 1, "mechanical": {"type": "pass", "output": ["F", "P"]}}
@@ -108,6 +110,9 @@ def _phase(E, nu, xi0, h0) -> dict:
 
 def load(F11, time) -> dict:
     """Content of load.yaml: mean deformation gradient diag(F11(t), 1, 1), linear in time."""
+    F11, time = unmasked(F11, "F11"), unmasked(time, "time")
+    if F11.ndim != 1 or F11.shape != time.shape or len(time) < 2:
+        raise ValueError(f"F11 and time must be (T+1,), got {F11.shape} and {time.shape}")
     steps = len(time) - 1
     ramp = np.linspace(0, 1, steps + 1)
     equal = np.allclose(np.subtract(F11, 1), (F11[-1] - 1) * ramp, rtol=0, atol=1e-9)
@@ -152,6 +157,7 @@ def vti(grain_id: np.ndarray) -> str:
 
     DAMASK asks for one line of base64 with the cells x1 fastest; here as one zlib block.
     """
+    grain_id = grain_map(grain_id)
     N = len(grain_id)
     cells = grain_id.ravel(order="F").astype("<i8").tobytes()
     block = zlib.compress(cells)

@@ -35,9 +35,9 @@ import numpy as np
 from repro import paper
 from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, units_known, warn_of_units
 from repro.tools.files import atomic_path
-from repro.tools.values import Value
+from repro.tools.values import Value, number, unmasked
 
 if TYPE_CHECKING:
     import xarray
@@ -72,7 +72,7 @@ class DataSet(Value):
     Raises
     ------
     DataSetError
-        If shapes do not agree.
+        If shapes do not agree, or an array does not hold numbers.
     """
 
     COPIES = False  # a data set takes gigabytes
@@ -88,7 +88,12 @@ class DataSet(Value):
 
     def __post_init__(self):
         super().__post_init__()
-        _check_shapes({name: getattr(self, name).shape for name in _SHAPES})
+        arrays = {name: getattr(self, name) for name in _SHAPES}
+        _check_shapes({name: np.shape(array) for name, array in arrays.items()})
+        for name, array in arrays.items():
+            if np.dtype(getattr(array, "dtype", object)).kind not in _kinds(name) + "iu":
+                raise DataSetError(f"array {name} is of {getattr(array, 'dtype', type(array))}")
+        warn_of_units(self.properties, stacklevel=4)  # once for all cells
 
     def __len__(self):
         return len(self.grain_id)
@@ -136,14 +141,12 @@ class DataSet(Value):
         ):
             return None
         try:
+            law = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
+            law = {name: number(about.get(name, law[name]), name) for name in law}
             discretization = Discretization.of(about)
         except (TypeError, ValueError) as error:
             raise DataSetError(str(error)) from None
-        return {
-            "M": float(about.get("M", paper.DAMASK_M)),
-            "h": float(about.get("h", paper.DAMASK_H)),
-            "discretization": discretization,
-        }
+        return law | {"discretization": discretization}
 
     def microstructure(self, i: int) -> Microstructure:
         """Microstructure i, without the padding that is behind its last grain."""
@@ -153,15 +156,18 @@ class DataSet(Value):
         behind = int(grain_id.max()) + 1
         empty = np.flatnonzero(np.isnan(properties[behind:]).all(1))
         grains = behind + empty[0] if len(empty) else len(properties)
-        return Microstructure(grain_id, properties[:grains])
+        with units_known():
+            return Microstructure(grain_id, properties[:grains])
 
     def first(self, count: int) -> DataSet:
         """The first microstructures, in memory."""
         own = [name for name, letters in _SHAPES.items() if letters[0] == "M"]
-        return replace(self, **{name: getattr(self, name)[:count] for name in own})
+        with units_known():
+            return replace(self, **{name: getattr(self, name)[:count] for name in own})
 
     def property_maps(self, indices) -> np.ndarray:
         """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
+        indices = indices_of(indices)
         return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
 
     def to_xarray(self) -> xarray.Dataset:
@@ -336,8 +342,7 @@ def read(path, in_memory: bool = True) -> DataSet:
 def _check_values(data) -> None:
     """Refuse what no data set can hold; `repro.data.checks` asks what the stresses are worth."""
     for name in _SHAPES:
-        kinds = "iu" if name in ("grain_id", "seed") else "f"
-        if getattr(data, name).dtype.kind not in kinds:
+        if getattr(data, name).dtype.kind not in _kinds(name):
             raise DataSetError(f"array {name} is of {getattr(data, name).dtype}")
     if not len(data) or len(data.time) < 2 or not data.grain_id.size:
         raise DataSetError("holds no microstructure, pixel or increment")
@@ -349,6 +354,11 @@ def _check_values(data) -> None:
             data.microstructure(i)
         except ValueError as error:
             raise DataSetError(f"microstructure {i}: {error}") from None
+
+
+def _kinds(name) -> str:
+    """Kinds of numbers that an array is written with."""
+    return "iu" if name in ("grain_id", "seed") else "f"
 
 
 def _plain(value):
@@ -382,8 +392,9 @@ def concatenate(parts) -> DataSet:
 
 def pad_properties(properties, grains: int) -> np.ndarray:
     """NaN-pad properties (..., G, 4) to `grains` rows."""
-    missing = grains - np.shape(properties)[-2]
-    width = [(0, 0)] * (np.ndim(properties) - 2) + [(0, missing), (0, 0)]
+    properties = unmasked(properties, "properties")
+    missing = grains - properties.shape[-2]
+    width = [(0, 0)] * (properties.ndim - 2) + [(0, missing), (0, 0)]
     return np.pad(properties, width, constant_values=np.nan)
 
 
@@ -407,6 +418,20 @@ def split(data: DataSet, training_fraction: float = paper.TRAINING_FRACTION) -> 
     training, validation = split_indices(len(data), training_fraction)
     content = (training, validation, data.grain_id, data.properties)
     return Split(training, validation, array_hash(*content))
+
+
+def indices_of(microstructures) -> np.ndarray:
+    """Numbers of one or more microstructures, as an array of integers.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    indices = unmasked(microstructures, "microstructures")
+    if indices.ndim != 1 or not len(indices) or indices.dtype.kind not in "iu":
+        raise ValueError("name one microstructure or more by whole numbers")
+    return indices
 
 
 def split_indices(

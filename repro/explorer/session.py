@@ -19,6 +19,7 @@ from repro.data.microstructure import (
     generator,
     seed_points,
     table3_properties,
+    units_known,
     voronoi,
 )
 from repro.evaluation.metrics import mae
@@ -68,24 +69,25 @@ class Problem(Value):
             raise ValueError("a cell of one grain has the same stress everywhere: use 2 or more")
         how = {**self.law, "discretization": self.discretization}
         run = reference.simulate(cell, self.load, **how)
-        return DataSet(
-            cell.grain_id[None].astype(np.uint8),
-            cell.properties[None],
-            self.load.time[self.kept],
-            self.load.F11[self.kept],
-            run.sigma_vm[None, self.kept].astype(np.float32),
-            run.P_mean[None, self.kept],
-            np.array([[-1]]),  # may be changed by hand: no seed gives it
-            {
-                "generator": "repro.explorer",
-                "tolerance": reference.TOLERANCE,
-                "commit": code_commit(),
-                "solved_time": self.load.time,
-                "solved_F11": self.load.F11,
-                **self.law,
-                **self.discretization.attributes,
-            },
-        )
+        with units_known():
+            return DataSet(
+                cell.grain_id[None].astype(np.uint8),
+                cell.properties[None],
+                self.load.time[self.kept],
+                self.load.F11[self.kept],
+                run.sigma_vm[None, self.kept].astype(np.float32),
+                run.P_mean[None, self.kept],
+                np.array([[-1]]),  # may be changed by hand: no seed gives it
+                {
+                    "generator": "repro.explorer",
+                    "tolerance": reference.TOLERANCE,
+                    "commit": code_commit(),
+                    "solved_time": self.load.time,
+                    "solved_F11": self.load.F11,
+                    **self.law,
+                    **self.discretization.attributes,
+                },
+            )
 
 
 class Stored(Surrogate):

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from repro.tools import processor
+from repro.tools import forks, processor
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def _import_backend():
         raise ImportError(
             f"Keras cannot be imported with the backend {_backend_wanted()} ({reason}): "
             "set KERAS_BACKEND to tensorflow or jax, or install it"
-        ) from error
+        ) from None
 
 
 def _backend_wanted() -> str:
@@ -134,7 +134,13 @@ def as_networks_need_it():
     """Float32 and channels last within the block, whatever Keras is configured to.
 
     In half precision the stress is some MPa off, and the physical inputs have five channels last.
+
+    Raises
+    ------
+    RuntimeError
+        If the process was forked after a network had been built or used: it would wait for ever.
     """
+    forks.use(keras.backend.backend())
     config = keras.config
     before = config.floatx(), config.image_data_format(), config.dtype_policy()
     _configure("float32", "channels_last", "float32")

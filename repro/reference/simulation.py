@@ -15,14 +15,21 @@ import numpy as np
 from repro import paper
 from repro.data.discretization import PAPER, Discretization, pixel_means, refined
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, as_cells, of_grains
 from repro.reference import equilibrium, material
-from repro.tools.values import Value
+from repro.tools import forks
+from repro.tools.values import Value, number, required, unmasked
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
 SINGLE_TOLERANCE = 1e-6  # strain; that a deformation gradient of single precision still resolves
-MAX_ITERATIONS = 500  # per increment
+# Per increment. A grain that is softer by 1e5 takes nearly as many, in double precision alone.
+MAX_ITERATIONS = {"float64": 3000, "float32": 500}
 MAX_EXTRAPOLATION = 10.0  # of an increment's change, by the one before: more would be noise
+# Of stiffnesses of the grains, beyond which an increment may fail for it; 36 at most in Table 3.
+HIGH_CONTRAST = 100.0
+# Factor by which a cell may be softer under uniaxial strain than in shear, relative to its medium,
+# before this counts: in Table 3 it is 2.05 at most, in the suites beyond it 2.68.
+UNIAXIAL_EXCESS = 2.7
 CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
 
@@ -51,17 +58,27 @@ class Points(NamedTuple):
 
 
 class ConvergenceError(ArithmeticError):
-    """An increment found no equilibrium; the message names microstructure, increment, residual."""
+    """An increment found no equilibrium; the message names microstructure, increment, residual.
 
-    def __init__(self, microstructure: int, increment: int, residual: float, tol: float):
-        super().__init__(microstructure, increment, residual, tol)
+    It says what may help, too: `advice`.
+    """
+
+    def __init__(
+        self,
+        microstructure: int,
+        increment: int,
+        residual: float,
+        tol: float,
+        advice: str = "try more increments",
+    ):
+        super().__init__(microstructure, increment, residual, tol, advice)
         self.microstructure, self.increment = microstructure, increment
-        self.residual, self.tol = residual, tol
+        self.residual, self.tol, self.advice = residual, tol, advice
 
     def __str__(self):
         return (
             f"microstructure {self.microstructure}: increment {self.increment} did not converge, "
-            f"residual {self.residual:.3g} (tolerance {self.tol:g}); try more increments"
+            f"residual {self.residual:.3g} (tolerance {self.tol:g}); {self.advice}"
         )
 
 
@@ -110,6 +127,8 @@ def simulate(
         If an argument is out of range.
     ConvergenceError
         If an increment does not reach `tol`.
+    RuntimeError
+        If the process was forked after a first simulation: start workers with spawn.
     """
     options = {"tol": tol, "M": M, "h": h, "discretization": discretization, "dtype": dtype}
     return simulate_batch([microstructure], load, **options, **stretch)[0]
@@ -147,11 +166,12 @@ def simulate_batch(
     ValueError, ConvergenceError
         As `simulate`; microstructures are numbered as in the sequence.
     """
-    load = _load(load, stretch)
+    load, microstructures = _load(load, stretch), as_cells(microstructures)
+    required(discretization, Discretization, "discretization")
     maps = _property_maps(microstructures, M, h)
     with _solver(tol, dtype):
         results = jax.device_get(_solve_batch(maps, _steps(load), tol, discretization))
-    _check_convergence(results.residual, tol)
+    _check_convergence(results.residual, tol, microstructures)
     return [Trajectory(load, *(field[i] for field in results[:-1])) for i in range(len(maps))]
 
 
@@ -165,11 +185,11 @@ def simulate_points(
 ) -> tuple[Trajectory, Points]:
     """`simulate` with one point per pixel, and the deformation and plastic state of every point."""
     load = _load(load, stretch)
-    (maps,) = _property_maps([microstructure])
+    (maps,) = _property_maps(as_cells([microstructure]))
     with _solver(tol):
         discretization = Discretization(derivative)
         results = jax.device_get(_solve_points(maps, _steps(load), tol, discretization))
-    _check_convergence(results.residual[None], tol)
+    _check_convergence(results.residual[None], tol, [microstructure])
     F, state = results.points
     points = Points(_tensor(F, 1), _tensor(state.Fp_inv, state.Fp_inv33), state.xi)
     return Trajectory(load, *results[:-1]), points
@@ -188,6 +208,7 @@ def _load(load, stretch) -> Load:
         return Load.stretch(**stretch)
     if stretch:
         raise ValueError(f"give either a load or {', '.join(stretch)}, not both")
+    required(load, Load, "load")
     return load
 
 
@@ -202,8 +223,15 @@ def rescaled(
 
     dot_gamma depends on xi by dot_gamma_0 / (M xi)^n alone, so that each factor can be moved into
     xi, and with it into the hardening; h multiplies the hardening. Parameters are numbers or (G,).
+
+    Raises
+    ------
+    ValueError
+        If something is masked, or no number, or the properties are not (G, 4).
     """
-    scaled = np.array(properties, dtype=float)
+    parameters = {"M": M, "h": h, "dot_gamma_0": dot_gamma_0, "n": n}
+    M, h, dot_gamma_0, n = (unmasked(value, name) for name, value in parameters.items())
+    scaled = of_grains(properties).copy()
     strength = np.divide(M, paper.DAMASK_M) * np.divide(
         paper.GAMMA_DOT_0, dot_gamma_0
     ) ** np.divide(1, n)
@@ -214,6 +242,7 @@ def rescaled(
 
 def _property_maps(microstructures, M=paper.DAMASK_M, h=paper.DAMASK_H) -> np.ndarray:
     """Property maps (B, 4, N, N) with which the text's law is DAMASK's with M and h."""
+    M, h = number(M, "M"), number(h, "h")
     for name, value, valid, rule in (
         ("M", M, M > 0, "be positive"),
         ("h", h, h >= 0, "not be negative"),
@@ -248,30 +277,54 @@ def _steps(load: Load) -> _Steps:
 
 def _solver(tol, dtype=np.float64):
     """Context in which the solver is called."""
-    if not 0 < tol < np.inf:
+    if not 0 < number(tol, "tol") < np.inf:
         raise ValueError(f"tol must be positive, got {tol}")
-    single = np.dtype(dtype) == np.float32
-    if not single and np.dtype(dtype) != np.float64:
-        raise ValueError(f"dtype must be float64 or float32, got {np.dtype(dtype)}")
+    try:
+        precision = np.dtype(dtype).name
+    except (TypeError, ValueError):
+        precision = f"a {type(dtype).__name__}"
+    if precision not in ("float64", "float32"):
+        raise ValueError(f"dtype must be float64 or float32, got {precision}")
+    single = precision == "float32"
     if single and tol < SINGLE_TOLERANCE:
         raise ValueError(
             f"single precision does not reach tol {tol:g}: {SINGLE_TOLERANCE:g} it does"
         )
+    forks.use("jax")
     _use_compilation_cache()
     return jax.enable_x64(not single)
 
 
 def batch_size() -> int:
     """Microstructures to hand to `simulate_batch` at a time: many run together on a GPU."""
+    forks.use("jax")
     return 25 if jax.default_backend() == "cpu" else 250
 
 
-def _check_convergence(residual, tol):
+def _check_convergence(residual, tol, microstructures):
     """Raise for the first increment (B, T+1) that is not under `tol` (NaN is not)."""
     failed = np.argwhere(~(residual < tol))
     if failed.size:
-        cell, increment = (int(i) for i in failed[0])
-        raise ConvergenceError(cell, increment, float(residual[cell, increment]), tol)
+        i, increment = (int(index) for index in failed[0])
+        advice = _advice(microstructures[i])
+        raise ConvergenceError(i, increment, float(residual[i, increment]), tol, advice)
+
+
+def _advice(cell: Microstructure) -> str:
+    """What may help a cell to converge."""
+    E, nu, *_ = cell.properties.T
+    mu = E / (2 * (1 + nu))
+    uniaxial = 2 * mu * (1 - nu) / (1 - 2 * nu)  # lam + 2 mu
+    grains = np.unique(cell.grain_id)
+    soft, stiff = grains[mu[grains].argmin()], grains[uniaxial[grains].argmax()]
+    contrast = uniaxial[stiff] / mu[soft]
+    if contrast < HIGH_CONTRAST:
+        return "try more increments"
+    softest, stiffest = (f"grain {i} (E = {E[i]:g} GPa, nu = {nu[i]:g})" for i in (soft, stiff))
+    return (
+        f"the moduli of {softest} and {stiffest} differ by a factor of {contrast:.0e}: try "
+        'discretization=Discretization("rotated") in double precision, or more increments'
+    )
 
 
 class _Fields(NamedTuple):
@@ -290,6 +343,17 @@ def _solve_batch(maps, steps, tol, discretization) -> _Fields:
     return _solve_together(maps, steps, tol, discretization)
 
 
+def _softness(lam, mu, lam0, mu0):
+    """How much more strain a cell misses than its reference medium, whose strain a correction is.
+
+    The same stress strains it by the mean compliance (Reuss): in shear, and under uniaxial strain,
+    where a medium that is stiff for nearly incompressible grains hardly moves.
+    """
+    uniaxial0, uniaxial = lam0 + 2 * mu0, lam + 2 * mu
+    in_shear, in_uniaxial = mu0 * jnp.mean(1 / mu), uniaxial0 * jnp.mean(1 / uniaxial)
+    return jnp.maximum(in_shear, in_uniaxial / UNIAXIAL_EXCESS)
+
+
 class _Iteration(NamedTuple):
     """Carry of the fixed-point iteration within an increment."""
 
@@ -305,11 +369,10 @@ def _solve(maps, steps, tol, discretization, keep_points=False) -> _Fields:
     points_per_pixel = discretization.points_per_pixel
     mat = material.material_from_maps(*refined(maps, points_per_pixel))
     grid = equilibrium.fourier_grid(mat.mu.shape[-1], discretization.derivative)
+    most = MAX_ITERATIONS[mat.mu.dtype.name]
     lam0, mu0 = ((jnp.min(m) + jnp.max(m)) / 2 for m in (mat.lam, mat.mu))
 
-    # The correction is a strain of the reference medium. A cell of stiff and soft grains misses
-    # more: the same stress strains it by the mean compliance (Reuss).
-    softness = mu0 * jnp.mean(1 / mat.mu)
+    softness = _softness(mat.lam, mat.mu, lam0, mu0)
 
     def missing(it):
         return jnp.maximum(softness * jnp.linalg.norm(it.r), jnp.sqrt(jnp.max(it.imbalance)))
@@ -332,7 +395,7 @@ def _solve(maps, steps, tol, discretization, keep_points=False) -> _Fields:
 
         def unfinished(it):
             residual = missing(it)
-            return (residual >= tol) & jnp.isfinite(residual) & (it.evaluations < MAX_ITERATIONS)
+            return (residual >= tol) & jnp.isfinite(residual) & (it.evaluations < most)
 
         def iterate(it):
             x = equilibrium.accelerate(it.history, it.x, it.r)
@@ -341,7 +404,7 @@ def _solve(maps, steps, tol, discretization, keep_points=False) -> _Fields:
             history = equilibrium.remember(it.history, dr, x - it.x + dr)
             return _Iteration(x, r, *rest, history, it.evaluations + 1)
 
-        start = _Iteration(*evaluate(x, flow), history, jnp.where(failed, MAX_ITERATIONS, 1))
+        start = _Iteration(*evaluate(x, flow), history, jnp.where(failed, most, 1))
         return jax.lax.while_loop(unfinished, iterate, start)
 
     def increment(carry, step):
