@@ -24,7 +24,7 @@ from repro.experiments import chain
 from repro.experiments.options import training_command
 from repro.models import runs
 from repro.reference import generation
-from repro.report import pictures
+from repro.report import gallery, page, pictures
 from repro.tools import cli
 from repro.training import snapshot
 from repro.training.devices import DistributedEngine
@@ -101,8 +101,11 @@ def test_quick_run_verifies_trains_evaluates_and_draws(trained):
     assert f"| {paper.MAE_VALIDATION} |" in page
 
 
-def test_evaluate_and_make_tables(trained):
+def test_evaluate_and_make_tables(trained, monkeypatch):
     base, _ = trained
+    # One of each kind of picture will do.
+    monkeypatch.setattr(page, "FIELD_FIGURES", {1: page.FIELD_FIGURES[1]})
+    monkeypatch.setattr(page, "_points_example", lambda: gallery.points_example((1, 2)))
     table = base / "results.csv"
     arguments = ("--data", base / "data" / "quick.h5", "--results", table)
     run = in_process("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
