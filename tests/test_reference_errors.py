@@ -50,6 +50,11 @@ def test_load_beside_its_own_description_is_refused():
         simulate(cell(), Load.stretch(), increments=5, rate=1e-3)
 
 
+def test_an_option_that_there_is_not_is_named_as_one_of_the_reference_model():
+    with pytest.raises(TypeError, match="^the reference model has no option n; see"):
+        simulate(cell(), n=5)
+
+
 @pytest.mark.parametrize(
     ("time", "F11", "message"),
     [

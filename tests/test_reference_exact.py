@@ -1,5 +1,8 @@
 """The reference model against solutions that do not come from it."""
 
+from functools import partial
+
+import jax
 import numpy as np
 import pytest
 from measurements import assert_within_bounds
@@ -9,7 +12,7 @@ from repro.data import microstructure as ms
 from repro.data.discretization import PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
-from repro.reference import exact, simulate
+from repro.reference import exact, simulate, simulation
 
 
 def test_homogeneous_cell_is_the_one_dimensional_equation():
@@ -106,3 +109,19 @@ def test_parameters_of_damask_scale_flow_resistance_and_hardening():
     np.testing.assert_array_equal(
         simulate(cell, M=np.sqrt(1.5), h=1).sigma_vm, simulate(cell).sigma_vm
     )
+
+
+def test_equilibrium_and_stress_are_of_the_same_exponent(monkeypatch):
+    """Else the fields are of no law at all, and converge nevertheless."""
+    laws = [exact.Law(300, 0.2, 50, 5, n=5), exact.Law(50, 0.4, 200, 0, n=5)]
+    grain_id = np.repeat([[0, 0, 1, 1, 1]], 5, axis=0)
+    maps = np.moveaxis(np.array([law[:4] for law in laws])[grain_id], -1, 0)
+    load = Load.stretch(increments=4)
+    of_n = partial(simulation.material.material_from_maps, n=5)
+    monkeypatch.setattr(simulation.material, "material_from_maps", of_n)
+    steps = simulation._steps(load.refined(50))
+    with jax.enable_x64(True):
+        solve = jax.jit(lambda maps: simulation._solve(maps, steps, 1e-9, PAPER))
+        found = solve(maps).sigma_vm[::50, 0, ::4]
+    wanted = exact.laminate(laws, [0.4, 0.6], 1, load).sigma_vm
+    np.testing.assert_allclose(found, wanted, atol=0.3)

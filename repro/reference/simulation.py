@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
@@ -184,6 +185,8 @@ def _tensor(in_plane, T33) -> np.ndarray:
 
 
 def _load(load, stretch) -> Load:
+    for name in stretch.keys() - signature(Load.stretch).parameters.keys():
+        raise TypeError(f"the reference model has no option {name}; see repro.reference.simulate")
     if load is None:
         return Load.stretch(**stretch)
     if stretch:
@@ -321,7 +324,7 @@ def _solve(maps, steps, tol, discretization, keep_points=False) -> _Fields:
     def equilibrate(x, step, state, flow, history, failed):
         def respond(points):
             F, state, flow, parameters = points
-            law = material.Material(*parameters)
+            law = material.Material(*parameters, mat.gamma_dot_0, mat.n)
             flow, response = material.update(F, state, flow, law, step.dt)
             return response.P, flow, response.imbalance
 
