@@ -1,6 +1,7 @@
 """Results of DAMASK as people have them: each ends in the right field or in one line."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -345,11 +346,16 @@ def test_label_noise_is_that_of_the_data_own_set_up(copy):
 
 
 def test_law_that_we_do_not_solve_is_said(copy):
-    edit_setup(copy, "material.yaml", "n: 20.0", "n: 10.0")
+    edit_setup(copy, "material.yaml", "xi_inf: 1.0e+20", "xi_inf: 6e8")
     own = check(copy, OWN)
-    assert (
-        own.found == "not known: our solver has the paper's stress exponent and no saturation alone"
-    )
+    assert own.found == "not known: our solver has no saturation of the hardening"
+
+
+def test_another_exponent_is_solved_and_priced(copy):
+    edit_setup(copy, "material.yaml", "n: 20.0", "n: 10.0")
+    found = check(copy, "stress exponent n")
+    assert re.search(r"alone it moves sigma_vM by \d", found.effect)
+    assert "mean |difference|" in check(copy, OWN).found
 
 
 def test_ratio_of_increments_and_steps_are_solved_times():

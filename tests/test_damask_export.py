@@ -15,6 +15,7 @@ from damask_files import PAPER, inputs, results
 
 from repro.damask import dadf5, exchange, export, run, setup
 from repro.data import dataset
+from repro.data.flow_rule import FlowRule
 from repro.data.microstructure import Microstructure
 
 F11, TIME = np.linspace(1, 1.004, 5), np.linspace(0, 4, 5)
@@ -85,6 +86,20 @@ def test_our_reader_understands_what_we_write(cell, tmp_path):
     np.testing.assert_allclose(read.paper_properties, cell.properties, rtol=1e-12)
     np.testing.assert_allclose(read.load, [TIME, F11], atol=1e-12)
     assert (read.increments, read.eps_rel_div) == (4, 5e-6)
+    assert {phase.flow_rule for phase in read.phases.values()} == {FlowRule()}
+
+
+def test_a_data_set_and_its_input_for_damask_have_one_flow_rule(cell, tmp_path):
+    flow_rule = FlowRule(n=5, dot_gamma_0=1e-2, M=1, h=3)
+    one, _ = exchange.import_damask([results(PAPER)])
+    data = replace(one, attributes=flow_rule.attributes)
+    (folder,) = exchange.export_damask(data, tmp_path)
+    read = setup.parse({p.name: p.read_text() for p in folder.iterdir()})
+    assert {phase.flow_rule for phase in read.phases.values()} == {flow_rule}
+    np.testing.assert_allclose(read.properties, data.properties[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        read.paper_properties, flow_rule.rescaled(data.properties[0]), rtol=1e-12
+    )
 
 
 def test_tolerance_of_an_earlier_export_does_not_stay(cell, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from repro.data import microstructure as ms
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import ConvergenceError, simulate, simulate_batch, simulation
@@ -23,8 +24,6 @@ def cell(size=8):
         ("increments", [0, -1, 2.5]),
         ("rate", [0.0, -1e-3, np.inf, np.nan]),
         ("tol", [0.0, -1e-7, np.nan]),
-        ("M", [0.0, -1.0, np.inf, np.nan]),
-        ("h", [-0.1, np.inf, np.nan]),
     ],
 )
 def test_load_out_of_range_is_refused_by_name(argument, values):
@@ -53,6 +52,21 @@ def test_load_beside_its_own_description_is_refused():
 def test_an_option_that_there_is_not_is_named_as_one_of_the_reference_model():
     with pytest.raises(TypeError, match="^the reference model has no option n; see"):
         simulate(cell(), n=5)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "values"),
+    [
+        ("n", [0.9, -1, np.inf, np.nan]),
+        ("dot_gamma_0", [0.0, np.inf, np.nan]),
+        ("M", [0.0, -1.0, np.inf, np.nan]),
+        ("h", [-0.1, np.inf, np.nan]),
+    ],
+)
+def test_a_flow_rule_out_of_range_is_refused_by_name(parameter, values):
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{parameter} must .* and be finite, got {value:g}"):
+            FlowRule(**{parameter: value})
 
 
 @pytest.mark.parametrize(

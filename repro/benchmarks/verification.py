@@ -194,7 +194,7 @@ def objectivity(points: int = 1000, seed: int = 0) -> Iterator[Finding]:
         yield Finding("objectivity", case, quantity, change, "MPa", points, high=1e-5)
 
 
-def follow(F, properties, time, n: int = paper.STRESS_EXPONENT):
+def follow(F, properties, time, n: float = paper.STRESS_EXPONENT):
     """Material points along given deformations.
 
     Parameters
@@ -205,7 +205,7 @@ def follow(F, properties, time, n: int = paper.STRESS_EXPONENT):
         E/GPa, nu, xi0/MPa, h0/GPa.
     time : ndarray, shape (T+1,)
         In equal steps from 0, s.
-    n : int
+    n : float
         Exponent of the flow rule.
 
     Returns
@@ -229,7 +229,7 @@ def follow(F, properties, time, n: int = paper.STRESS_EXPONENT):
     return found
 
 
-@partial(jax.jit, static_argnums=3)
+@jax.jit
 def _follow(F, maps, dt, n):
     law = material.material_from_maps(*maps, n=n)
 

@@ -10,7 +10,6 @@ import numpy as np
 from repro.damask import dadf5, export
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
-from repro.data.discretization import PAPER
 from repro.data.microstructure import Microstructure
 from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
@@ -46,13 +45,12 @@ def export_damask(
     ValueError
         If an index is out of range, or the load of the data set is not linear in time.
     """
-    directories, options = [], data.solver_options or {}
-    how = (data.F11, data.time, tolerance, options.get("discretization", PAPER))
+    directories, how = [], {"tolerance": tolerance, **(data.solver_options or {})}
     for i in indices or range(len(data)):
         if not 0 <= i < len(data):
             raise ValueError(f"no microstructure {i}: the data set has 0 to {len(data) - 1}")
         directories.append(Path(out, f"{i:06d}"))
-        export.write_inputs(directories[-1], data.microstructure(i), *how)
+        export.write_inputs(directories[-1], data.microstructure(i), data.F11, data.time, **how)
     return directories
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from repro import paper
 from repro.damask.setup import DERIVATIVES
 from repro.data.discretization import PAPER, Discretization
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.microstructure import Microstructure
 from repro.tools.files import write_text
 
@@ -26,6 +26,7 @@ def write_inputs(
     time: Sequence[float],
     tolerance: float | None = None,
     discretization: Discretization = PAPER,
+    flow_rule: FlowRule = PAPER_RULE,
 ) -> None:
     """Write the input files of one simulation into `directory`.
 
@@ -43,6 +44,7 @@ def write_inputs(
         computed with 5e-6.
     discretization : Discretization
         By default the paper's; with several points per pixel the grid has all of them.
+    flow_rule : FlowRule
 
     Raises
     ------
@@ -53,7 +55,7 @@ def write_inputs(
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
         GRID: vti(microstructure.refined(discretization.points_per_pixel).grain_id),
-        MATERIAL: yaml.safe_dump(material(microstructure.properties)),
+        MATERIAL: yaml.safe_dump(material(microstructure.properties, flow_rule)),
         LOAD: yaml.safe_dump(load(F11, time)),
     }
     settings = numerics(tolerance, discretization.derivative)
@@ -64,7 +66,7 @@ def write_inputs(
         write_text(directory / name, text)
 
 
-def material(properties: np.ndarray) -> dict:
+def material(properties: np.ndarray, flow_rule: FlowRule = PAPER_RULE) -> dict:
     """Content of material.yaml for properties (G, 4): grain i is material i and phase g<i>."""
     return {
         "homogenization": {
@@ -77,11 +79,11 @@ def material(properties: np.ndarray) -> dict:
             }
             for i in range(len(properties))
         ],
-        "phase": {f"g{i}": _phase(*map(float, row)) for i, row in enumerate(properties)},
+        "phase": {f"g{i}": _phase(flow_rule, *map(float, row)) for i, row in enumerate(properties)},
     }
 
 
-def _phase(E, nu, xi0, h0) -> dict:
+def _phase(flow_rule, E, nu, xi0, h0) -> dict:
     mu = 1e9 * E / (2 * (1 + nu))
     lam = 2 * mu * nu / (1 - 2 * nu)
     return {
@@ -92,13 +94,10 @@ def _phase(E, nu, xi0, h0) -> dict:
             "plastic": {
                 "type": "isotropic",
                 "output": ["xi"],
-                "M": paper.DAMASK_M,
                 "dilatation": False,
-                "dot_gamma_0": paper.GAMMA_DOT_0,
-                "n": float(paper.STRESS_EXPONENT),
+                **flow_rule.attributes,
                 "xi_0": 1e6 * xi0,
                 "h_0": 1e9 * h0,
-                "h": 1.0,
                 "a": 1.0,
                 "xi_inf": NO_SATURATION,
             },

@@ -5,18 +5,18 @@ DAMASK's `isotropic` plasticity, in the symbols of material.yaml (S: Mandel stre
     Lp     = dot_gamma S_dev/|S_dev|,   dot_gamma = dot_gamma_0 (sqrt(3/2) |S_dev| / (M xi))^n
     dot_xi = dot_gamma h h_0 (1 - xi/xi_inf)^a                      (|S| for |S_dev| if dilatation)
 
-The paper's law (Methods) is the case M = sqrt(3/2), h = 1, xi_inf -> infinity, no dilatation. Any
-other M, h and dot_gamma_0 are the paper's law as well, exactly, with other xi0 and h0 (`rescaled`).
+`repro.data.flow_rule.FlowRule` is the case xi_inf -> infinity, no dilatation. Any M, h and
+dot_gamma_0 are the paper's, exactly, with other xi0 and h0 (`FlowRule.rescaled`).
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import yaml
 
-from repro.reference import rescaled
+from repro.data.flow_rule import FlowRule
 from repro.tools.values import Value
 
 # Defaults of DAMASK 3.0.2 for what an input file may leave out.
@@ -57,6 +57,11 @@ class Phase:
         lam, mu = self.C_12, self.C_44
         E = mu * (3 * lam + 2 * mu) / (lam + mu)
         return E / 1e9, lam / (2 * (lam + mu)), self.xi_0 / 1e6, self.h_0 / 1e9
+
+    @property
+    def flow_rule(self) -> FlowRule:
+        """What `repro.reference` calls so."""
+        return FlowRule(self.n, self.dot_gamma_0, self.M, self.h)
 
     @property
     def hardening_left(self) -> float:
@@ -108,9 +113,13 @@ class Setup:
 
     @property
     def paper_properties(self) -> np.ndarray:
-        """E/GPa, nu, xi0/MPa, h0/GPa with which the paper's law is that of the phases, (G, 4)."""
-        parameters = ("M", "h", "dot_gamma_0", "n")
-        return rescaled(self.properties, **{name: self.of_phases(name) for name in parameters})
+        """E/GPa, nu, xi0/MPa, h0/GPa with which the paper's law, but for n, is theirs, (G, 4)."""
+        return self.rescaled([phase.flow_rule for phase in self.phases.values()])
+
+    def rescaled(self, flow_rules: Sequence[FlowRule]) -> np.ndarray:
+        """Properties (G, 4) with which each phase's own flow rule is as the paper's, but for n."""
+        rows = zip(flow_rules, self.properties, strict=True)
+        return np.stack([flow_rule.rescaled(row) for flow_rule, row in rows])
 
     def of_phases(self, name: str) -> np.ndarray:
         """Parameter `name` of `Phase` of each phase, (G,)."""
@@ -249,9 +258,13 @@ def _phase(name, tree) -> Phase:
         )
     except KeyError as error:
         raise SetupError(f"phase {name} lacks {error.args[0]}") from None
-    for key in ("M", "n", "dot_gamma_0", "xi_inf", "a"):
+    for key in ("xi_inf", "a"):
         if not getattr(phase, key) > 0:
             raise SetupError(f"phase {name} has {key} = {given[key]}")
+    try:
+        _ = phase.flow_rule  # raises if it is none
+    except ValueError as error:
+        raise SetupError(f"phase {name}: {error}") from None
     return phase
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from repro import paper
 from repro.data import dataset
 from repro.data.dataset import DataSet
+from repro.data.flow_rule import PAPER_RULE
 
 FLOW_RULE = "flow rule"
 TAIL_FACTOR = 5  # by which the share of pixels with a high stress may differ
@@ -172,13 +173,7 @@ def _stretch(data):
 
 def _flow_rule(data):
     """As far as attributes say by which flow rule the data came about."""
-    papers = {
-        "n": paper.STRESS_EXPONENT,
-        "M": paper.DAMASK_M,
-        "h": paper.DAMASK_H,
-        "dilatation": 0,
-        "hardening_left": 1,
-    }
+    papers = {**PAPER_RULE.attributes, "dilatation": 0, "hardening_left": 1}
     found = {name: data.attributes.get(name, value) for name, value in papers.items()}
     other = [f"{n} = {v:g}" for n, v in found.items() if not np.isclose(v, papers[n], rtol=1e-3)]
     effect = "other stresses of the same grains"

@@ -13,12 +13,12 @@ seed       (M, S)                 int64   entropy of the generator of each micro
 ========== ====================== ======= ===========================================
 
 Attributes say how the data came about. `schema_version` is always there; our own generator adds its
-name, the suite, the seed, the tolerance and the code commit. `M` and `h` are the parameters of the
-flow rule that go with the properties (see `repro.reference.simulate`; without them it is the law in
-the paper's text), `derivative` and `points_per_pixel` the discretization in space (see
-`repro.data.discretization`; without them it is the paper's). Data of another solver may have
-`solved_time` and `solved_F11`, if only some of the increments that were solved are kept, and `n`,
-`dilatation` and `hardening_left`, if its flow rule is of another form.
+name, the suite, the seed, the tolerance and the code commit. `n`, `dot_gamma_0`, `M` and `h` are
+the parameters of the flow rule that go with the properties (see `repro.data.flow_rule`),
+`derivative` and `points_per_pixel` the discretization in space (see `repro.data.discretization`);
+what is not there is as in the paper. Data of another solver may have `solved_time` and
+`solved_F11`, if only some of the increments that were solved are kept, and `dilatation` and
+`hardening_left`, if its flow rule is of another form.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import numpy as np
 
 from repro import paper
 from repro.data.discretization import DERIVATIVES, Discretization
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.tools.files import atomic_path
@@ -117,7 +118,7 @@ class DataSet(Value):
 
     @property
     def solver_options(self) -> dict[str, Any] | None:
-        """How the cells were solved: M, h and discretization of `repro.reference.simulate`.
+        """How the cells were solved: flow rule and discretization of `repro.reference.simulate`.
 
         None if the flow rule is of another form than the reference model's, or the derivative in
         space is one that it does not have.
@@ -125,25 +126,23 @@ class DataSet(Value):
         Raises
         ------
         DataSetError
-            If the points per pixel are no positive whole number.
+            If a parameter of the flow rule is out of range, or the points per pixel are no positive
+            whole number.
         """
         about = self.attributes
         if (
-            about.get("n", paper.STRESS_EXPONENT) != paper.STRESS_EXPONENT
-            or about.get("dilatation", False)
+            about.get("dilatation", False)
             or about.get("hardening_left", 1.0) < LINEAR
             or about.get("derivative", DERIVATIVES[0]) not in DERIVATIVES
         ):
             return None
         try:
-            discretization = Discretization.of(about)
+            return {
+                "flow_rule": FlowRule.of(about),
+                "discretization": Discretization.of(about),
+            }
         except (TypeError, ValueError) as error:
             raise DataSetError(str(error)) from None
-        return {
-            "M": float(about.get("M", paper.DAMASK_M)),
-            "h": float(about.get("h", paper.DAMASK_H)),
-            "discretization": discretization,
-        }
 
     def microstructure(self, i: int) -> Microstructure:
         """Microstructure i, without the padding that is behind its last grain."""
@@ -343,7 +342,7 @@ def _check_values(data) -> None:
         raise DataSetError("holds no microstructure, pixel or increment")
     # Each raises if it is none.
     _ = data.load, data.solved_load, data.solver_options
-    _ = [float(data.attributes.get(name, 0)) for name in ("n", "dilatation", "hardening_left")]
+    _ = [float(data.attributes.get(name, 0)) for name in ("dilatation", "hardening_left")]
     for i in range(len(data)):
         try:
             data.microstructure(i)

@@ -13,6 +13,7 @@ from repro.damask import exchange
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
 from repro.data.discretization import CONVERGED, PAPER, Discretization
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import (
     Microstructure,
@@ -30,7 +31,6 @@ from repro.tools.values import Value, unmasked
 
 NETWORK = "paper_unet"
 FILE = "the stress in the file"  # if the cell comes from one
-LAW = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
 DISCRETIZATIONS = {  # choice -> what is solved
     "one point per pixel, as the paper": PAPER,
     "2 x 2 points per pixel, rotated": Discretization("rotated", 2),
@@ -50,7 +50,7 @@ class Problem(Value):
     properties: np.ndarray  # (G, 4): E/GPa, nu, xi0/MPa, h0/GPa
     load: Load  # with every increment that is solved
     kept: np.ndarray  # increments of the load that are shown, (T+1,)
-    law: dict[str, float]  # M and h, as for `repro.reference.simulate`
+    flow_rule: FlowRule
     discretization: Discretization = PAPER
     points: np.ndarray | None = None  # seed points (G, 2) in edges of the cell, if it was drawn
     file: tuple[str, int] | None = None  # path, and number of the cell in it, if it was read
@@ -66,7 +66,7 @@ class Problem(Value):
         cell = Microstructure(self.grain_id, self.properties)
         if cell.grain_count < 2:
             raise ValueError("a cell of one grain has the same stress everywhere: use 2 or more")
-        how = {**self.law, "discretization": self.discretization}
+        how = {"flow_rule": self.flow_rule, "discretization": self.discretization}
         run = reference.simulate(cell, self.load, **how)
         return DataSet(
             cell.grain_id[None].astype(np.uint8),
@@ -82,7 +82,7 @@ class Problem(Value):
                 "commit": code_commit(),
                 "solved_time": self.load.time,
                 "solved_F11": self.load.F11,
-                **self.law,
+                **self.flow_rule.attributes,
                 **self.discretization.attributes,
             },
         )
@@ -154,7 +154,7 @@ class Session:
                 table3_properties(rng, grains),
                 load,
                 np.arange(load.increments + 1),
-                LAW,
+                PAPER_RULE,
                 kept.discretization if kept else PAPER,
                 points,
             )
@@ -207,7 +207,6 @@ class Session:
             raise DataSetError(
                 f"{path}: its flow rule or its derivative in space is not the reference model's"
             )
-        discretization = options.pop("discretization")
         cell = data.microstructure(i)
         self._change(
             Problem(
@@ -215,8 +214,7 @@ class Session:
                 cell.properties,
                 data.solved_load,
                 data.kept,
-                options,
-                discretization,
+                **options,
                 file=(path, i),
                 stored=data.sigma_vm[i],
             )
@@ -249,7 +247,7 @@ class Session:
             return
         cell = Microstructure(problem.grain_id, problem.properties)
         _load(network).check([cell], problem.shown_load)
-        if problem.law != LAW:
+        if problem.flow_rule != PAPER_RULE:
             raise ValueError(f"{network} knows the paper's flow rule alone")
 
     def _changed(self):
@@ -366,7 +364,8 @@ _SOLVE = """\
 import numpy as np
 
 from repro import reference
-from repro.data.discretization import CONVERGED, PAPER, Discretization
+from repro.data.discretization import Discretization
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 {grains}
@@ -404,7 +403,7 @@ def _grains_in_python(problem: Problem) -> str:
 
 
 def _options_in_python(problem: Problem) -> str:
-    options = {**problem.law, "discretization": problem.discretization}
+    options = {"flow_rule": problem.flow_rule, "discretization": problem.discretization}
     return "".join(f", {name}={value!r}" for name, value in options.items())
 
 

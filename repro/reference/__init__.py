@@ -8,7 +8,6 @@ from repro.reference.simulation import (
     Trajectory,
     accuracy,
     batch_size,
-    rescaled,
     simulate,
     simulate_batch,
 )
@@ -23,7 +22,6 @@ __all__ = [
     "accuracy",
     "batch_size",
     "generate",
-    "rescaled",
     "simulate",
     "simulate_batch",
     "simulate_many",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repro import paper
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.microstructure import Microstructure
 from repro.reference.simulation import Points, Trajectory
 
@@ -22,7 +22,7 @@ class Audit:
 
     equilibrium: float  # rms of the unbalanced stress k.P/|k| over the stiffness
     flow_rule: float  # at the worst point: smallest change of strain that satisfies it
-    hardening: float  # at the worst point: xi - xi0 - h0 gamma over 2 mu
+    hardening: float  # at the worst point: xi - xi0 - h h0 gamma over 2 mu
     volume: float  # at the worst point: det Fp - 1
     compatibility: float  # rms of the part of F that is no gradient
     mean_strain: float  # <F> - diag(F11, 1, 1), largest component
@@ -36,8 +36,9 @@ def audit(
     trajectory: Trajectory,
     points: Points,
     derivative: str = "continuous",
+    flow_rule: FlowRule = PAPER_RULE,
 ) -> Audit:
-    """Violations of the equations by what `simulate_points` returned with this derivative.
+    """Violations of the equations by what `simulate_points` returned with the same arguments.
 
     The flow rule says by how much Fp moves under a stress and, inverted, what stress moves Fp by so
     much; where it is flat one is ill-conditioned and where it is steep the other. So a point is
@@ -60,13 +61,13 @@ def audit(
     # Fp_inv_new = Fp_inv_old s (I - dgamma N), and tr N = 0.
     step = np.linalg.inv(Fp_inv[:-1]) @ Fp_inv[1:]
     flow = IDENTITY - 3 * step / _trace(step)
-    dgamma, reference = _norm(flow), paper.GAMMA_DOT_0 * dt[:, None, None]
+    dgamma, reference = _norm(flow), flow_rule.dot_gamma_0 * dt[:, None, None]
     S_dev = _deviator(S[1:])
-    stress, n = _norm(S_dev), paper.STRESS_EXPONENT
+    stress, n, M = _norm(S_dev), flow_rule.n, flow_rule.M
     N = S_dev / np.maximum(stress, 1e-300)[..., None, None]
-    rule = reference * (stress / xi[1:]) ** n
+    rule = reference * (np.sqrt(3 / 2) * stress / (M * xi[1:])) ** n
     misfit_flow = _norm(flow - rule[..., None, None] * N)
-    strength = xi[1:] * (dgamma / reference) ** (1 / n)
+    strength = M / np.sqrt(3 / 2) * xi[1:] * (dgamma / reference) ** (1 / n)
     direction = flow / np.maximum(dgamma, 1e-300)[..., None, None]
     misfit_stress = _norm(S_dev - strength[..., None, None] * direction) / (2 * mu)
 
@@ -81,7 +82,7 @@ def audit(
     return Audit(
         equilibrium=traction / stiffness,
         flow_rule=np.minimum(misfit_flow, misfit_stress).max(),
-        hardening=abs((xi[1:] - xi0 - h0 * np.cumsum(dgamma, 0)) / (2 * mu)).max(),
+        hardening=abs((xi[1:] - xi0 - flow_rule.h * h0 * np.cumsum(dgamma, 0)) / (2 * mu)).max(),
         volume=abs(np.linalg.det(Fp_inv) - 1).max(),
         compatibility=incompatible,
         mean_strain=abs(F.mean((1, 2)) - prescribed).max(),

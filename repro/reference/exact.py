@@ -5,13 +5,14 @@ integrated to high order; nothing here is shared with the solver. Stresses are i
 """
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from repro import paper
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 
 RTOL, ATOL = 1e-9, 1e-12
@@ -19,14 +20,13 @@ _UNIAXIAL = np.array([2, -1, -1]) / np.sqrt(6)  # flow direction under uniaxial 
 
 
 class Law(NamedTuple):
-    """Parameters of one grain, as in Table 3, and of the flow rule."""
+    """Parameters of one grain, as in Table 3, and its flow rule."""
 
     E: float  # GPa
     nu: float
     xi0: float  # MPa
     h0: float  # GPa
-    n: float = paper.STRESS_EXPONENT
-    gamma_dot_0: float = paper.GAMMA_DOT_0  # 1/s
+    flow_rule: FlowRule = PAPER_RULE
 
     @property
     def lam(self) -> float:
@@ -37,6 +37,12 @@ class Law(NamedTuple):
     def mu(self) -> float:
         """Shear modulus, MPa."""
         return 1e3 * self.E / (2 * (1 + self.nu))
+
+    def rates(self, stress, xi) -> tuple[float, float]:
+        """Rates of the plastic shear, 1/s, and of xi, MPa/s, under |S_dev| = stress."""
+        n, dot_gamma_0, M, h = astuple(self.flow_rule)
+        shear = dot_gamma_0 * (np.sqrt(3 / 2) * stress / (M * xi)) ** n
+        return shear, h * 1e3 * self.h0 * shear
 
 
 def second_piola_kirchhoff(Fe, law: Law):
@@ -63,8 +69,8 @@ def _plastic_rates(F, Fp, xi, law: Law):
     S = second_piola_kirchhoff(F @ np.linalg.inv(Fp), law)
     S = S - np.trace(S) / 3 * np.eye(3)
     norm = np.linalg.norm(S)
-    rate = law.gamma_dot_0 * (norm / xi) ** law.n
-    return rate * S / max(norm, 1e-300) @ Fp, 1e3 * law.h0 * rate
+    shear, hardening = law.rates(norm, xi)
+    return shear * S / max(norm, 1e-300) @ Fp, hardening
 
 
 def _uniaxial_state(F11, gamma, law: Law):
@@ -105,8 +111,8 @@ def homogeneous(law: Law, load: Load) -> np.ndarray:
     def rates(F11, y):
         gamma, resistance = y
         stress, _ = _uniaxial_state(F11, gamma, law)
-        flow = law.gamma_dot_0 * (abs(stress) / resistance) ** law.n
-        return [np.sign(stress) * flow, 1e3 * law.h0 * flow]
+        shear, hardening = law.rates(abs(stress), resistance)
+        return [np.sign(stress) * shear, hardening]
 
     states = _integrate(rates, [0.0, law.xi0], load)
     return np.array(
@@ -118,7 +124,10 @@ def homogeneous(law: Law, load: Load) -> np.ndarray:
 
 
 def rate_independent(law: Law, F11) -> np.ndarray:
-    """Von Mises stress of a homogeneous cell in the limit n -> infinity: |dev Se| <= xi."""
+    """Von Mises stress of a homogeneous cell in the limit n -> infinity: |dev Se| <= xi.
+
+    Of the paper's flow rule, but for n.
+    """
 
     def excess(gamma, stretch):
         return _uniaxial_state(stretch, gamma, law)[0] - law.xi0 - 1e3 * law.h0 * gamma

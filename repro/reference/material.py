@@ -12,6 +12,8 @@ det Fp stays 1, and xi <- xi + h0 dgamma, where at the end of the step
 By isotropy N, Ce, Se and the trial Ce (no flow in the step) share their principal axes, so (*) is
 solved for principal values. The unknowns, `Flow`, are improved along with the displacement: each
 `update` is one iteration of both, and the imbalance of (*) is part of the convergence criterion.
+
+gamma_dot_0 is the paper's: `FlowRule.rescaled` moves that of another flow rule into xi0 and h0.
 """
 
 from typing import NamedTuple
@@ -25,14 +27,13 @@ NEWTON_STEPS = 2  # an update
 
 
 class Material(NamedTuple):
-    """Fields (N, N) of the material parameters and the two constants of the flow rule."""
+    """Fields (N, N) of the material parameters, and the exponent of the flow rule."""
 
     lam: jax.Array  # first Lame parameter, MPa
     mu: jax.Array  # shear modulus, MPa
     xi0: jax.Array  # initial flow resistance, MPa
     h0: jax.Array  # hardening modulus, MPa
-    gamma_dot_0: float = paper.GAMMA_DOT_0  # reference rate, 1/s
-    n: int = paper.STRESS_EXPONENT
+    n: jax.Array | int
 
 
 class State(NamedTuple):
@@ -60,15 +61,18 @@ class Response(NamedTuple):
     imbalance: jax.Array  # |left - right side of (*)|/(2 mu), squared: a strain squared, (N, N)
 
 
-def material_from_maps(E, nu, xi0, h0, **flow_rule) -> Material:
-    """`Material` of property maps (N, N) in the units of Table 3: GPa, -, MPa, GPa."""
+def material_from_maps(E, nu, xi0, h0, n=None) -> Material:
+    """`Material` of property maps (N, N) in the units of Table 3 (GPa, -, MPa, GPa) and exponent n.
+
+    Without an exponent it is the paper's, which is known when the solver is compiled.
+    """
     E = 1e3 * E
     return Material(
         lam=E * nu / ((1 + nu) * (1 - 2 * nu)),
         mu=E / (2 * (1 + nu)),
         xi0=xi0,
         h0=1e3 * h0,
-        **flow_rule,
+        n=paper.STRESS_EXPONENT if n is None else n,
     )
 
 
@@ -81,6 +85,11 @@ def initial_state(material: Material) -> tuple[State, Flow]:
 def positive(x):
     """x >= 0, at least the smallest number of its precision: as a divisor it keeps 0/0 at 0."""
     return jnp.maximum(x, jnp.finfo(x.dtype).tiny)
+
+
+def _power(x, n):
+    """x^n for x >= 0; multiplications, if n is known when the solver is compiled."""
+    return x**n if isinstance(n, int) else jnp.maximum(x, 0) ** n
 
 
 class _Trial(NamedTuple):
@@ -145,7 +154,7 @@ def _improve(flow: Flow, C, xi, material: Material, dgamma_0) -> Flow:
     """
     mu, h0, n = material.mu, material.h0, material.n
     N = _principal_directions(flow)
-    dgamma = dgamma_0 * flow.root**n
+    dgamma = dgamma_0 * _power(flow.root, n)
     c, U = _plastic_stretch(dgamma, N)
     # To first order dev Ce = dev C - 2 dgamma N: with the last term on the other side of (*) the
     # direction hardly depends on dgamma.
@@ -164,7 +173,7 @@ def _improve(flow: Flow, C, xi, material: Material, dgamma_0) -> Flow:
     bound = jnp.exp(jnp.log((slip / dgamma_0).astype(jnp.float32)) / n)
     root = jnp.minimum(a0 / xi, jnp.maximum(flow.root, bound))
     for _ in range(NEWTON_STEPS):
-        power = dgamma_0 * root ** (n - 1)
+        power = dgamma_0 * _power(root, n - 1)
         dgamma = power * root
         resistance = xi + h0 * dgamma
         slope = n * power * (a1 - 2 * dgamma * a2 + h0 * root) + resistance
@@ -192,16 +201,16 @@ def update(F, state: State, flow: Flow, material: Material, dt) -> tuple[Flow, R
     Flow, Response
         The response satisfies (*) up to its `imbalance`, everything else exactly.
     """
-    flow = _improve(flow, _trial(F, state).C, state.xi, material, dt * material.gamma_dot_0)
+    flow = _improve(flow, _trial(F, state).C, state.xi, material, dt * paper.GAMMA_DOT_0)
     return flow, respond(F, state, flow, material, dt)
 
 
 def respond(F, state: State, flow: Flow, material: Material, dt) -> Response:
     """Response to a given flow; arguments as `update`."""
-    lam, mu, dgamma_0 = material.lam, material.mu, dt * material.gamma_dot_0
+    lam, mu, dgamma_0 = material.lam, material.mu, dt * paper.GAMMA_DOT_0
     trial = _trial(F, state)
     N = _principal_directions(flow)
-    dgamma = dgamma_0 * flow.root**material.n
+    dgamma = dgamma_0 * _power(flow.root, material.n)
     _, U = _plastic_stretch(dgamma, N)
     squares = [Ui * Ui for Ui in U]
     C = [Ui2 * Ci for Ui2, Ci in zip(squares, trial.C, strict=True)]

@@ -15,6 +15,7 @@ import numpy as np
 
 from repro import paper
 from repro.data.discretization import PAPER, Discretization, pixel_means, refined
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.reference import equilibrium, material
@@ -71,8 +72,7 @@ def simulate(
     load: Load | None = None,
     *,
     tol: float = TOLERANCE,
-    M: float = paper.DAMASK_M,
-    h: float = paper.DAMASK_H,
+    flow_rule: FlowRule = PAPER_RULE,
     discretization: Discretization = PAPER,
     dtype: type = np.float64,
     **stretch,
@@ -88,12 +88,8 @@ def simulate(
     tol : float
         Strain still missing at which an increment counts as converged: rms over the cell of what
         equilibrium asks for, and at the worst point what the flow rule asks for.
-    M, h : float
-        Parameters of DAMASK's isotropic law, whose flow rule is
-        gamma_dot_0 (sqrt(3/2) |Se_dev|/(M xi))^n with xi growing by h h0 per plastic shear. The
-        defaults, sqrt(3/2) and 1, are the law in the paper's text. The generator of data that its
-        authors published has M = 1, and h is then DAMASK's default, 3. Solved exactly, by
-        `rescaled` properties.
+    flow_rule : FlowRule
+        By default the law in the paper's text.
     discretization : Discretization
         Derivative and points per pixel; by default the paper's.
     dtype : type
@@ -112,8 +108,8 @@ def simulate(
     ConvergenceError
         If an increment does not reach `tol`.
     """
-    options = {"tol": tol, "M": M, "h": h, "discretization": discretization, "dtype": dtype}
-    return simulate_batch([microstructure], load, **options, **stretch)[0]
+    how = {"flow_rule": flow_rule, "discretization": discretization, "tol": tol, "dtype": dtype}
+    return simulate_batch([microstructure], load, **how, **stretch)[0]
 
 
 def accuracy(discretization: Discretization) -> dict:
@@ -133,8 +129,7 @@ def simulate_batch(
     load: Load | None = None,
     *,
     tol: float = TOLERANCE,
-    M: float = paper.DAMASK_M,
-    h: float = paper.DAMASK_H,
+    flow_rule: FlowRule = PAPER_RULE,
     discretization: Discretization = PAPER,
     dtype: type = np.float64,
     **stretch,
@@ -149,9 +144,9 @@ def simulate_batch(
         As `simulate`; microstructures are numbered as in the sequence.
     """
     load = _load(load, stretch)
-    maps = _property_maps(microstructures, M, h)
+    maps, n = _property_maps(microstructures, flow_rule), _exponent(flow_rule)
     with _solver(tol, dtype):
-        results = jax.device_get(_solve_batch(maps, _steps(load), tol, discretization))
+        results = jax.device_get(_solve_batch(maps, n, _steps(load), tol, discretization))
     _check_convergence(results.residual, tol)
     return [Trajectory(load, *(field[i] for field in results[:-1])) for i in range(len(maps))]
 
@@ -161,18 +156,20 @@ def simulate_points(
     load: Load | None = None,
     *,
     tol: float = TOLERANCE,
+    flow_rule: FlowRule = PAPER_RULE,
     derivative: str = PAPER.derivative,
     **stretch,
 ) -> tuple[Trajectory, Points]:
     """`simulate` with one point per pixel, and the deformation and plastic state of every point."""
     load = _load(load, stretch)
-    (maps,) = _property_maps([microstructure])
+    (maps,), n = _property_maps([microstructure], flow_rule), _exponent(flow_rule)
     with _solver(tol):
         discretization = Discretization(derivative)
-        results = jax.device_get(_solve_points(maps, _steps(load), tol, discretization))
+        results = jax.device_get(_solve_points(maps, n, _steps(load), tol, discretization))
     _check_convergence(results.residual[None], tol)
     F, state = results.points
-    points = Points(_tensor(F, 1), _tensor(state.Fp_inv, state.Fp_inv33), state.xi)
+    xi = state.xi / flow_rule.strength
+    points = Points(_tensor(F, 1), _tensor(state.Fp_inv, state.Fp_inv33), xi)
     return Trajectory(load, *results[:-1]), points
 
 
@@ -194,42 +191,20 @@ def _load(load, stretch) -> Load:
     return load
 
 
-def rescaled(
-    properties,
-    M=paper.DAMASK_M,
-    h=paper.DAMASK_H,
-    dot_gamma_0=paper.GAMMA_DOT_0,
-    n=paper.STRESS_EXPONENT,
-) -> np.ndarray:
-    """Properties (G, 4) with which the paper's law is DAMASK's with these parameters, exactly.
-
-    dot_gamma depends on xi by dot_gamma_0 / (M xi)^n alone, so that each factor can be moved into
-    xi, and with it into the hardening; h multiplies the hardening. Parameters are numbers or (G,).
-    """
-    scaled = np.array(properties, dtype=float)
-    strength = np.divide(M, paper.DAMASK_M) * np.divide(
-        paper.GAMMA_DOT_0, dot_gamma_0
-    ) ** np.divide(1, n)
-    scaled[:, 2] *= strength
-    scaled[:, 3] *= strength * np.divide(h, paper.DAMASK_H)
-    return scaled
-
-
-def _property_maps(microstructures, M=paper.DAMASK_M, h=paper.DAMASK_H) -> np.ndarray:
-    """Property maps (B, 4, N, N) with which the text's law is DAMASK's with M and h."""
-    for name, value, valid, rule in (
-        ("M", M, M > 0, "be positive"),
-        ("h", h, h >= 0, "not be negative"),
-    ):
-        if not (valid and np.isfinite(value)):
-            raise ValueError(f"{name} must {rule} and be finite, got {value}")
+def _property_maps(microstructures, flow_rule) -> np.ndarray:
+    """Property maps (B, 4, N, N) with which the paper's law, but for n, is that of the rule."""
     sizes = {m.grain_id.shape for m in microstructures}
     if not sizes:
         raise ValueError("a batch needs at least one microstructure")
     if len(sizes) > 1:
         raise ValueError(f"a batch needs microstructures on equal grids, got {sorted(sizes)}")
-    maps = [rescaled(m.properties, M, h)[m.grain_id] for m in microstructures]
+    maps = [flow_rule.rescaled(m.properties)[m.grain_id] for m in microstructures]
     return np.moveaxis(maps, -1, 1)
+
+
+def _exponent(flow_rule) -> float | None:
+    """n as the solver takes it: None is the paper's, whose powers are multiplications."""
+    return None if flow_rule.n == paper.STRESS_EXPONENT else flow_rule.n
 
 
 class _Steps(NamedTuple):
@@ -285,12 +260,12 @@ class _Fields(NamedTuple):
     points: tuple | None  # F and State, if they are to be kept
 
 
-def _solve_batch(maps, steps, tol, discretization) -> _Fields:
+def _solve_batch(maps, n, steps, tol, discretization) -> _Fields:
     """Solve property maps (B, 4, N, N) along the steps of a load."""
     if jax.default_backend() == "cpu":
-        results = [_solve_one(cell, steps, tol, discretization) for cell in maps]
+        results = [_solve_one(cell, n, steps, tol, discretization) for cell in maps]
         return jax.tree.map(lambda *fields: np.stack(fields), *results)
-    return _solve_together(maps, steps, tol, discretization)
+    return _solve_together(maps, n, steps, tol, discretization)
 
 
 class _Iteration(NamedTuple):
@@ -304,9 +279,9 @@ class _Iteration(NamedTuple):
     evaluations: jax.Array
 
 
-def _solve(maps, steps, tol, discretization, keep_points=False) -> _Fields:
+def _solve(maps, n, steps, tol, discretization, keep_points=False) -> _Fields:
     points_per_pixel = discretization.points_per_pixel
-    mat = material.material_from_maps(*refined(maps, points_per_pixel))
+    mat = material.material_from_maps(*refined(maps, points_per_pixel), n)
     grid = equilibrium.fourier_grid(mat.mu.shape[-1], discretization.derivative)
     lam0, mu0 = ((jnp.min(m) + jnp.max(m)) / 2 for m in (mat.lam, mat.mu))
 
@@ -324,7 +299,7 @@ def _solve(maps, steps, tol, discretization, keep_points=False) -> _Fields:
     def equilibrate(x, step, state, flow, history, failed):
         def respond(points):
             F, state, flow, parameters = points
-            law = material.Material(*parameters, mat.gamma_dot_0, mat.n)
+            law = material.Material(*parameters, mat.n)
             flow, response = material.update(F, state, flow, law, step.dt)
             return response.P, flow, response.imbalance
 
@@ -404,9 +379,9 @@ _solve_one = _compiled(_solve)
 _solve_points = _compiled(partial(_solve, keep_points=True))
 
 
-@partial(jax.jit, static_argnums=3)
-def _solve_together(maps, steps, tol, discretization):
-    return jax.vmap(lambda cell: _solve(cell, steps, tol, discretization))(maps)
+@partial(jax.jit, static_argnums=4)
+def _solve_together(maps, n, steps, tol, discretization):
+    return jax.vmap(lambda cell: _solve(cell, n, steps, tol, discretization))(maps)
 
 
 def _use_compilation_cache():
