@@ -14,6 +14,7 @@ from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.dataset import DataSetError
 from repro.data.discretization import CONVERGED, PAPER, Discretization, pixel_means
+from repro.data.load import Load
 from repro.evaluation.regions import boundary_distance
 from repro.explorer.session import Session
 from repro.reference import equilibrium, generation, simulate, simulate_batch
@@ -160,7 +161,7 @@ def test_a_damaged_number_of_points_is_said_in_one_line(tmp_path):
 
 def test_damask_is_told_its_own_word_for_the_derivative(tmp_path):
     load = reference.simulate(cell(8), increments=2).load
-    about = (cell(8), load.F11, load.time)
+    about = (cell(8), load)
     export.write_inputs(tmp_path, *about, 1e-5, Discretization("rotated", 2))
     texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
     grid = yaml.safe_load(texts[export.NUMERICS])["solver"]["grid"]
@@ -183,7 +184,7 @@ def test_damask_is_told_its_own_word_for_the_derivative(tmp_path):
 def test_the_derivative_of_damask_is_read(numerics, derivative):
     texts = {
         "material.yaml": yaml.safe_dump(export.material(cell(8).properties)),
-        "load.yaml": yaml.safe_dump(export.load([1, 1.002, 1.004], [0, 2, 4])),
+        "load.yaml": yaml.safe_dump(export.load_steps(Load.stretch(increments=2))),
         "numerics.yaml": yaml.safe_dump(numerics),
     }
     assert setup.parse(texts).derivative == derivative

@@ -65,19 +65,18 @@ class Result(Value):
         return len(self.time) - 1 == self.setup.increments
 
     @property
-    def solved_load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Time/s and F11 of all increments solved up to the last written, (S+1,).
+    def solved_load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Time/s (S+1,), F and P/MPa (S+1, 3, 3) of all increments solved up to the last written.
 
-        As the set-up has them; those that are written, where the set-up says otherwise.
+        As the set-up prescribes them. Where it says otherwise than what is written, or does not
+        say it, F is what is written.
         """
-        (time, F11), at, found = self.setup.load, self.increments, self.F_mean[:, 0, 0]
-        if (
-            at[-1] < len(time)
-            and np.allclose(time[at], self.time)
-            and np.allclose(F11[at], found, rtol=0, atol=1e-7)
-        ):
-            return time[: at[-1] + 1], F11[: at[-1] + 1]
-        return self.time, found
+        (time, F, P), at, found = self.setup.load, self.increments, self.F_mean
+        if at[-1] < len(time) and np.allclose(time[at], self.time):
+            free = ~np.isnan(P).any(0)
+            if np.allclose(F[at][:, ~free], found[:, ~free], rtol=0, atol=1e-7):
+                return time[: at[-1] + 1], F[: at[-1] + 1], P[: at[-1] + 1]
+        return self.time, found, np.full(found.shape, np.nan)
 
 
 def cauchy_stress(F, P) -> np.ndarray:

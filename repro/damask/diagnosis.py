@@ -170,9 +170,9 @@ def _solve(result, data, load=None, flow_rules=(), **settings) -> np.ndarray:
 
 
 def _at_rate(load) -> Load:
-    """The same stretches at the paper's rate; pauses stay as long as they are."""
-    dt, dF11 = np.diff(load.time), abs(np.diff(load.F11))
-    return Load(np.cumsum([0, *np.where(dF11 > 0, dF11 / paper.RATE, dt)]), load.F11)
+    """The same at the paper's rate; pauses stay as long as they are."""
+    dt = np.where(load.changes > 0, load.changes / paper.RATE, np.diff(load.time))
+    return Load(np.cumsum([0, *dt]), load.F, load.P)
 
 
 def _priced(result, data, found) -> Iterator[Check]:

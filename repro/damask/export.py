@@ -3,7 +3,7 @@
 import base64
 import struct
 import zlib
-from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import yaml
 from repro.damask.setup import DERIVATIVES
 from repro.data.discretization import PAPER, Discretization
 from repro.data.flow_rule import PAPER_RULE, FlowRule
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.tools.files import write_text
 
@@ -22,8 +23,7 @@ NO_SATURATION = 1e20  # Pa; (1 - xi/xi_inf)^a is 1 to machine precision
 def write_inputs(
     directory,
     microstructure: Microstructure,
-    F11: Sequence[float],
-    time: Sequence[float],
+    load: Load,
     tolerance: float | None = None,
     discretization: Discretization = PAPER,
     flow_rule: FlowRule = PAPER_RULE,
@@ -35,28 +35,20 @@ def write_inputs(
     directory : path-like
         Created if need be; files of the same name are replaced.
     microstructure : Microstructure
-    F11 : array_like, shape (T+1,)
-        Mean stretch, in equal increments from 1.
-    time : array_like, shape (T+1,)
-        s, in equal increments from 0.
+    load : Load
     tolerance : float, optional
         eps_rel_div(P); by default DAMASK's own, 5e-4. The reference solutions of this project were
         computed with 5e-6.
     discretization : Discretization
         By default the paper's; with several points per pixel the grid has all of them.
     flow_rule : FlowRule
-
-    Raises
-    ------
-    ValueError
-        If the load is not linear in time.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
         GRID: vti(microstructure.refined(discretization.points_per_pixel).grain_id),
         MATERIAL: yaml.safe_dump(material(microstructure.properties, flow_rule)),
-        LOAD: yaml.safe_dump(load(F11, time)),
+        LOAD: yaml.safe_dump(load_steps(load)),
     }
     settings = numerics(tolerance, discretization.derivative)
     if settings:
@@ -105,26 +97,35 @@ def _phase(flow_rule, E, nu, xi0, h0) -> dict:
     }
 
 
-def load(F11, time) -> dict:
-    """Content of load.yaml: mean deformation gradient diag(F11(t), 1, 1), linear in time."""
-    steps = len(time) - 1
-    ramp = np.linspace(0, 1, steps + 1)
-    equal = np.allclose(np.subtract(F11, 1), (F11[-1] - 1) * ramp, rtol=0, atol=1e-9)
-    if not (equal and np.allclose(time, time[-1] * ramp)):
-        raise ValueError("DAMASK input: F11 must grow from 1 in equal increments of equal times")
-    rate = float((F11[-1] - 1) / time[-1])
-    return {
-        "solver": {"mechanical": "spectral_basic"},
-        "loadstep": [
-            {
-                "boundary_conditions": {
-                    "mechanical": {"dot_F": [[rate, 0, 0], [0, 0, 0], [0, 0, 0]]}
-                },
-                "discretization": {"t": float(time[-1]), "N": steps},
-                "f_out": 1,
-            }
-        ],
-    }
+def load_steps(load: Load) -> dict:
+    """Content of load.yaml: a step of the load for every row of equal increments."""
+    F, P = (array.reshape(-1, 9) for array in (load.F, 1e6 * load.P))
+    changes = np.diff(np.column_stack([load.time, F, load.P.reshape(-1, 9)]), axis=0)
+    corners = [0]
+    for k, change in enumerate(changes):
+        if not np.allclose(change, changes[corners[-1]], rtol=1e-6, atol=1e-9, equal_nan=True):
+            corners.append(k)
+    corners.append(load.increments)
+
+    def step(start, end):
+        t = float(load.time[end] - load.time[start])
+        conditions = {"dot_F": _rows((F[end] - F[start]) / t)}
+        if load.free:
+            conditions["P"] = _rows(P[end])
+        return {
+            "boundary_conditions": {"mechanical": conditions},
+            "discretization": {"t": t, "N": end - start},
+            "f_out": 1,
+        }
+
+    steps = [step(start, end) for start, end in pairwise(corners)]
+    return {"solver": {"mechanical": "spectral_basic"}, "loadstep": steps}
+
+
+def _rows(components) -> list:
+    """Nine components as rows of a tensor, x where nothing is prescribed."""
+    values = ["x" if np.isnan(value) else float(value) or 0 for value in components]
+    return [values[:3], values[3:6], values[6:]]
 
 
 def numerics(tolerance: float | None = None, derivative: str = PAPER.derivative) -> dict:

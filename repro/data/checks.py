@@ -145,6 +145,9 @@ def _split(data):
 
 
 def _load(data):
+    if not data.load.is_plane_strain_along_x1:
+        found, effect = "of another load than diag(F11, 1, 1)", "another load, with other stresses"
+        return Check("loading rate", found, f"{paper.RATE:g} 1/s", False, effect)
     rates = data.load.rates
     low, high = rates.min(), rates.max()
     found = f"{np.median(rates):.3g}" if np.isclose(low, high) else f"{low:.3g} to {high:.3g}"

@@ -79,7 +79,14 @@ def measure(predicted, true, increments, load: Load, grain_id) -> Iterator[Measu
         Increments of the load at which the steps end.
     load : Load
     grain_id : ndarray, shape (M, N, N)
+
+    Raises
+    ------
+    ValueError
+        If the load does not prescribe F11, which the measurements are listed by.
     """
+    if np.isnan(load.F11).any():
+        raise ValueError("errors are listed by F11, which this load does not prescribe")
     for name, metric in METRICS.items():
         if metric.whole:
             yield Measurement(name, metric.function(predicted, true), metric.unit)

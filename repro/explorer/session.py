@@ -59,7 +59,7 @@ class Problem(Value):
     @property
     def shown_load(self) -> Load:
         """The load with the increments that are shown."""
-        return Load(self.load.time[self.kept], self.load.F11[self.kept])
+        return self.load.at(self.kept)
 
     def solve(self) -> DataSet:
         """This cell and its trajectory, as a data set of one."""
@@ -68,24 +68,15 @@ class Problem(Value):
             raise ValueError("a cell of one grain has the same stress everywhere: use 2 or more")
         how = {"flow_rule": self.flow_rule, "discretization": self.discretization}
         run = reference.simulate(cell, self.load, **how)
-        return DataSet(
-            cell.grain_id[None].astype(np.uint8),
-            cell.properties[None],
-            self.load.time[self.kept],
-            self.load.F11[self.kept],
-            run.sigma_vm[None, self.kept].astype(np.float32),
-            run.P_mean[None, self.kept],
-            np.array([[-1]]),  # may be changed by hand: no seed gives it
-            {
-                "generator": "repro.explorer",
-                "tolerance": reference.TOLERANCE,
-                "commit": code_commit(),
-                "solved_time": self.load.time,
-                "solved_F11": self.load.F11,
-                **self.flow_rule.attributes,
-                **self.discretization.attributes,
-            },
-        )
+        about = {
+            "generator": "repro.explorer",
+            "tolerance": reference.TOLERANCE,
+            "commit": code_commit(),
+            **dataset.solved(self.load),
+            **self.flow_rule.attributes,
+            **self.discretization.attributes,
+        }
+        return dataset.of([cell], [run], about, kept=self.kept)
 
 
 class Stored(Surrogate):
@@ -377,7 +368,7 @@ truth = reference.simulate(cell, load{options}).sigma_vm  # MPa
 {kept}"""
 _KEPT = """\
 kept = {kept}
-load, truth = Load(load.time[kept], load.F11[kept]), truth[kept]
+load, truth = load.at(kept), truth[kept]
 """
 _PREDICT = """
 from repro import surrogate
@@ -415,4 +406,7 @@ def _rows(array: np.ndarray) -> str:
 def _load_in_python(load: Load) -> str:
     if load.same_as(Load.stretch(load.F11[-1], load.increments)):
         return f"Load.stretch({load.F11[-1]}, {load.increments})"
-    return f"Load({load.time.tolist()}, {load.F11.tolist()})  # s, F11"
+    if load.is_plane_strain_along_x1:
+        return f"Load({load.time.tolist()}, {load.F11.tolist()})  # s, F11"
+    F, P = (str(array.tolist()).replace("nan", "np.nan") for array in (load.F, load.P))
+    return f"Load({load.time.tolist()}, {F}, {P})  # s, F, P/MPa"

@@ -25,7 +25,8 @@ class Audit:
     hardening: float  # at the worst point: xi - xi0 - h h0 gamma over 2 mu
     volume: float  # at the worst point: det Fp - 1
     compatibility: float  # rms of the part of F that is no gradient
-    mean_strain: float  # <F> - diag(F11, 1, 1), largest component
+    mean_strain: float  # <F> - what is prescribed, largest component
+    mean_stress: float  # <P> - what is prescribed, largest component over the stiffness
     hill_mandel: float  # <P:dF> - <P>:<dF> over the largest |<P>:<dF>|
     stress: float  # MPa, of sigma_vm and P_mean as recomputed from F and Fp
     smallest_det_F: float  # over all points
@@ -78,14 +79,22 @@ def audit(
     traction, incompatible = _violations_in_space(P, F, derivative)
     power = (P[1:] * np.diff(F, axis=0)).sum((-2, -1)).mean((1, 2))
     mean_power = (P_mean[1:] * np.diff(F.mean((1, 2)), axis=0)).sum((-2, -1))
-    prescribed = np.stack([np.diag([stretch, 1, 1]) for stretch in trajectory.F11])
+    free = np.isnan(trajectory.load.F)
+    off_strain, off_stress = (
+        np.where(where, abs(found - prescribed), 0).max()
+        for where, found, prescribed in (
+            (~free, F.mean((1, 2)), trajectory.load.F),
+            (free, P_mean, trajectory.load.P),
+        )
+    )
     return Audit(
         equilibrium=traction / stiffness,
         flow_rule=np.minimum(misfit_flow, misfit_stress).max(),
         hardening=abs((xi[1:] - xi0 - flow_rule.h * h0 * np.cumsum(dgamma, 0)) / (2 * mu)).max(),
         volume=abs(np.linalg.det(Fp_inv) - 1).max(),
         compatibility=incompatible,
-        mean_strain=abs(F.mean((1, 2)) - prescribed).max(),
+        mean_strain=off_strain,
+        mean_stress=off_stress / stiffness,
         hill_mandel=abs(power - mean_power).max() / abs(mean_power).max(),
         stress=max(
             abs(sigma_vm - trajectory.sigma_vm).max(), abs(P_mean - trajectory.P_mean).max()

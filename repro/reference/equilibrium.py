@@ -102,6 +102,17 @@ def strain_correction(P, lam0, mu0, grid: Grid):
     return jnp.stack([part / mu0 for part in (c1.real, c2.real, c1.imag, c2.imag)]).ravel()
 
 
+def mean_compliance(lam0, mu0, components):
+    """Strains, one in each of `components`, by mean stresses in them: (k, k), 1/MPa.
+
+    The reference medium is strained in no other component. They are pairs of 0 to 2; of 12 and 21
+    there may be one.
+    """
+    normal = np.array([i == j for i, j in components], float)
+    stiffness = lam0 * np.outer(normal, normal) + mu0 * np.diag(1 + normal)
+    return jnp.linalg.inv(stiffness)
+
+
 class History(NamedTuple):
     """Last differences of Anderson acceleration (rows) and their Gram matrix."""
 

@@ -85,13 +85,17 @@ def _uniaxial_state(F11, gamma, law: Law):
 
 
 def _integrate(rates, start, load: Load):
-    """States (T+1, D) at the increments of a load, of the equation dy/dt = rates(F11, y)."""
+    """States (T+1, D) at the increments of a load, of the equation dy/dt = rates(F, P, y).
+
+    F and P (3, 3) are the load at that time.
+    """
     states = [np.asarray(start, dtype=float)]
     # Increment by increment, since the load has corners.
-    for F11, slope, dt in zip(load.F11, load.rates, np.diff(load.time), strict=False):
+    for k, dt in enumerate(np.diff(load.time)):
 
-        def derivative(t, y, F11=F11, slope=slope):
-            return rates(F11 + slope * t, y)
+        def derivative(t, y, k=k, dt=dt):
+            F, P = (at[k] + (at[k + 1] - at[k]) * (t / dt) for at in (load.F, load.P))
+            return rates(F, P, y)
 
         first = dt * 1e-6  # where nothing moves, nothing suggests a step
         path = solve_ivp(
@@ -102,15 +106,15 @@ def _integrate(rates, start, load: Load):
 
 
 def homogeneous(law: Law, load: Load) -> np.ndarray:
-    """Von Mises stress of a homogeneous cell at the increments of a load, (T+1,).
+    """Von Mises stress (T+1,) of a homogeneous cell at the increments of a load diag(F11, 1, 1).
 
     The flow is along one direction, Fp = exp(gamma diag(2, -1, -1)/sqrt(6)), forth or back, so that
     the model is one ordinary differential equation for gamma, and one for the flow resistance.
     """
 
-    def rates(F11, y):
+    def rates(F, P, y):
         gamma, resistance = y
-        stress, _ = _uniaxial_state(F11, gamma, law)
+        stress, _ = _uniaxial_state(F[0, 0], gamma, law)
         shear, hardening = law.rates(abs(stress), resistance)
         return [np.sign(stress) * shear, hardening]
 
@@ -143,15 +147,17 @@ class LaminateResponse(NamedTuple):
 
     sigma_vm: np.ndarray  # of each layer, (T+1, L)
     P_mean: np.ndarray  # (T+1, 3, 3)
+    F_mean: np.ndarray  # (T+1, 3, 3)
 
 
 def laminate(
     laws: Sequence[Law], fractions: Sequence[float], normal: int, load: Load
 ) -> LaminateResponse:
-    """A laminate of two layers under the mean deformation gradient diag(F11, 1, 1).
+    """A laminate of two layers under any load; of equal layers it is a homogeneous cell.
 
     Each layer is homogeneous: F_i = F_mean + a_i x n with sum f_i a_i = 0, and P_i n is the same in
-    both. Along with the plastic states that is a differential-algebraic system of index 1.
+    both. The mean stress is as prescribed in the free components of F_mean. Along with the plastic
+    states that is a differential-algebraic system of index 1.
 
     Parameters
     ----------
@@ -159,50 +165,56 @@ def laminate(
     fractions : two float
         Volume fractions.
     normal : int
-        Axis of the normal n of the layers: 0 is the loading direction.
+        Axis of the normal n of the layers: 0 is x1.
     load : Load
     """
-    n = np.eye(3)[normal]
+    n, free = np.eye(3)[normal], np.isnan(load.F[0])
 
-    def deformation(stretch, a):
-        mean = np.diag([stretch, 1.0, 1.0])
-        return [mean + np.outer(a, n) / fractions[0], mean - np.outer(a, n) / fractions[1]]
+    def deformation(F, z):
+        """Mean deformation gradient and those of the layers, for the unknowns a and free F."""
+        mean = F.copy()
+        mean[free] = np.eye(3)[free] + z[3:]
+        jump = np.outer(z[:3], n)
+        return mean, [mean + jump / fractions[0], mean - jump / fractions[1]]
 
-    def jump(stretch, a, Fp):
-        """Of the traction between the layers."""
-        P1, P2 = map(first_piola_kirchhoff, deformation(stretch, a), Fp, laws)
-        return (P1 - P2) @ n
+    def residual(F, P, z, Fp):
+        """Jump of the traction between the layers, and what the mean stress misses, MPa."""
+        P1, P2 = map(first_piola_kirchhoff, deformation(F, z)[1], Fp, laws)
+        mean = fractions[0] * P1 + fractions[1] * P2
+        return np.concatenate([(P1 - P2) @ n, (mean - P)[free]])
 
-    undeformed = np.array([np.eye(3), np.eye(3)])
-    step = 1e-6
-    tangent = np.column_stack([jump(1, step * e, undeformed) / step for e in np.eye(3)])
+    undeformed, step = np.array([np.eye(3), np.eye(3)]), 1e-6
+    rest = np.where(free, np.nan, np.eye(3)), np.zeros((3, 3))
+    unit = np.eye(3 + free.sum())
+    tangent = np.column_stack([residual(*rest, step * e, undeformed) / step for e in unit])
 
-    def layers(stretch, Fp):
-        """Deformation gradients of the layers, in equilibrium for given plastic states."""
-        a, limit = np.zeros(3), 1e-12 * np.linalg.norm(tangent)
+    def layers(F, P, Fp):
+        """The same deformation gradients, in equilibrium for given plastic states."""
+        z, limit = np.zeros(len(unit)), 1e-12 * np.linalg.norm(tangent)
         for _ in range(100):
             # Nearly linear: the tangent of the undeformed layers gains digits with every step.
-            residual = jump(stretch, a, Fp)
-            if np.linalg.norm(residual) < limit:
-                return deformation(stretch, a)
-            a = a - np.linalg.solve(tangent, residual)
-        raise FloatingPointError(f"no equilibrium of the laminate at F11 = {stretch:g}")
+            missing = residual(F, P, z, Fp)
+            if np.linalg.norm(missing) < limit:
+                return deformation(F, z)
+            z = z - np.linalg.solve(tangent, missing)
+        raise FloatingPointError(f"no equilibrium of the laminate under F = {F.tolist()}")
 
     def unpack(y):
         y = y.reshape(2, 10)
         return y[:, :9].reshape(2, 3, 3), y[:, 9]
 
-    def rates(stretch, y):
+    def rates(F, P, y):
         Fp, xi = unpack(y)
-        of_layers = map(_plastic_rates, layers(stretch, Fp), Fp, xi, laws)
+        of_layers = map(_plastic_rates, layers(F, P, Fp)[1], Fp, xi, laws)
         return np.concatenate([np.append(dFp, dxi) for dFp, dxi in of_layers])
 
     start = np.concatenate([np.append(np.eye(3), law.xi0) for law in laws])
-    sigma_vm, P_mean = [], []
-    for stretch, y in zip(load.F11, _integrate(rates, start, load), strict=True):
+    sigma_vm, P_mean, F_mean = [], [], []
+    for F, P, y in zip(load.F, load.P, _integrate(rates, start, load), strict=True):
         Fp, _ = unpack(y)
-        F = layers(stretch, Fp)
-        P = [first_piola_kirchhoff(*layer) for layer in zip(F, Fp, laws, strict=True)]
-        sigma_vm.append([von_mises(*layer) for layer in zip(F, P, strict=True)])
-        P_mean.append(np.tensordot(fractions, P, 1))
-    return LaminateResponse(np.array(sigma_vm), np.array(P_mean))
+        mean, of_layers = layers(F, P, Fp)
+        stresses = [first_piola_kirchhoff(*one) for one in zip(of_layers, Fp, laws, strict=True)]
+        sigma_vm.append([von_mises(*one) for one in zip(of_layers, stresses, strict=True)])
+        P_mean.append(np.tensordot(fractions, stresses, 1))
+        F_mean.append(mean)
+    return LaminateResponse(*map(np.array, (sigma_vm, P_mean, F_mean)))

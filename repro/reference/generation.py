@@ -206,16 +206,7 @@ class Job:
             # Number it as in the suite, not as in the shard.
             error.microstructure = indices[error.microstructure]
             raise
-        return dataset.DataSet(
-            grain_id=np.stack([cell.grain_id for cell in cells]),
-            properties=np.stack([cell.properties for cell in cells]),
-            time=self.load.time,
-            F11=self.load.F11,
-            sigma_vm=np.stack([run.sigma_vm for run in runs]).astype(np.float32),
-            P_mean=np.stack([run.P_mean for run in runs]),
-            seed=np.array(seeds),
-            attributes=self.attributes(),
-        )
+        return dataset.of(cells, runs, self.attributes(), seeds)
 
     @property
     def _how(self) -> dict:

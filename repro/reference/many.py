@@ -47,9 +47,9 @@ def simulate_many(
         As `repro.reference.simulate`, with the number of the cell and of the load's increment.
     """
     n = grid_of(cells)
-    parts = np.ceil(np.abs(np.diff(load.F11)) / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
+    parts = np.ceil(load.changes / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
     ends = np.concatenate([[0], np.cumsum(parts)])
-    finer = Load(*(np.interp(np.arange(ends[-1] + 1), ends, x) for x in (load.time, load.F11)))
+    finer = load.at(np.interp(np.arange(ends[-1] + 1), ends, np.arange(len(ends))))
     # Filled in place: the cells of a training take gigabytes.
     sigma_vm = np.empty((len(cells), len(load.time), n, n), np.float32)
 

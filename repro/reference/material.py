@@ -1,8 +1,8 @@
 """J2 viscoplastic law of a field of points (Methods of the paper; backward Euler in time).
 
-The cell is in plane strain (F33 = 1) and the grains are isotropic, so a tensor has the in-plane
-components 11, 12, 21, 22 and the component 33; out-of-plane shear never appears. A scalar field
-is an array (N, N), an in-plane tensor field ((T11, T12), (T21, T22)). Stresses are in MPa.
+Nothing varies along x3, F33 is one number, and the grains are isotropic: a tensor has the in-plane
+components 11, 12, 21, 22 and the component 33; out-of-plane shear never appears. A scalar field is
+an array (N, N), an in-plane tensor field ((T11, T12), (T21, T22)). Stresses are in MPa.
 
 A step of length dt takes the plastic state by Fp^-1 <- s Fp^-1 (I - dgamma N), with s such that
 det Fp stays 1, and xi <- xi + h0 dgamma, where at the end of the step
@@ -101,7 +101,7 @@ class _Trial(NamedTuple):
     sin: jax.Array
 
 
-def _trial(F, state: State) -> _Trial:
+def _trial(F, F33, state: State) -> _Trial:
     (F11, F12), (F21, F22) = F
     (G11, G12), (G21, G22) = state.Fp_inv
     A11, A12 = F11 * G11 + F12 * G21, F11 * G12 + F12 * G22
@@ -110,7 +110,8 @@ def _trial(F, state: State) -> _Trial:
     mean, half = (C11 + C22) / 2, (C11 - C22) / 2
     radius = jnp.sqrt(half * half + C12 * C12)
     scale = 1 / positive(radius)
-    principal = mean + radius, mean - radius, state.Fp_inv33 * state.Fp_inv33
+    A33 = F33 * state.Fp_inv33
+    principal = mean + radius, mean - radius, A33 * A33
     return _Trial(((A11, A12), (A21, A22)), principal, half * scale, C12 * scale)
 
 
@@ -181,13 +182,15 @@ def _improve(flow: Flow, C, xi, material: Material, dgamma_0) -> Flow:
     return Flow(root, N[0], N[1])
 
 
-def update(F, state: State, flow: Flow, material: Material, dt) -> tuple[Flow, Response]:
+def update(F, F33, state: State, flow: Flow, material: Material, dt) -> tuple[Flow, Response]:
     """Improve the plastic flow of a step to the deformation gradient F, and respond to it.
 
     Parameters
     ----------
     F : in-plane tensor field
-        Deformation gradient at the end of the step; F33 = 1.
+        Deformation gradient at the end of the step.
+    F33 : float
+        Its 33 component.
     state : State
         At the beginning of the step.
     flow : Flow
@@ -201,14 +204,15 @@ def update(F, state: State, flow: Flow, material: Material, dt) -> tuple[Flow, R
     Flow, Response
         The response satisfies (*) up to its `imbalance`, everything else exactly.
     """
-    flow = _improve(flow, _trial(F, state).C, state.xi, material, dt * paper.GAMMA_DOT_0)
-    return flow, respond(F, state, flow, material, dt)
+    C = _trial(F, F33, state).C
+    flow = _improve(flow, C, state.xi, material, dt * paper.GAMMA_DOT_0)
+    return flow, respond(F, F33, state, flow, material, dt)
 
 
-def respond(F, state: State, flow: Flow, material: Material, dt) -> Response:
+def respond(F, F33, state: State, flow: Flow, material: Material, dt) -> Response:
     """Response to a given flow; arguments as `update`."""
     lam, mu, dgamma_0 = material.lam, material.mu, dt * paper.GAMMA_DOT_0
-    trial = _trial(F, state)
+    trial = _trial(F, F33, state)
     N = _principal_directions(flow)
     dgamma = dgamma_0 * _power(flow.root, material.n)
     _, U = _plastic_stretch(dgamma, N)
@@ -239,7 +243,7 @@ def respond(F, state: State, flow: Flow, material: Material, dt) -> Response:
     D = _deviator(C)
     errors = [Di - strength * Ni for Di, Ni in zip(D, N, strict=True)]
     imbalance = sum(error * error for error in errors) / 4
-    return Response(P, state.Fp_inv33**2 * S3, new, imbalance)
+    return Response(P, F33 * state.Fp_inv33**2 * S3, new, imbalance)
 
 
 def _in_plane(T1, T2, trial: _Trial):
@@ -249,13 +253,13 @@ def _in_plane(T1, T2, trial: _Trial):
     return mean + half * trial.cos, T12, T12, mean - half * trial.cos
 
 
-def von_mises(F, P, P33):
+def von_mises(F, F33, P, P33):
     """Von Mises stress sqrt(3/2 T_dev:T_dev) of the Cauchy stress T = P F^T/det F, MPa, (N, N)."""
     (F11, F12), (F21, F22) = F
     (P11, P12), (P21, P22) = P
-    J = F11 * F22 - F12 * F21
+    J = (F11 * F22 - F12 * F21) * F33
     T11, T22 = P11 * F11 + P12 * F12, P21 * F21 + P22 * F22
-    T12, T33 = P11 * F21 + P12 * F22, P33
+    T12, T33 = P11 * F21 + P12 * F22, P33 * F33
     mean = (T11 + T22 + T33) / 3
     squares = (T11 - mean) ** 2 + (T22 - mean) ** 2 + (T33 - mean) ** 2 + 2 * T12**2
     return jnp.sqrt(1.5 * squares) / J

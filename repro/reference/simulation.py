@@ -24,6 +24,7 @@ from repro.tools.values import Value
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
 SINGLE_TOLERANCE = 1e-6  # strain; that a deformation gradient of single precision still resolves
 MAX_ITERATIONS = 500  # per increment
+STIFFNESS = 1e5  # MPa; makes a strain of a change of stress, where only their ratio counts
 MAX_EXTRAPOLATION = 10.0  # of an increment's change, by the one before: more would be noise
 CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
@@ -34,6 +35,7 @@ class Trajectory(Value):
 
     load: Load
     sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N, N)
+    F_mean: np.ndarray  # mean deformation gradient, (T+1, 3, 3)
     P_mean: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (T+1, 3, 3)
     evaluations: np.ndarray  # constitutive evaluations per increment, (T+1,)
     residual: np.ndarray  # strain still missing before the last correction, (T+1,)
@@ -41,7 +43,7 @@ class Trajectory(Value):
     @property
     def F11(self) -> np.ndarray:
         """Mean stretch of the increments, (T+1,)."""
-        return self.load.F11
+        return self.F_mean[:, 0, 0]
 
 
 class Points(NamedTuple):
@@ -77,14 +79,14 @@ def simulate(
     dtype: type = np.float64,
     **stretch,
 ) -> Trajectory:
-    """Load a microstructure along x1: mean deformation gradient diag(F11(t), 1, 1).
+    """Solve a microstructure under a load.
 
     Parameters
     ----------
     microstructure : Microstructure
         On an (N, N) grid.
     load : Load, optional
-        F11(t); by default the paper's, or what `stretch` says.
+        By default the paper's, or what `stretch` says.
     tol : float
         Strain still missing at which an increment counts as converged: rms over the cell of what
         equilibrium asks for, and at the worst point what the flow rule asks for.
@@ -146,7 +148,8 @@ def simulate_batch(
     load = _load(load, stretch)
     maps, n = _property_maps(microstructures, flow_rule), _exponent(flow_rule)
     with _solver(tol, dtype):
-        results = jax.device_get(_solve_batch(maps, n, _steps(load), tol, discretization))
+        problem = n, _steps(load), tol, discretization, load.free
+        results = jax.device_get(_solve_batch(maps, *problem))
     _check_convergence(results.residual, tol)
     return [Trajectory(load, *(field[i] for field in results[:-1])) for i in range(len(maps))]
 
@@ -165,11 +168,13 @@ def simulate_points(
     (maps,), n = _property_maps([microstructure], flow_rule), _exponent(flow_rule)
     with _solver(tol):
         discretization = Discretization(derivative)
-        results = jax.device_get(_solve_points(maps, n, _steps(load), tol, discretization))
+        problem = n, _steps(load), tol, discretization, load.free
+        results = jax.device_get(_solve_points(maps, *problem))
     _check_convergence(results.residual[None], tol)
     F, state = results.points
+    F = _tensor(F, results.F_mean[:, 2, 2, None, None])
     xi = state.xi / flow_rule.strength
-    points = Points(_tensor(F, 1), _tensor(state.Fp_inv, state.Fp_inv33), xi)
+    points = Points(F, _tensor(state.Fp_inv, state.Fp_inv33), xi)
     return Trajectory(load, *results[:-1]), points
 
 
@@ -210,18 +215,23 @@ def _exponent(flow_rule) -> float | None:
 class _Steps(NamedTuple):
     """The increments of a load, each array (T,)."""
 
-    F11: np.ndarray  # at the end
+    F: np.ndarray  # mean deformation gradient at the end, (T, 3, 3), undeformed where it is free
+    P: np.ndarray  # mean stress at the end in the components that are free, MPa, (T, k)
     dt: np.ndarray  # s
-    extrapolation: np.ndarray  # change of F11 over that of the increment before
+    extrapolation: np.ndarray  # change of what is prescribed over that in the increment before
 
 
 def _steps(load: Load) -> _Steps:
-    dF11 = np.diff(load.F11)
-    before = np.append(dF11[0], dF11[:-1])
+    components = np.reshape(load.free, (-1, 2)).astype(int).T
+    F = np.where(np.isnan(load.F), np.eye(3), load.F)
+    P = load.P[:, *components]
+    change = np.diff(np.column_stack([F.reshape(len(F), 9), P / STIFFNESS]), axis=0)
+    before = np.concatenate([change[:1], change[:-1]])
+    along, length = (change * before).sum(1), (before**2).sum(1)
     # After a pause nothing says how the fluctuation will change.
-    ratio = np.divide(dF11, before, out=np.zeros_like(dF11), where=before != 0)
+    ratio = np.divide(along, length, out=np.zeros_like(along), where=length > 0)
     extrapolation = np.clip(ratio, -MAX_EXTRAPOLATION, MAX_EXTRAPOLATION)
-    return _Steps(load.F11[1:], np.diff(load.time), extrapolation)
+    return _Steps(F[1:], P[1:], np.diff(load.time), extrapolation)
 
 
 def _solver(tol, dtype=np.float64):
@@ -254,18 +264,19 @@ def _check_convergence(residual, tol):
 
 class _Fields(NamedTuple):
     sigma_vm: jax.Array
+    F_mean: jax.Array
     P_mean: jax.Array
     evaluations: jax.Array
     residual: jax.Array
     points: tuple | None  # F and State, if they are to be kept
 
 
-def _solve_batch(maps, n, steps, tol, discretization) -> _Fields:
-    """Solve property maps (B, 4, N, N) along the steps of a load."""
+def _solve_batch(maps, *problem) -> _Fields:
+    """Solve property maps (B, 4, N, N); the other arguments are those of `_solve`."""
     if jax.default_backend() == "cpu":
-        results = [_solve_one(cell, n, steps, tol, discretization) for cell in maps]
+        results = [_solve_one(cell, *problem) for cell in maps]
         return jax.tree.map(lambda *fields: np.stack(fields), *results)
-    return _solve_together(maps, n, steps, tol, discretization)
+    return _solve_together(maps, *problem)
 
 
 class _Iteration(NamedTuple):
@@ -279,7 +290,7 @@ class _Iteration(NamedTuple):
     evaluations: jax.Array
 
 
-def _solve(maps, n, steps, tol, discretization, keep_points=False) -> _Fields:
+def _solve(maps, n, steps, tol, discretization, free, keep_points=False) -> _Fields:
     points_per_pixel = discretization.points_per_pixel
     mat = material.material_from_maps(*refined(maps, points_per_pixel), n)
     grid = equilibrium.fourier_grid(mat.mu.shape[-1], discretization.derivative)
@@ -289,24 +300,41 @@ def _solve(maps, n, steps, tol, discretization, keep_points=False) -> _Fields:
     # more: the same stress strains it by the mean compliance (Reuss).
     softness = mu0 * jnp.mean(1 / mat.mu)
 
+    # Components of the mean deformation gradient that are unknown stand behind the fluctuation.
+    fluctuation, components = 2 * grid.k.size, tuple(np.transpose(free))
+    if free:
+        compliance = equilibrium.mean_compliance(lam0, mu0, free)
+
     def missing(it):
         return jnp.maximum(softness * jnp.linalg.norm(it.r), jnp.sqrt(jnp.max(it.imbalance)))
 
-    def deformation(x, F11):
-        (H11, H12), (H21, H22) = equilibrium.displacement_gradient(x, grid)
-        return (F11 + H11, H12), (H21, 1 + H22)
+    def mean_deformation(x, step):
+        return step.F.at[components].add(x[fluctuation:]) if free else step.F
+
+    def deformation(x, step):
+        H, F = equilibrium.displacement_gradient(x[:fluctuation], grid), mean_deformation(x, step)
+        return tuple(tuple(F[i, j] + H[i][j] for j in (0, 1)) for i in (0, 1)), F[2, 2]
+
+    def correction(P, P33, step):
+        r = equilibrium.strain_correction(P, lam0, mu0, grid)
+        if not free:
+            return r
+        mean = jnp.stack([jnp.mean(P33 if c == (2, 2) else P[c[0]][c[1]]) for c in free])
+        return jnp.concatenate([r, compliance @ (step.P - mean)])
 
     def equilibrate(x, step, state, flow, history, failed):
-        def respond(points):
-            F, state, flow, parameters = points
-            law = material.Material(*parameters, mat.n)
-            flow, response = material.update(F, state, flow, law, step.dt)
-            return response.P, flow, response.imbalance
-
         def evaluate(x, flow):
-            F = deformation(x, step.F11)
-            P, flow, imbalance = _by_blocks(respond, (F, state, flow, mat[:4]))
-            return x, equilibrium.strain_correction(P, lam0, mu0, grid), flow, imbalance
+            F, F33 = deformation(x, step)
+
+            def respond(points):
+                F, state, flow, parameters = points
+                law = material.Material(*parameters, mat.n)
+                flow, response = material.update(F, F33, state, flow, law, step.dt)
+                P33 = response.P33 if (2, 2) in free else None
+                return response.P, P33, flow, response.imbalance
+
+            P, P33, flow, imbalance = _by_blocks(respond, (F, state, flow, mat[:4]))
+            return x, correction(P, P33, step), flow, imbalance
 
         def unfinished(it):
             residual = missing(it)
@@ -324,19 +352,21 @@ def _solve(maps, n, steps, tol, discretization, keep_points=False) -> _Fields:
 
     def increment(carry, step):
         x, x_before, state, flow, history, failed = carry
-        # Start from the linear extrapolation of the last two increments over F11.
+        # Start from the linear extrapolation of the last two increments over the load.
         start = x + step.extrapolation * (x - x_before)
         it = equilibrate(start, step, state, flow, history, failed)
         # What is still missing is known: adding it halves the error and costs little, since the
         # increment has to end with the response to its deformation anyway.
         end = equilibrium.accelerate(it.history, it.x, it.r)
-        F = deformation(end, step.F11)
+        F, F33 = deformation(end, step)
         (F11, F12), (F21, F22) = F
-        turned_inside_out = jnp.min(F11 * F22 - F12 * F21) <= 0
+        turned_inside_out = jnp.minimum(jnp.min(F11 * F22 - F12 * F21), F33) <= 0
         residual = jnp.where(failed | turned_inside_out, jnp.nan, missing(it))
-        flow, response = material.update(F, state, it.flow, mat, step.dt)
+        flow, response = material.update(F, F33, state, it.flow, mat, step.dt)
+        sigma_vm = material.von_mises(F, F33, response.P, response.P33)
         fields = _Fields(
-            pixel_means(material.von_mises(F, response.P, response.P33), points_per_pixel),
+            pixel_means(sigma_vm, points_per_pixel),
+            mean_deformation(end, step),
             _mean_P(response),
             it.evaluations,
             residual,
@@ -345,12 +375,13 @@ def _solve(maps, n, steps, tol, discretization, keep_points=False) -> _Fields:
         # The differences stay useful: the next increment has nearly the same Jacobian.
         return (end, x, response.state, flow, it.history, ~(residual < tol)), fields
 
-    x = jnp.zeros(2 * grid.k.size)
+    x = jnp.zeros(fluctuation + len(free))
     state, flow = material.initial_state(mat)
     start = (x, x, state, flow, equilibrium.empty_history(x), jnp.bool_(False))
     _, fields = jax.lax.scan(increment, start, steps)
     undeformed = _Fields(
         jnp.zeros_like(maps[0]),
+        jnp.eye(3),
         jnp.zeros((3, 3)),
         0,
         0.0,
@@ -374,14 +405,14 @@ def _mean_P(response: material.Response):
     return jnp.array([[P11, P12, 0], [P21, P22, 0], [0, 0, jnp.mean(response.P33)]])
 
 
-_compiled = partial(jax.jit, static_argnames=("discretization", "keep_points"))
+_compiled = partial(jax.jit, static_argnames=("discretization", "free", "keep_points"))
 _solve_one = _compiled(_solve)
 _solve_points = _compiled(partial(_solve, keep_points=True))
 
 
-@partial(jax.jit, static_argnums=4)
-def _solve_together(maps, n, steps, tol, discretization):
-    return jax.vmap(lambda cell: _solve(cell, n, steps, tol, discretization))(maps)
+@partial(jax.jit, static_argnames=("discretization", "free"))
+def _solve_together(maps, n, steps, tol, discretization, free):
+    return jax.vmap(lambda cell: _solve(cell, n, steps, tol, discretization, free))(maps)
 
 
 def _use_compilation_cache():
