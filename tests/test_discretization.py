@@ -34,7 +34,7 @@ def test_rotated_frequencies_are_those_of_willot_but_for_a_common_phase(N):
     xi = 2 * np.pi * np.fft.fftfreq(N), 2 * np.pi * np.fft.rfftfreq(N)
     shift1, shift2 = (np.exp(1j * x) for x in np.meshgrid(*xi, indexing="ij"))
     wanted = N / 2 * np.array([(shift1 - 1) * (shift2 + 1), (shift1 + 1) * (shift2 - 1)])
-    grid = equilibrium.fourier_grid(N, "rotated")
+    grid = equilibrium.fourier_grid((N, N), "rotated")
     phase = np.exp(0.5j * (np.add.outer(xi[0], xi[1])))
     # At its own Nyquist index the sign of xi is free, and with it that of the phase.
     turned = wanted / (1j * phase)
@@ -51,7 +51,7 @@ def test_rotated_gradient_is_that_of_differences_between_corners(N):
     wanted = (
         N / 2 * np.array([after[0] - u + after[2] - after[1], after[1] - u + after[2] - after[0]])
     )
-    grid = equilibrium.fourier_grid(N, "rotated")
+    grid = equilibrium.fourier_grid((N, N), "rotated")
     xi = 2 * np.pi * np.fft.fftfreq(N), np.pi * np.arange(N // 2 + 1) * 2 / N
     phase = np.exp(0.5j * np.add.outer(xi[0], xi[1]))
     scaled = phase * np.fft.rfft2(u) * grid.scale * grid.k_norm

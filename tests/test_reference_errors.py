@@ -96,9 +96,9 @@ def test_a_part_of_the_way_on_which_nothing_changes_is_refused():
 
 
 def test_batch_of_unequal_grids_is_refused():
-    with pytest.raises(ValueError, match=r"equal grids.*\(8, 8\), \(9, 9\)"):
+    with pytest.raises(ValueError, match="equal grids, got 8 x 8 pixels, 9 x 9 pixels"):
         simulate_batch([cell(8), cell(9)])
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="equal grids, got no cells"):
         simulate_batch([])
 
 

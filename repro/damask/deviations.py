@@ -51,7 +51,7 @@ def simulate(
     properties = microstructure.properties.copy()
     if dilatation:
         properties[:, 2] = UNREACHABLE_XI0
-    cell = Microstructure(microstructure.grain_id, properties)
+    cell = Microstructure(microstructure.grain_id, properties, microstructure.edges)
     how = {"tol": tol, "discretization": discretization, "flow_rule": flow_rule}
     return reference.simulate(cell, load, **how)
 

@@ -163,7 +163,7 @@ def _solve(result, data, load=None, flow_rules=(), **settings) -> np.ndarray:
     The flow rules are of the phases, and have one exponent; by default the paper's.
     """
     flow_rules = flow_rules or [PAPER_RULE] * len(result.setup.phases)
-    cell = Microstructure(result.grain_id, result.setup.rescaled(flow_rules))
+    cell = Microstructure(result.grain_id, result.setup.rescaled(flow_rules), result.edges)
     settings["flow_rule"] = FlowRule(flow_rules[0].n)
     load = load or _at_rate(data.solved_load)
     return deviations.simulate(cell, load, **settings).sigma_vm[data.kept]

@@ -155,13 +155,14 @@ def microstructure_key(part) -> str:
 
 def _setup(part) -> list[tuple]:
     """What must be the same in a data set, each as a key to compare and a text: load, grid, law."""
-    N, about, load = part.grain_id.shape[1], part.attributes, part.load
+    (N1, N2), about, load = part.grain_id.shape[1:], part.attributes, part.load
+    L1, L2 = part.edges
     solved = part.solved_load.increments
     turns = np.flatnonzero(np.diff(np.sign(np.diff(part.F11)))) + 1
     way = " > ".join(f"{part.F11[i]:g}" for i in (0, *turns, -1))
     free = "".join(f", P{i + 1}{j + 1} prescribed" for i, j in load.free)
     return [
-        (N, f"{N}x{N} pixels"),
+        ((N1, N2, round(L2 / L1, 9)), f"{N1}x{N2} pixels, edges {L1:g} and {L2:g}"),
         (
             str([array.round(9).tolist() for array in (load.time, load.F, load.P)]),
             f"{load.increments} increments of F11 = {way} in {load.time[-1]:g} s{free}",
@@ -212,7 +213,7 @@ def as_data_set(result: dadf5.Result) -> DataSet:
         If properties are not physical, the load is none of ours, or there are too many grains.
     """
     setup, (written, solved) = result.setup, _loads(result)
-    cell = Microstructure(result.grain_id, setup.paper_properties)
+    cell = Microstructure(result.grain_id, setup.paper_properties, result.edges)
     run = Trajectory(
         written, result.sigma_vm, result.F_mean, result.P_mean, *np.zeros((2, len(result.time)))
     )

@@ -46,7 +46,7 @@ def write_inputs(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
-        GRID: vti(microstructure.refined(discretization.points_per_pixel).grain_id),
+        GRID: vti(microstructure.refined(discretization.points_per_pixel)),
         MATERIAL: yaml.safe_dump(material(microstructure.properties, flow_rule)),
         LOAD: yaml.safe_dump(load_steps(load)),
     }
@@ -147,13 +147,14 @@ def numerics(tolerance: float | None = None, derivative: str = PAPER.derivative)
     return {"solver": {"grid": grid}} if grid else {}
 
 
-def vti(grain_id: np.ndarray) -> str:
-    """VTK image data with the material of each cell of an N x N x 1 grid over a unit square.
+def vti(microstructure: Microstructure) -> str:
+    """VTK image data with the material of each point of an N1 x N2 x 1 grid, of edges in metres.
 
     DAMASK asks for one line of base64 with the cells x1 fastest; here as one zlib block.
     """
-    N = len(grain_id)
-    cells = grain_id.ravel(order="F").astype("<i8").tobytes()
+    N1, N2 = microstructure.grain_id.shape
+    d1, d2 = (microstructure.edges / (N1, N2)).tolist()
+    cells = microstructure.grain_id.ravel(order="F").astype("<i8").tobytes()
     block = zlib.compress(cells)
     header = struct.pack("<4I", 1, len(cells), 0, len(block))
     data = (base64.b64encode(header) + base64.b64encode(block)).decode()
@@ -161,8 +162,8 @@ def vti(grain_id: np.ndarray) -> str:
 <?xml version="1.0"?>
 <VTKFile type="ImageData" version="0.1" byte_order="LittleEndian" header_type="UInt32" \
 compressor="vtkZLibDataCompressor">
-  <ImageData WholeExtent="0 {N} 0 {N} 0 1" Origin="0 0 0" Spacing="{1 / N!r} {1 / N!r} {1 / N!r}">
-  <Piece Extent="0 {N} 0 {N} 0 1">
+  <ImageData WholeExtent="0 {N1} 0 {N2} 0 1" Origin="0 0 0" Spacing="{d1!r} {d2!r} {d1!r}">
+  <Piece Extent="0 {N1} 0 {N2} 0 1">
     <CellData>
       <DataArray type="Int64" Name="material" format="binary">
         {data}

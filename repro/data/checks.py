@@ -123,8 +123,10 @@ def _properties(data):
 
 
 def _size(data):
-    n = data.grain_id.shape[1]
-    return Check("pixels", f"{n}x{n}", f"{paper.GRID}x{paper.GRID}", n == paper.GRID)
+    N1, N2 = data.grain_id.shape[1:]
+    square = data.microstructure(0).is_square
+    found = f"{N1}x{N2}" + ", not square" * (N1 == N2 and not square)
+    return Check("pixels", found, f"{paper.GRID}x{paper.GRID}", square and N1 == paper.GRID)
 
 
 def _split(data):

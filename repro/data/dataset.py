@@ -3,11 +3,11 @@
 ========== ====================== ======= ===========================================
 array      shape                  dtype   meaning
 ========== ====================== ======= ===========================================
-grain_id   (M, N, N)              uint8   grain of each pixel; axes x1 (loading), x2
+grain_id   (M, N1, N2)            uint8   grain of each pixel; axes x1 (loading), x2
 properties (M, G, 4)              float64 E/GPa, nu, xi0/MPa, h0/GPa; NaN-padded
 time       (T+1,)                 float64 s; with F11 the load (`repro.data.load`)
 F11        (T+1,)                 float64 mean stretch along x1
-sigma_vm   (M, T+1, N, N)         float32 von Mises stress, MPa; chunked by microstructure
+sigma_vm   (M, T+1, N1, N2)       float32 von Mises stress, MPa; chunked by microstructure
 P_mean     (M, T+1, 3, 3)         float64 mean first Piola-Kirchhoff stress, MPa
 seed       (M, S)                 int64   entropy of the generator of each microstructure
 load_F     (T+1, 3, 3)            float64 only if the load is not diag(F11, 1, 1): its F, as
@@ -17,13 +17,14 @@ F_mean     (M, T+1, 3, 3)         float64 mean deformation gradient, likewise
 
 Where the load does not prescribe F11, the array is its mean over the microstructures.
 
-Attributes say how the data came about. `schema_version` is always there; our own generator adds its
-name, the suite, the seed, the tolerance and the code commit. `n`, `dot_gamma_0`, `M` and `h` are
-the parameters of the flow rule that go with the properties (see `repro.data.flow_rule`),
-`derivative` and `points_per_pixel` the discretization in space (see `repro.data.discretization`);
-what is not there is as in the paper. Data of another solver may have `solved_time` and
-`solved_F11` (or `solved_F` and `solved_P`), if only some of the increments that were solved are
-kept, and `dilatation` and `hardening_left`, if its flow rule is of another form.
+Attributes say how the data came about. `schema_version` is always there, and `edges` (L1, L2) where
+the pixels of the cells are not square; our own generator adds its name, the suite, the seed, the
+tolerance and the code commit. `n`, `dot_gamma_0`, `M` and `h` are the parameters of the flow rule
+that go with the properties (see `repro.data.flow_rule`), `derivative` and `points_per_pixel` the
+discretization in space (see `repro.data.discretization`); what is not there is as in the paper.
+Data of another solver may have `solved_time` and `solved_F11` (or `solved_F` and `solved_P`), if
+only some of the increments that were solved are kept, and `dilatation` and `hardening_left`, if its
+flow rule is of another form.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from repro import paper
 from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, edges_of
 from repro.tools.files import atomic_path
 from repro.tools.values import Value
 
@@ -55,11 +56,11 @@ CHUNK = 1000  # microstructures, of the small arrays
 STORED_CACHE = 2**26  # bytes of stress kept of an open file: more than that of a batch
 LINEAR = 0.99  # share of h0 that has to be left for hardening to count as linear
 _SHAPES = {  # letters are sizes that must agree between arrays
-    "grain_id": "MNN",
+    "grain_id": "MXY",
     "properties": "MGP",
     "time": "T",
     "F11": "T",
-    "sigma_vm": "MTNN",
+    "sigma_vm": "MTXY",
     "P_mean": "MTDD",
     "seed": "MS",
 }
@@ -109,6 +110,11 @@ class DataSet(Value):
 
     def __len__(self):
         return len(self.grain_id)
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Edges L1, L2 of the cells, as `repro.data.microstructure.Microstructure` has them."""
+        return edges_of(self.grain_id.shape[1:], self.attributes.get("edges"))
 
     @property
     def load(self) -> Load:
@@ -171,7 +177,7 @@ class DataSet(Value):
         behind = int(grain_id.max()) + 1
         empty = np.flatnonzero(np.isnan(properties[behind:]).all(1))
         grains = behind + empty[0] if len(empty) else len(properties)
-        return Microstructure(grain_id, properties[:grains])
+        return Microstructure(grain_id, properties[:grains], self.edges)
 
     def first(self, count: int) -> DataSet:
         """The first microstructures, in memory."""
@@ -179,7 +185,7 @@ class DataSet(Value):
         return replace(self, **own)
 
     def property_maps(self, indices) -> np.ndarray:
-        """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
+        """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N1, N2, 4) float32."""
         return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
 
     def to_xarray(self) -> xarray.Dataset:
@@ -189,12 +195,15 @@ class DataSet(Value):
         -------
         xarray.Dataset
             Dimensions cell, grain, increment, x1 and x2, and i, j of tensors; coordinates time/s
-            and F11 of the increments, x1 and x2 of the pixels' centres in edges of the cell. The
-            attribute `units` of an array names its unit.
+            and F11 of the increments, x1 and x2 of the pixels' centres, in edges of the cell unless
+            it is given other lengths. The attribute `units` of an array names its unit.
         """
         import xarray
 
-        pixels = (np.arange(self.grain_id.shape[1]) + 0.5) / self.grain_id.shape[1]
+        x1, x2 = (
+            (np.arange(N) + 0.5) / N * L
+            for N, L in zip(self.grain_id.shape[1:], self.edges, strict=True)
+        )
         properties = {
             name: (("cell", "grain"), self.properties[..., i], {"units": unit})
             for i, (name, unit) in enumerate(
@@ -215,8 +224,8 @@ class DataSet(Value):
             {
                 "time": ("increment", self.time, {"units": "s"}),
                 "F11": ("increment", self.F11),
-                "x1": ("x1", pixels, {"units": "cell edge"}),
-                "x2": ("x2", pixels, {"units": "cell edge"}),
+                "x1": ("x1", x1, {"units": "cell edge"}),
+                "x2": ("x2", x2, {"units": "cell edge"}),
             },
             # NetCDF and Zarr have no truth values.
             {k: int(v) if isinstance(v, bool) else v for k, v in self.attributes.items()},
@@ -259,9 +268,14 @@ def of(cells, runs, attributes: dict | None = None, seed=None, kept=slice(None))
         sigma_vm=np.stack([run.sigma_vm[kept] for run in runs]).astype(np.float32),
         P_mean=np.stack([run.P_mean[kept] for run in runs]),
         seed=np.array([[-1]] * len(cells) if seed is None else seed),
-        attributes=attributes or {},
+        attributes={**(attributes or {}), **_edges(cells[0])},
         **more,
     )
+
+
+def _edges(cell) -> dict:
+    pixels = edges_of(cell.grain_id.shape) / cell.edges
+    return {} if np.isclose(*pixels) else {"edges": cell.edges}
 
 
 def solved(load: Load) -> dict[str, np.ndarray]:
@@ -418,7 +432,7 @@ def _check_values(data) -> None:
     if not len(data) or len(data.time) < 2 or not data.grain_id.size:
         raise DataSetError("holds no microstructure, pixel or increment")
     # Each raises if it is none.
-    _ = data.load, data.solved_load, data.solver_options
+    _ = data.load, data.solved_load, data.solver_options, data.edges
     _ = [float(data.attributes.get(name, 0)) for name in ("dilatation", "hardening_left")]
     for i in range(len(data)):
         try:

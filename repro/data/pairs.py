@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from repro.data.dataset import DataSet, DataSetError
+from repro.data.microstructure import check_square
 from repro.data.samples import NUMBER, PROPERTIES, Samples, pixels
 
 
@@ -140,10 +141,11 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     Raises
     ------
     ValueError
-        If `stride` does not divide the number of increments, or if a stress or a property is not
-        finite (DataSetError), which of stress in a file is not asked.
+        If `stride` does not divide the number of increments, the cells are not square, or a stress
+        or a property is not finite (DataSetError), which of stress in a file is not asked.
     """
     check_stride(stride, len(data.time) - 1)
+    check_square(data.microstructure(0).is_square)
     microstructures = np.asarray(microstructures)
     if not isinstance(data.sigma_vm, np.ndarray):
         stress = _StoredStress(data.sigma_vm, microstructures)

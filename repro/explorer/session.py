@@ -199,6 +199,8 @@ class Session:
                 f"{path}: its flow rule or its derivative in space is not the reference model's"
             )
         cell = data.microstructure(i)
+        if not cell.is_square:
+            raise DataSetError(f"{path}: the explorer shows square cells of square pixels only")
         self._change(
             Problem(
                 cell.grain_id,

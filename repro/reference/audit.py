@@ -76,7 +76,8 @@ def audit(
     # at least this one.
     lam0, mu0 = ((m.min() + m.max()) / 2 for m in (lam, mu))
     stiffness = (lam0 + 2 * mu0) / (mu0 * (1 / mu).mean())
-    traction, incompatible = _violations_in_space(P, F, derivative)
+    L1, L2 = microstructure.edges
+    traction, incompatible = _violations_in_space(P, F, derivative, L2 / L1)
     power = (P[1:] * np.diff(F, axis=0)).sum((-2, -1)).mean((1, 2))
     mean_power = (P_mean[1:] * np.diff(F.mean((1, 2)), axis=0)).sum((-2, -1))
     free = np.isnan(trajectory.load.F)
@@ -103,9 +104,9 @@ def audit(
     )
 
 
-def _violations_in_space(P, F, derivative):
+def _violations_in_space(P, F, derivative, edge):
     """Largest rms over the cell of P.k/|k|, MPa, and of the part of F that is no gradient."""
-    k = _frequencies(F.shape[1], derivative)
+    k = _frequencies(F.shape[1:3], derivative, edge)
     norm = np.linalg.norm(k, axis=-1, keepdims=True)
     e = k / np.where(norm > 1e-9, norm, 1)
     # The divergence is minus the adjoint of the gradient: so it has the conjugate of k.
@@ -116,25 +117,29 @@ def _violations_in_space(P, F, derivative):
     return _rms(traction), _rms(F_hat - gradient)
 
 
-def _frequencies(N, derivative):
-    """Frequency vectors (N, N, 3) of the derivative up to a factor; complex of the rotated one."""
-    j = np.fft.fftfreq(N, 1 / N)
+def _frequencies(shape, derivative, edge):
+    """Frequency vectors (N1, N2, 3) of the derivative up to a factor; complex of the rotated one.
+
+    The edge of the cell is that along x2, over that along x1.
+    """
+    j = [np.fft.fftfreq(N, 1 / N) for N in shape]
     if derivative == "rotated":
-        shift = np.exp(2j * np.pi * j / N)  # by a point
-        difference, mean = shift - 1, (shift + 1) / 2
-        k = np.outer(difference, mean), np.outer(mean, difference)
+        shifts = [np.exp(2j * np.pi * along / N) for along, N in zip(j, shape, strict=True)]
+        (d1, m1), (d2, m2) = ((shift - 1, (shift + 1) / 2) for shift in shifts)  # by a point
+        k = shape[0] * np.outer(d1, m2), shape[1] / edge * np.outer(m1, d2)
     else:
-        if N % 2 == 0:
-            j[N // 2] = 0
-        k = np.meshgrid(j, j, indexing="ij")
-    return np.stack([*k, np.zeros((N, N))], -1)
+        for along, N in zip(j, shape, strict=True):
+            if N % 2 == 0:
+                along[N // 2] = 0
+        k = np.meshgrid(j[0], j[1] / edge, indexing="ij")
+    return np.stack([*k, np.zeros(shape)], -1)
 
 
 def _rms(field_hat):
     """Largest over the time of the rms over the cell, by Parseval's theorem."""
-    N = field_hat.shape[1]
+    N1, N2 = field_hat.shape[1:3]
     axes = tuple(range(1, field_hat.ndim))
-    return float(np.sqrt((abs(field_hat) ** 2).sum(axes)).max() / N**2)
+    return float(np.sqrt((abs(field_hat) ** 2).sum(axes)).max() / (N1 * N2))
 
 
 def _transpose(T):

@@ -242,7 +242,7 @@ class Job:
         found = PAPER_RULE.attributes | PAPER.attributes | part.attributes
         wanted = self.attributes()
         same = {
-            "pixels": part.grain_id.shape[1] == self.size,
+            "pixels": bool(np.equal(part.grain_id.shape[1:], self.size).all()),
             "load": part.load.same_as(self.load),
             "microstructures": part.seed[:, -1].tolist() == list(indices),
         }

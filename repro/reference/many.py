@@ -8,7 +8,7 @@ import numpy as np
 from repro import paper, reference
 from repro.data.discretization import PAPER, Discretization
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, grid_of
+from repro.data.microstructure import Microstructure, shape_of
 from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
 
@@ -42,16 +42,16 @@ def simulate_many(
     Raises
     ------
     ValueError
-        If there are no cells, or on grids of several sizes.
+        If there are no cells, or on grids of several shapes.
     ConvergenceError
         As `repro.reference.simulate`, with the number of the cell and of the load's increment.
     """
-    n = grid_of(cells)
+    grid = shape_of(cells)
     parts = np.ceil(load.changes / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
     ends = np.concatenate([[0], np.cumsum(parts)])
     finer = load.at(np.interp(np.arange(ends[-1] + 1), ends, np.arange(len(ends))))
     # Filled in place: the cells of a training take gigabytes.
-    sigma_vm = np.empty((len(cells), len(load.time), n, n), np.float32)
+    sigma_vm = np.empty((len(cells), len(load.time), *grid), np.float32)
 
     how = {**reference.accuracy(discretization), "discretization": discretization}
     if tol is not None:

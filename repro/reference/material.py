@@ -2,7 +2,7 @@
 
 Nothing varies along x3, F33 is one number, and the grains are isotropic: a tensor has the in-plane
 components 11, 12, 21, 22 and the component 33; out-of-plane shear never appears. A scalar field is
-an array (N, N), an in-plane tensor field ((T11, T12), (T21, T22)). Stresses are in MPa.
+an array (N1, N2), an in-plane tensor field ((T11, T12), (T21, T22)). Stresses are in MPa.
 
 A step of length dt takes the plastic state by Fp^-1 <- s Fp^-1 (I - dgamma N), with s such that
 det Fp stays 1, and xi <- xi + h0 dgamma, where at the end of the step
@@ -27,7 +27,7 @@ NEWTON_STEPS = 2  # an update
 
 
 class Material(NamedTuple):
-    """Fields (N, N) of the material parameters, and the exponent of the flow rule."""
+    """Fields (N1, N2) of the material parameters, and the exponent of the flow rule."""
 
     lam: jax.Array  # first Lame parameter, MPa
     mu: jax.Array  # shear modulus, MPa
@@ -40,14 +40,14 @@ class State(NamedTuple):
     """Plastic state of every point."""
 
     Fp_inv: tuple  # inverse plastic deformation gradient in plane
-    Fp_inv33: jax.Array  # its 33 component, (N, N)
-    xi: jax.Array  # flow resistance, MPa, (N, N)
+    Fp_inv33: jax.Array  # its 33 component, (N1, N2)
+    xi: jax.Array  # flow resistance, MPa, (N1, N2)
 
 
 class Flow(NamedTuple):
     """Plastic flow of a step."""
 
-    root: jax.Array  # (dgamma/(dt gamma_dot_0))^(1/n), (N, N)
+    root: jax.Array  # (dgamma/(dt gamma_dot_0))^(1/n), (N1, N2)
     N1: jax.Array  # first and second principal value of N; the third is -(N1 + N2)
     N2: jax.Array
 
@@ -56,13 +56,13 @@ class Response(NamedTuple):
     """What a step ends with."""
 
     P: tuple  # first Piola-Kirchhoff stress in plane, MPa
-    P33: jax.Array  # its 33 component, MPa, (N, N)
+    P33: jax.Array  # its 33 component, MPa, (N1, N2)
     state: State
-    imbalance: jax.Array  # |left - right side of (*)|/(2 mu), squared: a strain squared, (N, N)
+    imbalance: jax.Array  # |left - right side of (*)|/(2 mu), squared: a strain squared, (N1, N2)
 
 
 def material_from_maps(E, nu, xi0, h0, n=None) -> Material:
-    """`Material` of property maps (N, N) in the units of Table 3 (GPa, -, MPa, GPa) and exponent n.
+    """`Material` of property maps (N1, N2) in units of Table 3 (GPa, -, MPa, GPa) and exponent n.
 
     Without an exponent it is the paper's, which is known when the solver is compiled.
     """
@@ -254,7 +254,7 @@ def _in_plane(T1, T2, trial: _Trial):
 
 
 def von_mises(F, F33, P, P33):
-    """Von Mises stress sqrt(3/2 T_dev:T_dev) of the Cauchy stress T = P F^T/det F, MPa, (N, N)."""
+    """Von Mises stress sqrt(3/2 T_dev:T_dev) of the Cauchy stress P F^T/det F, MPa, (N1, N2)."""
     (F11, F12), (F21, F22) = F
     (P11, P12), (P21, P22) = P
     J = (F11 * F22 - F12 * F21) * F33

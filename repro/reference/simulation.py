@@ -17,7 +17,7 @@ from repro import paper
 from repro.data.discretization import PAPER, Discretization, pixel_means, refined
 from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, shape_of
 from repro.reference import equilibrium, material
 from repro.tools.values import Value
 
@@ -34,7 +34,7 @@ class Trajectory(Value):
     """Response of one microstructure to its load; increment 0 is the undeformed state."""
 
     load: Load
-    sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N, N)
+    sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N1, N2)
     F_mean: np.ndarray  # mean deformation gradient, (T+1, 3, 3)
     P_mean: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (T+1, 3, 3)
     evaluations: np.ndarray  # constitutive evaluations per increment, (T+1,)
@@ -49,9 +49,9 @@ class Trajectory(Value):
 class Points(NamedTuple):
     """Deformation and plastic state of every point along a trajectory."""
 
-    F: np.ndarray  # deformation gradient, (T+1, N, N, 3, 3)
-    Fp_inv: np.ndarray  # inverse plastic deformation gradient, (T+1, N, N, 3, 3)
-    xi: np.ndarray  # flow resistance, MPa, (T+1, N, N)
+    F: np.ndarray  # deformation gradient, (T+1, N1, N2, 3, 3)
+    Fp_inv: np.ndarray  # inverse plastic deformation gradient, (T+1, N1, N2, 3, 3)
+    xi: np.ndarray  # flow resistance, MPa, (T+1, N1, N2)
 
 
 class ConvergenceError(ArithmeticError):
@@ -84,7 +84,7 @@ def simulate(
     Parameters
     ----------
     microstructure : Microstructure
-        On an (N, N) grid.
+        On an (N1, N2) grid.
     load : Load, optional
         By default the paper's, or what `stretch` says.
     tol : float
@@ -148,7 +148,7 @@ def simulate_batch(
     load = _load(load, stretch)
     maps, n = _property_maps(microstructures, flow_rule), _exponent(flow_rule)
     with _solver(tol, dtype):
-        problem = n, _steps(load), tol, discretization, load.free
+        problem = n, _steps(load), tol, discretization, load.free, _edge(microstructures[0])
         results = jax.device_get(_solve_batch(maps, *problem))
     _check_convergence(results.residual, tol)
     return [Trajectory(load, *(field[i] for field in results[:-1])) for i in range(len(maps))]
@@ -168,7 +168,7 @@ def simulate_points(
     (maps,), n = _property_maps([microstructure], flow_rule), _exponent(flow_rule)
     with _solver(tol):
         discretization = Discretization(derivative)
-        problem = n, _steps(load), tol, discretization, load.free
+        problem = n, _steps(load), tol, discretization, load.free, _edge(microstructure)
         results = jax.device_get(_solve_points(maps, *problem))
     _check_convergence(results.residual[None], tol)
     F, state = results.points
@@ -197,14 +197,16 @@ def _load(load, stretch) -> Load:
 
 
 def _property_maps(microstructures, flow_rule) -> np.ndarray:
-    """Property maps (B, 4, N, N) with which the paper's law, but for n, is that of the rule."""
-    sizes = {m.grain_id.shape for m in microstructures}
-    if not sizes:
-        raise ValueError("a batch needs at least one microstructure")
-    if len(sizes) > 1:
-        raise ValueError(f"a batch needs microstructures on equal grids, got {sorted(sizes)}")
+    """Property maps (B, 4, N1, N2) with which the paper's law, but for n, is that of the rule."""
+    shape_of(microstructures)  # raises if there are several
     maps = [flow_rule.rescaled(m.properties)[m.grain_id] for m in microstructures]
     return np.moveaxis(maps, -1, 1)
+
+
+def _edge(microstructure) -> float:
+    """Edge of the cell along x2 over that along x1."""
+    L1, L2 = microstructure.edges
+    return float(round(L2 / L1, 9))
 
 
 def _exponent(flow_rule) -> float | None:
@@ -272,7 +274,7 @@ class _Fields(NamedTuple):
 
 
 def _solve_batch(maps, *problem) -> _Fields:
-    """Solve property maps (B, 4, N, N); the other arguments are those of `_solve`."""
+    """Solve property maps (B, 4, N1, N2); the other arguments are those of `_solve`."""
     if jax.default_backend() == "cpu":
         results = [_solve_one(cell, *problem) for cell in maps]
         return jax.tree.map(lambda *fields: np.stack(fields), *results)
@@ -290,10 +292,10 @@ class _Iteration(NamedTuple):
     evaluations: jax.Array
 
 
-def _solve(maps, n, steps, tol, discretization, free, keep_points=False) -> _Fields:
+def _solve(maps, n, steps, tol, discretization, free, edge, keep_points=False) -> _Fields:
     points_per_pixel = discretization.points_per_pixel
     mat = material.material_from_maps(*refined(maps, points_per_pixel), n)
-    grid = equilibrium.fourier_grid(mat.mu.shape[-1], discretization.derivative)
+    grid = equilibrium.fourier_grid(mat.mu.shape, discretization.derivative, edge)
     lam0, mu0 = ((jnp.min(m) + jnp.max(m)) / 2 for m in (mat.lam, mat.mu))
 
     # The correction is a strain of the reference medium. A cell of stiff and soft grains misses
@@ -391,13 +393,13 @@ def _solve(maps, n, steps, tol, discretization, free, keep_points=False) -> _Fie
 
 
 def _by_blocks(function, fields):
-    """Apply a pointwise function to fields (N, N); on a processor, by blocks that fit its cache."""
-    N = jax.tree.leaves(fields)[0].shape[-1]
-    rows = CACHED_PIXELS // N
-    if jax.default_backend() != "cpu" or rows == 0 or N % rows or rows >= N:
+    """Apply a pointwise function to fields; on a processor, by blocks that fit its cache."""
+    N1, N2 = jax.tree.leaves(fields)[0].shape
+    rows = CACHED_PIXELS // N2
+    if jax.default_backend() != "cpu" or rows == 0 or N1 % rows or rows >= N1:
         return function(fields)
-    blocks = jax.tree.map(lambda field: field.reshape(N // rows, rows, N), fields)
-    return jax.tree.map(lambda field: field.reshape(N, N), jax.lax.map(function, blocks))
+    blocks = jax.tree.map(lambda field: field.reshape(N1 // rows, rows, N2), fields)
+    return jax.tree.map(lambda field: field.reshape(N1, N2), jax.lax.map(function, blocks))
 
 
 def _mean_P(response: material.Response):
@@ -405,14 +407,14 @@ def _mean_P(response: material.Response):
     return jnp.array([[P11, P12, 0], [P21, P22, 0], [0, 0, jnp.mean(response.P33)]])
 
 
-_compiled = partial(jax.jit, static_argnames=("discretization", "free", "keep_points"))
+_compiled = partial(jax.jit, static_argnames=("discretization", "free", "edge", "keep_points"))
 _solve_one = _compiled(_solve)
 _solve_points = _compiled(partial(_solve, keep_points=True))
 
 
-@partial(jax.jit, static_argnames=("discretization", "free"))
-def _solve_together(maps, n, steps, tol, discretization, free):
-    return jax.vmap(lambda cell: _solve(cell, n, steps, tol, discretization, free))(maps)
+@partial(jax.jit, static_argnames=("discretization", "free", "edge"))
+def _solve_together(maps, n, steps, tol, discretization, free, edge):
+    return jax.vmap(lambda cell: _solve(cell, n, steps, tol, discretization, free, edge))(maps)
 
 
 def _use_compilation_cache():
