@@ -19,7 +19,6 @@ from repro.evaluation.regions import boundary_distance
 from repro.explorer.session import Session
 from repro.reference import equilibrium, generation, simulate, simulate_batch
 from repro.reference.audit import audit
-from repro.reference.simulation import simulate_points
 
 ROTATED = Discretization("rotated")
 
@@ -219,7 +218,7 @@ def test_the_explorer_solves_on_other_points(tmp_path):
 
 def test_points_of_a_simulation_are_audited_with_their_derivative():
     """The other derivative finds the same points out of equilibrium."""
-    path, points = simulate_points(cell(), derivative="rotated")
-    right, wrong = (audit(cell(), path, points, d) for d in ("rotated", "continuous"))
+    path = simulate(cell(), discretization=ROTATED, keep_fields=True)
+    right, wrong = (audit(cell(), path, d) for d in ("rotated", "continuous"))
     assert right.equilibrium < 1e-6 < wrong.equilibrium
     assert right.compatibility < 1e-12 < wrong.compatibility

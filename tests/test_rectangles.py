@@ -10,7 +10,6 @@ from measurements import assert_within_bounds
 
 from repro import surrogate
 from repro.benchmarks import verification
-from repro.damask import export
 from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.discretization import DERIVATIVES, Discretization
@@ -19,7 +18,7 @@ from repro.data.microstructure import Microstructure
 from repro.data.pairs import make_pairs
 from repro.reference import exact, simulate
 from repro.reference.audit import audit
-from repro.reference.simulation import simulate_points
+from repro.tools import vtk
 
 
 def wide(edges=(1, 1.5)):
@@ -50,7 +49,11 @@ def test_a_cell_beside_itself_has_the_same_field(derivative, points_per_pixel):
 @pytest.mark.parametrize("edges", [None, (1, 1.5), (3, 1)])
 def test_rectangles_satisfy_the_equations(edges, derivative):
     cell = wide(edges)
-    found = audit(cell, *simulate_points(cell, derivative=derivative), derivative)
+    found = audit(
+        cell,
+        simulate(cell, discretization=Discretization(derivative), keep_fields=True),
+        derivative,
+    )
     assert_within_bounds(verification._worst("rectangle", str(edges), [found]))
 
 
@@ -113,7 +116,7 @@ def test_labelled_arrays_have_the_edges():
 
 
 def test_the_grid_of_damask_has_the_edges():
-    text = export.vti(wide((2, 3)))
+    text = vtk.image({"material": wide().grain_id}, (2, 3))
     assert 'WholeExtent="0 8 0 16 0 1"' in text
     spacing = re.search('Spacing="(.*?)"', text)[1].split()
     np.testing.assert_allclose([float(s) for s in spacing], [2 / 8, 3 / 16, 2 / 8])

@@ -22,7 +22,6 @@ from repro.data.microstructure import Microstructure
 from repro.reference import TOLERANCE, ConvergenceError, exact, material, simulate, simulate_batch
 from repro.reference.audit import Audit, audit
 from repro.reference.recorded_damask import TRAJECTORIES, read_cases
-from repro.reference.simulation import simulate_points
 from repro.tools import provenance
 from repro.tools.progress import Progress
 
@@ -291,8 +290,10 @@ def equations(size: int = paper.GRID, count: int = 10) -> Iterator[Finding]:
     """Audit of polycrystals: Hill-Mandel, equilibrium, flow rule and the rest, point by point."""
     cells = [ms.polycrystal(ms.generator(i), size=size) for i in range(count)]
     for derivative in DERIVATIVES:
+        how = Discretization(derivative)
         audits = [
-            audit(cell, *simulate_points(cell, derivative=derivative), derivative) for cell in cells
+            audit(cell, simulate(cell, discretization=how, keep_fields=True), derivative)
+            for cell in cells
         ]
         case = f"10 grains, Table 3, {derivative}"
         yield from _worst("equations", case, audits, hill_mandel=1e-3)
@@ -304,7 +305,7 @@ def robustness(count: int = 200, sizes: Sequence[int] = (8, 9), seed: int = 0) -
     for i in range(count):
         cell = extreme_microstructure(rng, sizes[i % len(sizes)])
         try:
-            audits.append(audit(cell, *simulate_points(cell)))
+            audits.append(audit(cell, simulate(cell, keep_fields=True)))
         except ConvergenceError:
             continue
     share = len(audits) / count

@@ -1,8 +1,5 @@
 """Write the input files that make DAMASK solve the paper's problem: grid, material and load."""
 
-import base64
-import struct
-import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from repro.data.discretization import PAPER, Discretization
 from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
+from repro.tools import vtk
 from repro.tools.files import write_text
 
 GRID, MATERIAL, LOAD, NUMERICS = "grid.vti", "material.yaml", "load.yaml", "numerics.yaml"
@@ -45,8 +43,9 @@ def write_inputs(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    points = microstructure.refined(discretization.points_per_pixel)
     texts = {
-        GRID: vti(microstructure.refined(discretization.points_per_pixel)),
+        GRID: vtk.image({"material": points.grain_id}, points.edges),
         MATERIAL: yaml.safe_dump(material(microstructure.properties, flow_rule)),
         LOAD: yaml.safe_dump(load_steps(load)),
     }
@@ -145,31 +144,3 @@ def numerics(tolerance: float | None = None, derivative: str = PAPER.derivative)
         (theirs,) = (theirs for theirs, ours in DERIVATIVES.items() if ours == derivative)
         grid["FFT"] = {"derivative": theirs}
     return {"solver": {"grid": grid}} if grid else {}
-
-
-def vti(microstructure: Microstructure) -> str:
-    """VTK image data with the material of each point of an N1 x N2 x 1 grid, of edges in metres.
-
-    DAMASK asks for one line of base64 with the cells x1 fastest; here as one zlib block.
-    """
-    N1, N2 = microstructure.grain_id.shape
-    d1, d2 = (microstructure.edges / (N1, N2)).tolist()
-    cells = microstructure.grain_id.ravel(order="F").astype("<i8").tobytes()
-    block = zlib.compress(cells)
-    header = struct.pack("<4I", 1, len(cells), 0, len(block))
-    data = (base64.b64encode(header) + base64.b64encode(block)).decode()
-    return f"""\
-<?xml version="1.0"?>
-<VTKFile type="ImageData" version="0.1" byte_order="LittleEndian" header_type="UInt32" \
-compressor="vtkZLibDataCompressor">
-  <ImageData WholeExtent="0 {N1} 0 {N2} 0 1" Origin="0 0 0" Spacing="{d1!r} {d2!r} {d1!r}">
-  <Piece Extent="0 {N1} 0 {N2} 0 1">
-    <CellData>
-      <DataArray type="Int64" Name="material" format="binary">
-        {data}
-      </DataArray>
-    </CellData>
-  </Piece>
-  </ImageData>
-</VTKFile>
-"""

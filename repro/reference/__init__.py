@@ -5,6 +5,7 @@ from repro.reference.many import simulate_many
 from repro.reference.simulation import (
     TOLERANCE,
     ConvergenceError,
+    Fields,
     Trajectory,
     accuracy,
     batch_size,
@@ -18,6 +19,7 @@ processor.size_pools()
 __all__ = [
     "TOLERANCE",
     "ConvergenceError",
+    "Fields",
     "Trajectory",
     "accuracy",
     "batch_size",

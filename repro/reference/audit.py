@@ -11,7 +11,7 @@ import numpy as np
 
 from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.microstructure import Microstructure
-from repro.reference.simulation import Points, Trajectory
+from repro.reference.simulation import Trajectory
 
 IDENTITY = np.eye(3)
 
@@ -28,27 +28,29 @@ class Audit:
     mean_strain: float  # <F> - what is prescribed, largest component
     mean_stress: float  # <P> - what is prescribed, largest component over the stiffness
     hill_mandel: float  # <P:dF> - <P>:<dF> over the largest |<P>:<dF>|
-    stress: float  # MPa, of sigma_vm and P_mean as recomputed from F and Fp
+    stress: float  # MPa, of sigma_vm, P and P_mean as recomputed from F and Fp
     smallest_det_F: float  # over all points
 
 
 def audit(
     microstructure: Microstructure,
     trajectory: Trajectory,
-    points: Points,
     derivative: str = "continuous",
     flow_rule: FlowRule = PAPER_RULE,
 ) -> Audit:
-    """Violations of the equations by what `simulate_points` returned with the same arguments.
+    """Violations of the equations by a trajectory that keeps its fields.
+
+    Derivative and flow rule are those with which it was solved.
 
     The flow rule says by how much Fp moves under a stress and, inverted, what stress moves Fp by so
     much; where it is flat one is ill-conditioned and where it is steep the other. So a point is
     taken to violate it by the smaller of the two misfits.
     """
+    fields = trajectory.fields
     E, nu, xi0, h0 = np.moveaxis(microstructure.property_maps(), -1, 0)
     E, h0 = 1e3 * E, 1e3 * h0
     lam, mu = E * nu / ((1 + nu) * (1 - 2 * nu)), E / (2 * (1 + nu))
-    F, Fp_inv, xi = points
+    F, xi, Fp_inv = fields.F, fields.xi, np.linalg.inv(fields.Fp)
     dt = np.diff(trajectory.load.time)
 
     Fe = F @ Fp_inv
@@ -60,7 +62,7 @@ def audit(
     P_mean = P.mean((1, 2))
 
     # Fp_inv_new = Fp_inv_old s (I - dgamma N), and tr N = 0.
-    step = np.linalg.inv(Fp_inv[:-1]) @ Fp_inv[1:]
+    step = fields.Fp[:-1] @ Fp_inv[1:]
     flow = IDENTITY - 3 * step / _trace(step)
     dgamma, reference = _norm(flow), flow_rule.dot_gamma_0 * dt[:, None, None]
     S_dev = _deviator(S[1:])
@@ -98,7 +100,9 @@ def audit(
         mean_stress=off_stress / stiffness,
         hill_mandel=abs(power - mean_power).max() / abs(mean_power).max(),
         stress=max(
-            abs(sigma_vm - trajectory.sigma_vm).max(), abs(P_mean - trajectory.P_mean).max()
+            abs(sigma_vm - trajectory.sigma_vm).max(),
+            abs(P_mean - trajectory.P_mean).max(),
+            abs(P - fields.P).max(),
         ),
         smallest_det_F=np.linalg.det(F).min(),
     )

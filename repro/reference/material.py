@@ -58,6 +58,7 @@ class Response(NamedTuple):
     P: tuple  # first Piola-Kirchhoff stress in plane, MPa
     P33: jax.Array  # its 33 component, MPa, (N1, N2)
     state: State
+    dgamma: jax.Array  # plastic shear of the step, (N1, N2)
     imbalance: jax.Array  # |left - right side of (*)|/(2 mu), squared: a strain squared, (N1, N2)
 
 
@@ -80,6 +81,12 @@ def initial_state(material: Material) -> tuple[State, Flow]:
     """Undeformed state, Fp = I and xi = xi0, without flow."""
     one, zero = jnp.ones_like(material.xi0), jnp.zeros_like(material.xi0)
     return State(((one, zero), (zero, one)), one, material.xi0), Flow(zero, zero, zero)
+
+
+def at_rest(state: State) -> Response:
+    """Response of the undeformed state."""
+    zero = jnp.zeros_like(state.xi)
+    return Response(((zero, zero), (zero, zero)), zero, state, zero, zero)
 
 
 def positive(x):
@@ -243,7 +250,7 @@ def respond(F, F33, state: State, flow: Flow, material: Material, dt) -> Respons
     D = _deviator(C)
     errors = [Di - strength * Ni for Di, Ni in zip(D, N, strict=True)]
     imbalance = sum(error * error for error in errors) / 4
-    return Response(P, F33 * state.Fp_inv33**2 * S3, new, imbalance)
+    return Response(P, F33 * state.Fp_inv33**2 * S3, new, dgamma, imbalance)
 
 
 def _in_plane(T1, T2, trial: _Trial):

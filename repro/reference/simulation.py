@@ -30,6 +30,20 @@ CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
+class Fields(Value):
+    """Fields at every point along a trajectory, as `simulate` keeps them on request.
+
+    The points are those of the pixels, or of `Microstructure.refined(points_per_pixel)`.
+    """
+
+    F: np.ndarray  # deformation gradient, (T+1, N1, N2, 3, 3)
+    P: np.ndarray  # first Piola-Kirchhoff stress, MPa, (T+1, N1, N2, 3, 3)
+    Fp: np.ndarray  # plastic deformation gradient, (T+1, N1, N2, 3, 3)
+    xi: np.ndarray  # flow resistance, MPa, (T+1, N1, N2)
+    gamma: np.ndarray  # plastic shear, of all flow so far, (T+1, N1, N2)
+
+
+@dataclass(frozen=True, eq=False)
 class Trajectory(Value):
     """Response of one microstructure to its load; increment 0 is the undeformed state."""
 
@@ -39,19 +53,12 @@ class Trajectory(Value):
     P_mean: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (T+1, 3, 3)
     evaluations: np.ndarray  # constitutive evaluations per increment, (T+1,)
     residual: np.ndarray  # strain still missing before the last correction, (T+1,)
+    fields: Fields | None = None
 
     @property
     def F11(self) -> np.ndarray:
         """Mean stretch of the increments, (T+1,)."""
         return self.F_mean[:, 0, 0]
-
-
-class Points(NamedTuple):
-    """Deformation and plastic state of every point along a trajectory."""
-
-    F: np.ndarray  # deformation gradient, (T+1, N1, N2, 3, 3)
-    Fp_inv: np.ndarray  # inverse plastic deformation gradient, (T+1, N1, N2, 3, 3)
-    xi: np.ndarray  # flow resistance, MPa, (T+1, N1, N2)
 
 
 class ConvergenceError(ArithmeticError):
@@ -77,6 +84,7 @@ def simulate(
     flow_rule: FlowRule = PAPER_RULE,
     discretization: Discretization = PAPER,
     dtype: type = np.float64,
+    keep_fields: bool = False,
     **stretch,
 ) -> Trajectory:
     """Solve a microstructure under a load.
@@ -96,6 +104,9 @@ def simulate(
         Derivative and points per pixel; by default the paper's.
     dtype : type
         np.float32 takes about 0.6 of the time, for tolerances from `SINGLE_TOLERANCE` on.
+    keep_fields : bool
+        Whether the trajectory keeps strains and stresses of every point, as its `fields`: a MB an
+        increment of 64 x 64 points.
     **stretch
         `F11_max`, `increments` and `rate` of `Load.stretch`, instead of a load.
 
@@ -111,6 +122,7 @@ def simulate(
         If an increment does not reach `tol`.
     """
     how = {"flow_rule": flow_rule, "discretization": discretization, "tol": tol, "dtype": dtype}
+    how["keep_fields"] = keep_fields
     return simulate_batch([microstructure], load, **how, **stretch)[0]
 
 
@@ -134,6 +146,7 @@ def simulate_batch(
     flow_rule: FlowRule = PAPER_RULE,
     discretization: Discretization = PAPER,
     dtype: type = np.float64,
+    keep_fields: bool = False,
     **stretch,
 ) -> list[Trajectory]:
     """`simulate` for several microstructures on equal grids, in one compiled call.
@@ -148,34 +161,25 @@ def simulate_batch(
     load = _load(load, stretch)
     maps, n = _property_maps(microstructures, flow_rule), _exponent(flow_rule)
     with _solver(tol, dtype):
-        problem = n, _steps(load), tol, discretization, load.free, _edge(microstructures[0])
-        results = jax.device_get(_solve_batch(maps, *problem))
+        how = discretization, load.free, _edge(microstructures[0]), keep_fields
+        results = jax.device_get(_solve_batch(maps, n, _steps(load), tol, *how))
     _check_convergence(results.residual, tol)
-    return [Trajectory(load, *(field[i] for field in results[:-1])) for i in range(len(maps))]
+    each = [jax.tree.map(lambda field, i=i: field[i], results) for i in range(len(maps))]
+    return [_trajectory(load, one, flow_rule) for one in each]
 
 
-def simulate_points(
-    microstructure: Microstructure,
-    load: Load | None = None,
-    *,
-    tol: float = TOLERANCE,
-    flow_rule: FlowRule = PAPER_RULE,
-    derivative: str = PAPER.derivative,
-    **stretch,
-) -> tuple[Trajectory, Points]:
-    """`simulate` with one point per pixel, and the deformation and plastic state of every point."""
-    load = _load(load, stretch)
-    (maps,), n = _property_maps([microstructure], flow_rule), _exponent(flow_rule)
-    with _solver(tol):
-        discretization = Discretization(derivative)
-        problem = n, _steps(load), tol, discretization, load.free, _edge(microstructure)
-        results = jax.device_get(_solve_points(maps, *problem))
-    _check_convergence(results.residual[None], tol)
-    F, state = results.points
-    F = _tensor(F, results.F_mean[:, 2, 2, None, None])
-    xi = state.xi / flow_rule.strength
-    points = Points(F, _tensor(state.Fp_inv, state.Fp_inv33), xi)
-    return Trajectory(load, *results[:-1]), points
+def _trajectory(load, results, flow_rule) -> Trajectory:
+    fields = results.fields
+    if fields is not None:
+        F, response = fields
+        fields = Fields(
+            _tensor(F, results.F_mean[:, 2, 2, None, None]),
+            _tensor(response.P, response.P33),
+            np.linalg.inv(_tensor(response.state.Fp_inv, response.state.Fp_inv33)),
+            response.state.xi / flow_rule.strength,
+            np.cumsum(response.dgamma, 0),
+        )
+    return Trajectory(load, *results[:-1], fields)
 
 
 def _tensor(in_plane, T33) -> np.ndarray:
@@ -264,16 +268,16 @@ def _check_convergence(residual, tol):
         raise ConvergenceError(cell, increment, float(residual[cell, increment]), tol)
 
 
-class _Fields(NamedTuple):
+class _Results(NamedTuple):
     sigma_vm: jax.Array
     F_mean: jax.Array
     P_mean: jax.Array
     evaluations: jax.Array
     residual: jax.Array
-    points: tuple | None  # F and State, if they are to be kept
+    fields: tuple | None  # F and the response, if they are to be kept
 
 
-def _solve_batch(maps, *problem) -> _Fields:
+def _solve_batch(maps, *problem) -> _Results:
     """Solve property maps (B, 4, N1, N2); the other arguments are those of `_solve`."""
     if jax.default_backend() == "cpu":
         results = [_solve_one(cell, *problem) for cell in maps]
@@ -292,7 +296,7 @@ class _Iteration(NamedTuple):
     evaluations: jax.Array
 
 
-def _solve(maps, n, steps, tol, discretization, free, edge, keep_points=False) -> _Fields:
+def _solve(maps, n, steps, tol, discretization, free, edge, keep_fields) -> _Results:
     points_per_pixel = discretization.points_per_pixel
     mat = material.material_from_maps(*refined(maps, points_per_pixel), n)
     grid = equilibrium.fourier_grid(mat.mu.shape, discretization.derivative, edge)
@@ -366,13 +370,13 @@ def _solve(maps, n, steps, tol, discretization, free, edge, keep_points=False) -
         residual = jnp.where(failed | turned_inside_out, jnp.nan, missing(it))
         flow, response = material.update(F, F33, state, it.flow, mat, step.dt)
         sigma_vm = material.von_mises(F, F33, response.P, response.P33)
-        fields = _Fields(
+        fields = _Results(
             pixel_means(sigma_vm, points_per_pixel),
             mean_deformation(end, step),
             _mean_P(response),
             it.evaluations,
             residual,
-            (F, response.state) if keep_points else None,
+            (F, response) if keep_fields else None,
         )
         # The differences stay useful: the next increment has nearly the same Jacobian.
         return (end, x, response.state, flow, it.history, ~(residual < tol)), fields
@@ -381,13 +385,13 @@ def _solve(maps, n, steps, tol, discretization, free, edge, keep_points=False) -
     state, flow = material.initial_state(mat)
     start = (x, x, state, flow, equilibrium.empty_history(x), jnp.bool_(False))
     _, fields = jax.lax.scan(increment, start, steps)
-    undeformed = _Fields(
+    undeformed = _Results(
         jnp.zeros_like(maps[0]),
         jnp.eye(3),
         jnp.zeros((3, 3)),
         0,
         0.0,
-        (state.Fp_inv, state) if keep_points else None,
+        (state.Fp_inv, material.at_rest(state)) if keep_fields else None,
     )
     return jax.tree.map(lambda f0, f: jnp.concatenate([jnp.array([f0]), f]), undeformed, fields)
 
@@ -407,14 +411,14 @@ def _mean_P(response: material.Response):
     return jnp.array([[P11, P12, 0], [P21, P22, 0], [0, 0, jnp.mean(response.P33)]])
 
 
-_compiled = partial(jax.jit, static_argnames=("discretization", "free", "edge", "keep_points"))
+_compiled = partial(jax.jit, static_argnames=("discretization", "free", "edge", "keep_fields"))
 _solve_one = _compiled(_solve)
-_solve_points = _compiled(partial(_solve, keep_points=True))
 
 
-@partial(jax.jit, static_argnames=("discretization", "free", "edge"))
-def _solve_together(maps, n, steps, tol, discretization, free, edge):
-    return jax.vmap(lambda cell: _solve(cell, n, steps, tol, discretization, free, edge))(maps)
+@_compiled
+def _solve_together(maps, n, steps, tol, discretization, free, edge, keep_fields):
+    how = n, steps, tol, discretization, free, edge, keep_fields
+    return jax.vmap(lambda cell: _solve(cell, *how))(maps)
 
 
 def _use_compilation_cache():
