@@ -14,41 +14,34 @@ from repro.data.microstructure import Microstructure
 from repro.reference import exact, simulate
 from repro.reference.audit import audit
 
-INCREMENTS = 240
+INCREMENTS = 120  # divided by those of each load
 
 
 def divided(load, increments=INCREMENTS):
     return load.at(np.linspace(0, load.increments, increments + 1))
 
 
-def check_against(wanted, path, load, layers):
+def check_against(wanted, path, load):
     every = INCREMENTS // load.increments
-    found = path.sigma_vm[::every, *layers]
-    np.testing.assert_allclose(found, wanted.sigma_vm, atol=1.5)
-    np.testing.assert_allclose(path.P_mean[::every], wanted.P_mean, atol=1.5)
+    found = path.sigma_vm[::every, [0, -1], [0, -1]]
+    np.testing.assert_allclose(found, wanted.sigma_vm, atol=2)
+    np.testing.assert_allclose(path.P_mean[::every], wanted.P_mean, atol=2)
     np.testing.assert_allclose(path.F_mean[::every], wanted.F_mean, atol=2e-5)
     assert abs(wanted.sigma_vm[-1]).max() > 20
 
 
 @pytest.mark.parametrize("name", LOADS)
-@pytest.mark.parametrize("normal", [0, 1])
-def test_laminates_under_any_load(name, normal):
+def test_laminates_under_any_load(name):
+    """Across x1 and across x2; of equal layers it is a homogeneous cell."""
     load, laws = LOADS[name], [exact.Law(300, 0.2, 150, 5), exact.Law(50, 0.4, 80, 10)]
     grain_id = np.repeat([[0, 0, 1, 1, 1]], 5, axis=0)
-    grain_id = grain_id.T if normal == 0 else grain_id
-    cell = Microstructure(grain_id, [law[:4] for law in laws])
-    path = simulate(cell, divided(load), tol=1e-9)
-    check_against(exact.laminate(laws, [0.4, 0.6], normal, load), path, load, ([0, -1], [0, -1]))
+    for normal, pair in ((0, laws), (1, laws), (1, laws[:1] * 2)):
+        cell = Microstructure(grain_id.T if normal == 0 else grain_id, [law[:4] for law in pair])
+        path = simulate(cell, divided(load), tol=1e-9)
+        check_against(exact.laminate(pair, [0.4, 0.6], normal, load), path, load)
 
 
-@pytest.mark.parametrize("name", LOADS)
-def test_a_homogeneous_cell_under_any_load(name):
-    load, law = LOADS[name], exact.Law(175, 0.3, 100, 25)
-    path = simulate(Microstructure(np.zeros((5, 5), int), [law[:4]]), divided(load), tol=1e-9)
-    check_against(exact.laminate([law] * 2, [0.5, 0.5], 0, load), path, load, ([0, -1], [0, -1]))
-
-
-@pytest.mark.parametrize("name", LOADS)
+@pytest.mark.parametrize("name", ["uniaxial tension", "all prescribed", "creep"])
 def test_polycrystals_under_any_load_satisfy_the_equations(name):
     cell, load = ms.polycrystal(ms.generator(1), size=16), divided(LOADS[name], 24)
     assert_within_bounds(
@@ -120,7 +113,7 @@ def test_tension_of_a_homogeneous_cell_has_its_modulus_and_poissons_ratio():
         ([[1, np.inf, 0], [0, 1, 0], [0, 0, 1]], None, "F12 of a load must be finite"),
         ([[FREE, FREE, 0], [FREE, 1, 0], [0, 0, 1]], None, "must prescribe F12 or F21"),
         ([[1, 2, 0], [2, 1, 0], [0, 0, 1]], None, "turns the cell inside out"),
-        (stretch(1.1, 1, 1), stress(P22=3), "prescribes F22 or P22, not both"),
+        (stretch(1.1, 1, 1), stress(P22=3), "F22 of a load is prescribed by F and by P"),
         (stretch(1.1, FREE, 1), stress(), "P22 of a load must be finite"),
         (stretch(1.1, FREE, 1), 5, r"P of a load must have the shape of F, \(2, 3, 3\), got"),
         (ONE, None, "F of a load must change|F11 of a load must change"),

@@ -181,7 +181,9 @@ class DataSet(Value):
 
     def first(self, count: int) -> DataSet:
         """The first microstructures, in memory."""
-        own = {name: array[:count] for name, array in self.arrays.items() if _is_of_cells(name)}
+        own: dict[str, Any] = {
+            name: array[:count] for name, array in self.arrays.items() if _is_of_cells(name)
+        }
         return replace(self, **own)
 
     def property_maps(self, indices) -> np.ndarray:

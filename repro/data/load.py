@@ -48,7 +48,7 @@ class Load(Value):
 
     time: np.ndarray
     F: np.ndarray
-    P: np.ndarray | None = None
+    P: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
         time, F = (unmasked(getattr(self, name), name, np.float64) for name in ("time", "F"))
@@ -212,8 +212,9 @@ def _check(F, P, free):
     ):
         if wrong.any():
             i, j = np.argwhere(wrong)[0]
+            name = f"{'P' if free[i, j] else 'F'}{i + 1}{j + 1}"
             rule = rule.format(begin=begin[i, j], given=given[0, i, j])
-            raise ValueError(f"{'FP'[free[i, j]]}{i + 1}{j + 1} of a load {rule}")
+            raise ValueError(f"{name} of a load {rule}")
     if free[0, 1] and free[1, 0]:
         raise ValueError("a load must prescribe F12 or F21: else the cell could turn")
     if not free.any() and (np.linalg.det(F) <= 0).any():

@@ -49,7 +49,7 @@ class Microstructure(Value):
 
     grain_id: np.ndarray
     properties: np.ndarray
-    edges: np.ndarray | None = None
+    edges: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
         grain_id = unmasked(self.grain_id, "grain_id")
@@ -250,7 +250,8 @@ def voronoi(
 
 
 def _grid(size) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int | np.integer) else size
+    N1, N2 = np.broadcast_to(size, 2).tolist()
+    return N1, N2
 
 
 def circular_inclusion(size: int = paper.GRID, radius: float = paper.CIRCLE_RADIUS) -> np.ndarray:

@@ -190,11 +190,15 @@ def _tensor(in_plane, T33) -> np.ndarray:
     return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
+_STRETCH = signature(Load.stretch).parameters.keys()
+_stretched = cache(Load.stretch)
+
+
 def _load(load, stretch) -> Load:
-    for name in stretch.keys() - signature(Load.stretch).parameters.keys():
+    for name in stretch.keys() - _STRETCH:
         raise TypeError(f"the reference model has no option {name}; see repro.reference.simulate")
     if load is None:
-        return Load.stretch(**stretch)
+        return _stretched(**stretch)
     if stretch:
         raise ValueError(f"give either a load or {', '.join(stretch)}, not both")
     return load
@@ -210,7 +214,7 @@ def _property_maps(microstructures, flow_rule) -> np.ndarray:
 def _edge(microstructure) -> float:
     """Edge of the cell along x2 over that along x1."""
     L1, L2 = microstructure.edges
-    return float(round(L2 / L1, 9))
+    return float(L2 / L1)
 
 
 def _exponent(flow_rule) -> float | None:
