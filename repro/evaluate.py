@@ -8,6 +8,8 @@ from repro.data.suites import SUITES
 from repro.tools import cli
 
 AGAINST = {"paper": PAPER, "converged": CONVERGED}
+RESULTS = Path("results")  # of the networks that come with the project
+OWN = RESULTS / "own"  # of all others, and of data of one's own; git ignores it
 
 
 def main(
@@ -28,15 +30,17 @@ def main(
     Args:
         model: A .keras file, a run directory, or a name in `repro.surrogate.SURROGATES`, such as
             that of a shipped network.
-        suite: Test suites, generated first if their files are missing, as is the training data;
-            "all" takes half an hour. Default: the training data.
+        suite: Test suites, generated first if their files are missing; "all" takes half an hour.
+            Default: the training data, "paper". Where that is there or asked for, its mean is one
+            of the naive references.
         data: Data set (HDF5) of your own instead of a suite.
         stride: Increments per step. Default: as the network was trained if its run says so, else 1.
         against: What suites are solved for: fields of the paper's kind, or fields that have
             converged in the grid, which take ten times as long.
         directory: Where the suites are, SUITE.h5; converged ones are SUITE_rotated_4x4.h5.
-        results: Table (CSV) that the rows are added to. Default: results/results.csv, for data of
-            your own results/DATA/results.csv.
+        results: Table (CSV) that the rows are added to. Default: results/own/results.csv, for data
+            of your own results/own/DATA/results.csv, and results/results.csv for networks that come
+            with the project on its suites.
         dask: Generate and evaluate suites on the workers of Dask: "local" for one per core of this
             machine, tcp://host:port of a scheduler, or the JSON file that it wrote.
     """
@@ -49,7 +53,7 @@ def main(
     run = load(model, stride).run
     if data and suite:
         raise ValueError("--data and --suite exclude each other")
-    table = results or Path("results", data.stem if data else "", "results.csv")
+    table = results or _table(model, data)
     if data:
         own = dataset.read(data)
         rows = campaign.evaluate_data(model, own, table, stride)
@@ -66,6 +70,7 @@ def main(
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))
     print(summary(rows, checks), end="")
+    print(f"the rows are in {table}")
     trained_on = run.split_hash
     validated = rows.loc[rows["split"] == "validation", "split_hash"]
     if trained_on and (validated != trained_on).any():
@@ -73,6 +78,20 @@ def main(
             f"warning: {model} was trained on another data set: it may have seen some of the "
             "microstructures that are called validation here"
         )
+
+
+def _table(model: str, data: Path | None) -> Path:
+    """The table for rows of a network and a data set, by default."""
+    from repro import models
+    from repro.surrogate import SURROGATES
+
+    if data:
+        return OWN / data.stem / "results.csv"
+    if model in SURROGATES:
+        shipped = model.removesuffix("_averaged") in models.shipped()
+    else:
+        shipped = models.SHIPPED in models.model_path(model).absolute().parents
+    return (RESULTS if shipped else OWN) / "results.csv"
 
 
 if __name__ == "__main__":

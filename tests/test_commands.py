@@ -2,9 +2,11 @@
 
 import inspect
 import io
+import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -17,12 +19,13 @@ import pandas as pd
 import pytest
 
 from repro import models, paper, train_advanced, train_baseline, train_paper
-from repro.data import microstructure
+from repro.data import dataset, microstructure
 from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.experiments.options import training_command
 from repro.models import runs
 from repro.reference import generation
+from repro.report import pictures
 from repro.tools import cli
 from repro.training import snapshot
 from repro.training.devices import DistributedEngine
@@ -263,6 +266,21 @@ def network_options(name, **options):
     return inspect.signature(training_command(name)).parameters["network"].annotation(**options)
 
 
+def test_results_are_there_where_no_picture_can_be_drawn(data_file, tmp_path, monkeypatch, capsys):
+    def fail(figure):
+        raise RuntimeError("latex could not be found")
+
+    monkeypatch.setattr(pictures, "png", fail)
+    options = chain.RunOptions(data=data_file, out=tmp_path, epochs=1)
+    network = network_options("paper_unet", filters=2)
+    train_paper.main(options, samples=sample_options(stride=20), network=network)
+    assert (tmp_path / "results.csv").is_file()
+    assert (tmp_path / "RESULTS.md").is_file()
+    said = capsys.readouterr().out
+    for name in ("prediction.png", "learning_curve.png"):
+        assert f"{tmp_path / name} could not be drawn (RuntimeError: latex could not" in said
+
+
 NEW_NETWORK = '''
 from repro.models.backend import keras
 from repro.models.layers import normalize, physical_inputs, to_stress
@@ -371,3 +389,124 @@ def test_networks_are_imported_without_what_computes_them():
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert not SLOW_TO_IMPORT & set(run.stdout.split())
+
+
+MINE = """
+from repro.data.load import Load
+from repro.data.microstructure import polycrystal
+from repro.data.suites import SUITES, Suite
+from repro.evaluation.metrics import METRICS, Metric
+from repro.models.runs import Run
+from repro.surrogate import Prediction, Surrogate, register
+import numpy as np
+
+def largest(predicted, true):
+    return float(np.abs(predicted - true).max())
+
+class Nothing(Surrogate):
+    run = Run("nothing", epochs=0)
+
+    def __call__(self, cells, load):
+        shape = len(cells), len(load.time), *cells[0].grain_id.shape
+        return Prediction(np.zeros(shape, np.float32), np.ones(len(cells)))
+
+SUITES["mine"] = Suite("my cells", polycrystal, stream=999, count=2, size=16,
+                       load=Load.through([1.001, 1.0], 2))
+METRICS["largest"] = Metric(largest)
+register("nothing", Nothing)
+"""
+
+
+def test_a_file_of_a_user_adds_a_suite_a_metric_and_a_surrogate(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    use = ("-m", "repro", "--use", "mine.py", "evaluate", "--model", "nothing", "--suite", "mine")
+    data = tmp_path / "data"
+    data.mkdir()
+    generation.generate(data / "paper.h5", count=5, size=16, progress=False)
+    run = subprocess.run(
+        [sys.executable, *use, "--results", "results.csv"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert run.returncode == 0, run.stderr
+    found = pd.read_csv(tmp_path / "results.csv")
+    found = found[(found["model"] == "nothing") & found["increment"].isna()]
+    assert set(found["suite"]) == {"mine"} and set(found["kind"]) == {"surrogate"}
+    means = found[found["region"] == "all"].set_index("metric")["value"]
+    assert means["largest"] > means["MAE"] > 10
+
+
+# Each command that touches a network, with what it needs to get there.
+WITH_A_NETWORK = {
+    "animate": [],
+    "benchmark": ["speed"],
+    "evaluate": ["--model", "paper_unet"],
+    "export": ["paper_unet", "--format", "savedmodel"],
+    "make_tables": [],
+    "models": [],
+    "ship_model": ["run"],
+    "study": ["open_choices"],
+    "train": ["own.py", "--preset", "quick"],
+    "train_advanced": ["--preset", "quick"],
+    "train_baseline": ["--preset", "quick"],
+    "train_paper": ["--preset", "quick"],
+}
+WITHOUT_TORCH = """
+import io, json, os, runpy, sys
+from contextlib import redirect_stderr, redirect_stdout
+
+
+class NoTorch:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named '{name}'")
+
+
+os.environ["KERAS_BACKEND"] = "torch"
+sys.meta_path.insert(0, NoTorch)
+said = {}
+for name, options in json.loads(sys.argv[1]).items():
+    sys.argv, out = [name, *options], io.StringIO()
+    try:
+        with redirect_stderr(out), redirect_stdout(out):
+            runpy.run_module(f"repro.{name}", run_name="__main__", alter_sys=True)
+    except BaseException as error:
+        said[name] = f"{type(error).__name__} {error}: {out.getvalue()}"
+print(json.dumps(said))
+"""
+
+
+def test_a_backend_that_is_not_installed_ends_every_command_in_one_line(tmp_path):
+    (tmp_path / "own.py").write_text(NEW_NETWORK)
+    (tmp_path / "run").mkdir()
+    for name in runs.RESULT:
+        shutil.copyfile(models.SHIPPED / "paper_unet" / name, tmp_path / "run" / name)
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, json.dumps(WITH_A_NETWORK)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout)
+    assert said.keys() == WITH_A_NETWORK.keys()
+    for line in said.values():
+        assert re.fullmatch(
+            r"SystemExit 2: error: Keras cannot be imported with the backend torch \(.*torch.*\): "
+            r"set KERAS_BACKEND to tensorflow or jax, or install it\n",
+            line,
+        )
+    assert {path.name for path in tmp_path.iterdir()} == {"own.py", "run"}  # nothing was done
+
+
+def test_a_warning_of_a_command_is_one_line(data_file, tmp_path):
+    path = tmp_path / "pascal.h5"
+    data = dataset.read(data_file)
+    with pytest.warns(UserWarning):
+        dataset.write(path, replace(data, properties=data.properties * [1000, 1, 1, 1]))
+    run = command("verify_data", path)
+    (line,) = run.stderr.splitlines()
+    assert re.match(r"warning: E of grain 0 of microstructure 0 is \S+, above 2000 GPa", line)

@@ -1,13 +1,15 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from repro import evaluate, models, paper, reference
-from repro.data import dataset
+from repro.data import dataset, suites
+from repro.data import microstructure as ms
 from repro.data.discretization import CONVERGED
 from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
@@ -19,7 +21,7 @@ from repro.models.backend import keras
 from repro.models.runs import Run, run_of
 from repro.reference import generation
 from repro.report import tables
-from repro.surrogate import Prediction, Surrogate, load, modes
+from repro.surrogate import SURROGATES, Prediction, Surrogate, load, modes
 
 # Grain 1 fills columns 2 to 4 of an 8x8 cell, grain 0 the others.
 STRIPE = np.zeros((8, 8), np.uint8)
@@ -267,10 +269,33 @@ def test_own_data_gets_the_verdict(data_file, run_directory, tmp_path, monkeypat
     printed = capsys.readouterr().out
     assert "| tiny | paper | validation | rollout | 5 |" in printed
     assert "not pixels (16x16, the paper has 64x64)" in printed
-    assert (tmp_path / "results" / data_file.stem / "results.csv").is_file()
+    assert (tmp_path / "results" / "own" / data_file.stem / "results.csv").is_file()
     assert "warning" not in printed  # the run does not say what it was trained on
     with pytest.raises(ValueError, match="--data and --suite exclude each other"):
         evaluate.main(str(run_directory), suite=("case1",), data=data_file)
+
+
+def test_an_own_network_is_evaluated_apart_on_what_is_asked_for(
+    run_directory, tmp_path, monkeypatch, capsys
+):
+    few = suites.Suite("a few cells", ms.polycrystal, 99, count=2, size=16)
+    monkeypatch.setitem(suites.SUITES, "few", few)
+    monkeypatch.chdir(tmp_path)
+    evaluate.main(str(run_directory), suite=("few",))
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["few.h5"]
+    table = Path("results", "own", "results.csv")
+    assert f"the rows are in {table}" in capsys.readouterr().out
+    assert [path for path in Path("results").rglob("*") if path.is_file()] == [table]
+    assert {"tiny", "persistence"} <= set(results.read_rows(table)["model"])
+
+
+def test_only_what_comes_with_the_project_is_among_its_results(run_directory, monkeypatch):
+    at = {name: evaluate._table(name, None) for name in ("paper_unet", *SURROGATES)}
+    assert set(at.values()) == {Path("results", "results.csv")}
+    path = models.SHIPPED / "paper_unet" / "last.keras"
+    assert evaluate._table(str(path), None) == Path("results", "results.csv")
+    for name in (str(run_directory), str(run_directory / "best.keras")):
+        assert evaluate._table(name, None) == Path("results", "own", "results.csv")
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -1,7 +1,10 @@
 """What the explorer does, without its page."""
 
+import signal
+import socket
 import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -226,3 +229,47 @@ def test_without_panel_the_command_says_what_to_install(monkeypatch):
     monkeypatch.delattr("repro.explorer.page", raising=False)  # of an import before
     with pytest.raises(ValueError, match=r"the explorer needs panel: pip install '\.\[explore\]'"):
         explore.main(browser=False)
+
+
+def test_only_the_page_itself_and_named_origins_are_answered(monkeypatch):
+    pn = pytest.importorskip("panel")
+    from tornado.httpclient import HTTPClientError, HTTPRequest
+    from tornado.websocket import websocket_connect
+
+    from repro.explorer import page
+
+    on_interrupt = signal.getsignal(signal.SIGINT)  # which Panel replaces
+    servers, serve = [], pn.serve
+    monkeypatch.setattr(page, "Session", Mock)
+    monkeypatch.setattr(
+        pn, "serve", lambda *a, **options: servers.append(serve(*a, **options, start=False))
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    page.serve(None, port, False, ["localhost:9000"])
+    (server,) = servers
+
+    async def is_answered(origin):
+        ask = HTTPRequest(f"ws://127.0.0.1:{port}/ws", headers={"Origin": f"http://{origin}"})
+        try:
+            (await websocket_connect(ask)).close()
+        except HTTPClientError as error:
+            assert error.code == 403
+            return False
+        return True
+
+    async def answered():
+        origins = f"127.0.0.1:{port}", f"localhost:{port}", "localhost:9000", "localhost:9001"
+        return [await is_answered(origin) for origin in origins]
+
+    server.start()
+    assert server.io_loop.run_sync(answered) == [True, True, True, False]
+    server.stop()
+    signal.signal(signal.SIGINT, on_interrupt)
+
+
+def test_an_origin_is_a_host_and_a_port():
+    for wrong in ("http://localhost:9000", "localhost", "*:9000", "localhost:"):
+        with pytest.raises(ValueError, match="--allow-origin takes HOST:PORT, such as .*9000: "):
+            explore.main(allow_origin=("localhost:9000", wrong))

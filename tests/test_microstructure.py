@@ -1,11 +1,17 @@
 """Microstructures: what is drawn, and what is refused."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from repro import paper
+from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.microstructure import Microstructure
+from repro.data.suites import SUITES
+from repro.evaluation import naive
 
 
 @pytest.mark.parametrize(("grains", "size"), [(1, 4), (5, 64), (10, 64), (20, 64), (60, 16)])
@@ -127,3 +133,52 @@ def test_impossible_draws_are_refused():
         ms.periodic_voronoi(ms.generator(0), 16, 4)
     with pytest.raises(ValueError, match=r"case must be one of \[1, 2, 3, 4\], got 5"):
         ms.case_properties(ms.generator(0), 3, 5)
+
+
+ONE_GRAIN = np.zeros((2, 2), int)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("E", 210_000.0, "E of grain 1 is 210000, above 2000 GPa, which no solid has: give E in"),
+        ("E", 210e9, "E of grain 1 is 2.1e.11, above 2000 GPa"),
+        ("xi0", 0.1, "xi0 of grain 1 is 0.1, below 0.5 MPa, which no solid has: give xi0 in MPa"),
+        ("xi0", 1e8, "xi0 of grain 1 is 1e.08, above 100000 MPa"),
+        ("h0", 1e4, "h0 of grain 1 is 10000, above 2000 GPa"),
+    ],
+)
+def test_properties_in_another_unit_are_warned_of_where_the_cell_is_made(name, value, text):
+    properties = np.array([GOOD, GOOD])
+    properties[1, paper.PROPERTY_NAMES.index(name)] = value
+    with pytest.warns(UserWarning, match=f"^{text}") as said:
+        cell = Microstructure(ONE_GRAIN, properties)
+    (warning,) = said
+    assert warning.filename == __file__
+    with warnings.catch_warnings(action="error"):
+        cell.refined(2)
+
+
+@pytest.mark.parametrize("properties", [[0.001, 0.3, 0.5, 0], [2000, 0.3, 1e5, 2000]])
+def test_unusual_solids_are_not_warned_of(properties):
+    with warnings.catch_warnings(action="error"):
+        Microstructure(ONE_GRAIN, [properties])
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_cells_of_the_suites_are_not_warned_of(suite):
+    with warnings.catch_warnings(action="error"):
+        SUITES[suite].draw(ms.generator(0), size=SUITES[suite].size)
+
+
+def test_a_data_set_is_warned_of_once(data_file, tmp_path):
+    path, data = tmp_path / "gigapascal.h5", dataset.read(data_file)
+    with pytest.warns(UserWarning):
+        dataset.write(path, replace(data, properties=data.properties * [1, 1, 1e-3, 1]))
+    with pytest.warns(UserWarning, match="^xi0 of grain 0 of microstructure 0 is 0") as said:
+        found = dataset.read(path)
+    assert len(said) == 1
+    with warnings.catch_warnings(action="error"):
+        cells = [found.microstructure(i) for i in range(len(found))]
+        naive.taylor_estimate(found.first(1), [0], 20)
+    assert cells[0].properties[0, 2] < 0.5

@@ -1,12 +1,15 @@
 """Bad input to the reference model, and increments that do not converge."""
 
+import pickle
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+from repro import paper, reference
 from repro.data import microstructure as ms
+from repro.data.discretization import CONVERGED
 from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
@@ -119,6 +122,74 @@ def test_convergence_error_names_the_one_that_failed():
     hard = Microstructure(cell().grain_id, [[1000, 0.3, 1e3, 0], [1, 0.49, 1, 0], [1, 0.3, 1, 0]])
     with pytest.raises(ConvergenceError, match="microstructure 1: increment 1 "):
         simulate_batch([easy, hard], F11_max=1.3, increments=1)
+
+
+def with_a_grain(size=16, **properties):
+    """A cell in which one of ten grains has other properties."""
+    cell = ms.polycrystal(ms.generator(0), 10, size)
+    rows = cell.properties.copy()
+    for name, value in properties.items():
+        rows[3, paper.PROPERTY_NAMES.index(name)] = value
+    return Microstructure(cell.grain_id, rows)
+
+
+@pytest.mark.parametrize("nu", [0.499, 0.4999])
+def test_a_nearly_incompressible_grain_is_solved_to_the_tolerance(nu):
+    cell, load = with_a_grain(nu=nu), Load.stretch(1.0004, 2)
+    found, true = (simulate(cell, load, tol=tol) for tol in (simulation.TOLERANCE, 1e-11))
+    assert abs(found.sigma_vm - true.sigma_vm).max() < 0.2  # MPa
+
+
+def test_a_grain_softer_by_ten_thousand_converges():
+    path = simulate(with_a_grain(E=0.01), Load.stretch(1.0004, 2))
+    assert (path.residual < simulation.TOLERANCE).all()
+
+
+@pytest.mark.parametrize("ranges", [paper.PROPERTY_RANGES[:2], [(25, 325), (0.18, 0.42)]])
+def test_what_counts_for_nearly_incompressible_grains_does_not_count_in_the_suites(ranges):
+    """Cells of two properties in any proportion, at the ends of their ranges: the worst cases."""
+    corners = np.array(np.meshgrid(*ranges)).reshape(2, -1).T
+    for one in corners:
+        for other in corners:
+            for share in range(1, 1000, 7):
+                E, nu = np.repeat([one, other], [share, 1000 - share], axis=0).T
+                lam, mu = E * nu / ((1 + nu) * (1 - 2 * nu)), E / (2 * (1 + nu))
+                lam0, mu0 = ((m.min() + m.max()) / 2 for m in (lam, mu))
+                uniaxial = (lam0 + 2 * mu0) * (1 / (lam + 2 * mu)).mean()
+                assert uniaxial / simulation.UNIAXIAL_EXCESS < mu0 * (1 / mu).mean()
+
+
+def test_a_cell_of_soft_and_stiff_grains_that_does_not_converge_names_them():
+    cell = Microstructure(np.eye(4, dtype=int), [[200, 0.3, 100, 0], [0.02, 0.25, 1, 0]])
+    error = pickle.loads(pickle.dumps(failure(cell)))
+    assert str(error).endswith(
+        "the moduli of grain 1 (E = 0.02 GPa, nu = 0.25) and grain 0 (E = 200 GPa, nu = 0.3) "
+        'differ by a factor of 3e+04: try discretization=Discretization("rotated") in double '
+        "precision, or more increments"
+    )
+    assert str(failure(with_a_grain(4))).endswith("(tolerance 1e-19); try more increments")
+
+
+def failure(cell):
+    with pytest.raises(ConvergenceError) as caught:
+        simulate(cell, increments=1, tol=1e-19)
+    return caught.value
+
+
+def test_cells_that_single_precision_does_not_resolve_are_solved_in_double(monkeypatch):
+    asked = []
+
+    def simulated(cell, load, *, dtype, **how):
+        asked.append(np.dtype(dtype).name)
+        if dtype is np.float32 and cell.properties[0, 0] < 1:
+            raise ConvergenceError(0, 1, 1e-3, 1e-6)
+        return simulation.Trajectory(load, np.ones((len(load.time), 4, 4)), *np.zeros((3, 1)))
+
+    monkeypatch.setattr(reference, "simulate", simulated)
+    for E in (0.01, 100):
+        cell = Microstructure(np.zeros((4, 4), int), [[E, 0.3, 100, 0]])
+        assert (reference.simulate_many([cell], discretization=CONVERGED) == 1).all()
+    assert asked == ["float32", "float64", "float32"]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def pictures_of(text):
 @pytest.mark.usefixtures("one_field_figure")
 def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monkeypatch):
     discussed(monkeypatch, 'In rollout {{ mae("tiny", "validation", "rollout") }} MPa.\n')
+    monkeypatch.setattr(page, "MAIN_TABLE", ("tiny",))
     readme = directory.parent / "README.md"
     start, end = page.MARKS["readme"]
     readme.write_text(f"A\n{start}old\n{end}B\n")
@@ -206,7 +207,7 @@ def rows(**columns):
         "seed": 0,
     }
     found = pd.DataFrame({**base, **columns})
-    return found.assign(kind=results._kinds(found))
+    return found.assign(kind=results._kinds(found), weights=results._weights(found))
 
 
 def test_seeds_are_summarized_and_everything_else_is_kept_apart():
@@ -408,6 +409,13 @@ def test_main_table_shows_the_last_weights_beside_the_best_and_what_needs_no_net
     assert table.loc[f"error of the solver in the network's time{fine}", "a, b"] == "1.8"
     assert f"seconds of the solver at the network's error{fine}" not in table.index
     assert "rollout, unseen cells, best weights" not in table.index
+    named = tables.main_table(found, pd.DataFrame(SPEED), ["a", "own", "not evaluated"])
+    assert named.columns.tolist() == ["", "the paper", "a", "own"]
+
+
+def test_every_network_that_the_main_table_names_was_evaluated():
+    found = results.read_rows(Path(__file__).parents[1] / "results" / "results.csv")
+    assert set(page.MAIN_TABLE) <= set(found["model"].str.removesuffix(tables.LAST))
 
 
 def test_errors_against_converged_fields_stand_apart():
@@ -542,3 +550,39 @@ def test_ablation_shows_the_gain_of_each_ingredient_seed_by_seed():
     assert table.loc["padding", "gain, one-step"] == "3.000 ± 1.414 (2 seeds)"
     assert table.loc["padding", "gain, rollout"] == "-1.000 ± 0.000 (2 seeds)"
     assert pd.isna(table.loc["nothing", "gain, rollout"])
+
+
+def learning():
+    return figures.learning_curve([{"epoch": 1, "mae_training": 2.0, "mae_validation": 3.0}], "a")
+
+
+def test_pictures_do_not_depend_on_the_matplotlibrc_of_a_user(monkeypatch):
+    monkeypatch.setenv("PATH", "")  # no LaTeX
+    network = models.paper_unet(filters=2, levels=1)
+    drawn = [pictures.png(learning()), pictures.png(architecture.architecture_figure(network))]
+    of_user = {"text.usetex": True, "font.size": 20, "savefig.bbox": "tight", "savefig.dpi": 30}
+    with mpl.rc_context(of_user):
+        again = [pictures.png(learning()), pictures.png(architecture.architecture_figure(network))]
+        assert mpl.rcParams["text.usetex"]  # and their own pictures are as they want them
+    assert again == drawn
+
+
+def test_a_film_does_not_depend_on_the_matplotlibrc_of_a_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    stress = np.arange(32.0).reshape(2, 4, 4)
+    for name, of_user in (("plain", {}), ("latex", {"text.usetex": True})):
+        with mpl.rc_context(of_user):
+            film = figures.loading_film(np.array([1.001, 1.002]), stress, stress + 1)
+            pictures.save_film(tmp_path / f"{name}.gif", film)
+    assert (tmp_path / "plain.gif").read_bytes() == (tmp_path / "latex.gif").read_bytes()
+
+
+def test_a_picture_that_cannot_be_drawn_is_one_line(tmp_path, capsys):
+    def fail():
+        raise RuntimeError("no\nLaTeX")
+
+    pictures.save_if_possible(tmp_path / "a.png", fail)
+    said = f"{tmp_path / 'a.png'} could not be drawn (RuntimeError: no LaTeX)\n"
+    assert capsys.readouterr().out == said
+    pictures.save_if_possible(tmp_path / "a.png", learning)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro import models, study
+from repro import models, paper
 from repro.experiments import studies
 from repro.experiments.studies import ABLATION, OPEN_CHOICES, Scale, Variant
 from repro.reference import generation
@@ -86,5 +86,8 @@ def test_an_ablation_changes_one_thing():
 
 def test_runs_that_were_measured_are_known_by_todays_names():
     rows = pd.read_csv(Path(__file__).parents[1] / "results" / "open_choices.csv")
-    names = {studies._run_name(variant, study.FULL, seed=0) for variant in OPEN_CHOICES}
+    names = {
+        studies._run_name(variant, Scale(1000, paper.FILTERS, 160_000), seed=0)
+        for variant in OPEN_CHOICES
+    }
     assert names == set(rows.loc[rows["seed"] == 0, "run"])

@@ -452,7 +452,9 @@ def test_a_study_trains_networks_for_trajectories_and_judges_them_by_the_papers_
     rows = studies.run(variants, scale, out, tmp_path, progress=False)
     assert rows["setting"].tolist() == ["4 filters", "2 filters", "tol 1e-4"]
     assert rows["epochs"].tolist() == [4, 4, 2]  # two windows of a cell
-    assert rows["parameters"].tolist()[1:] == [674 + 134, (11 + 1) * 2 + (2 + 1) * 2 + (2 + 1) * 20]
+    # 4x4, the U, 1x1 to four pixels, 3x3 of these and the properties, 1x1, factors
+    direct = 130 + (76 + 12 + 296 + 14 + 76) + 24 + 110 + 12 + 100
+    assert rows["parameters"].tolist()[1:] == [direct, (11 + 1) * 2 + (2 + 1) * 2 + (2 + 1) * 20]
     one = surrogate.load(tmp_path / rows["run"][2] / "last.keras")
     assert one.coarse == {"tol": 1e-4} and rows["trajectory MAE / MPa"].between(0.01, 100).all()
     table = tables.study(rows)
@@ -473,6 +475,6 @@ def test_bounds_are_measured_suite_by_suite(monkeypatch):
     shown = tables.bounds(found, "direct_prediction_averaged", beside="direct_prediction")
     assert shown[""].tolist() == ["10 grains, unseen", "properties outside Table 3"]
     other = found.loc[found["predictor"] == "direct_prediction", "bound / MPa"]
-    assert shown["whole path in one pass, bound / MPa"].tolist() == other.tolist()
+    assert shown["direct_prediction, bound / MPa"].tolist() == other.tolist()
     with pytest.raises(ValueError, match="cells must be more than 50"):
         bounds.run(["grains10"], cells=50)

@@ -22,7 +22,7 @@ from repro.models.files import ModelFileError
 from repro.models.runs import run_of
 from repro.surrogate import load
 from repro.tools import progress
-from repro.training import snapshot, statistics
+from repro.training import snapshot, statistics, trainer
 from repro.training.engine import TrainingEngine
 from repro.training.recipes import TrainingConfig
 from repro.training.snapshot import SnapshotError
@@ -337,3 +337,85 @@ def test_a_run_starts_from_the_weights_of_a_trained_network_of_the_same_kind(dat
     assert run_of(second / "best.keras").epochs == 3
     with pytest.raises(ModelFileError, match="built otherwise than the network that is to start"):
         start_from(models.paper_unet(filters=4, levels=1, kernel=3), first)
+
+
+def of_own(layer):
+    """A network of a user's, with a layer of theirs."""
+    inputs = models.layers.physical_inputs()
+    x = keras.layers.Conv2D(2, 3, padding="same")(models.layers.normalize(inputs))
+    x = keras.layers.Dropout(0.5)(layer(x))
+    return keras.Model(inputs, models.layers.to_stress(keras.layers.Conv2D(1, 1)(x)), name="own")
+
+
+class Unregistered(keras.layers.Layer):
+    """Keras cannot find it by its name, as those of a file that was run."""
+
+    __module__ = "<run_path>"
+
+    def call(self, x):
+        return x
+
+
+@keras.saving.register_keras_serializable("test")
+class Unsaved(keras.layers.Layer):
+    """It has no get_config()."""
+
+    def __init__(self, factor, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, x):
+        return self.factor * x
+
+
+@keras.saving.register_keras_serializable("test")
+class Forgetful(Unsaved):
+    """Its get_config() lacks an argument that has a default."""
+
+    def __init__(self, factor=1.0, **options):
+        super().__init__(factor, **options)
+
+    def get_config(self):
+        return keras.layers.Layer.get_config(self)
+
+
+@keras.saving.register_keras_serializable("test")
+class OfOneGrid(keras.layers.Layer):
+    """It suits cells of 16 pixels alone, which the input of its network does not say."""
+
+    def call(self, x):
+        return x * keras.ops.ones((1, 16, 16, 2))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Unregistered(), "own cannot be loaded back once it is saved, .*register_keras_serializ"),
+        (keras.layers.Lambda(abs), "own cannot be loaded back once it is saved"),
+        (
+            Unsaved(np.ones(1)),
+            r"own cannot be saved, .*give each layer of your own a get_config\(\)",
+        ),
+        (Forgetful(2.0), r"own gives another output after .*: get_config\(\)"),
+        (OfOneGrid(), r"own cannot be asked for cells of 32 x 32 pixels"),
+    ],
+)
+def test_a_network_that_could_not_be_used_is_refused_before_its_first_epoch(
+    data, tmp_path, layer, message
+):
+    pairs = make_pairs(data, range(6), 5)
+    with pytest.raises(ValueError, match=message) as refused:
+        train(of_own(layer), pairs, pairs, TrainingConfig(epochs=1), tmp_path / "run")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_check_of_a_network_changes_nothing_of_its_training(data, tmp_path, monkeypatch):
+    def trained(out):
+        keras.utils.set_random_seed(0)
+        network, pairs = of_own(keras.layers.Dropout(0.5)), make_pairs(data, range(6), 10)
+        return train(network, pairs, pairs, TrainingConfig(epochs=2), out, progress=False)
+
+    checked = trained(tmp_path / "checked")
+    monkeypatch.setattr(trainer, "check_network", lambda *_: None)
+    assert_same_state(checked, trained(tmp_path / "unchecked"))

@@ -19,7 +19,7 @@ from repro.data.dataset import LINEAR
 from repro.data.discretization import DERIVATIVES, PAPER, Discretization
 from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, units_known
 from repro.tools.progress import Progress
 
 AGREEMENT = 0.5  # MPa; DAMASK's default tolerance alone makes a tenth of it
@@ -163,7 +163,8 @@ def _solve(result, data, load=None, flow_rules=(), **settings) -> np.ndarray:
     The flow rules are of the phases, and have one exponent; by default the paper's.
     """
     flow_rules = flow_rules or [PAPER_RULE] * len(result.setup.phases)
-    cell = Microstructure(result.grain_id, result.setup.rescaled(flow_rules), result.edges)
+    with units_known():
+        cell = Microstructure(result.grain_id, result.setup.rescaled(flow_rules), result.edges)
     settings["flow_rule"] = FlowRule(flow_rules[0].n)
     load = load or _at_rate(data.solved_load)
     return deviations.simulate(cell, load, **settings).sigma_vm[data.kept]

@@ -23,7 +23,7 @@ from repro.damask.exchange import MismatchError
 from repro.data import dataset
 from repro.data.dataset import MAX_GRAINS, DataSet
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, units_known
 from repro.tools.progress import Progress
 
 SI = np.array([1e9, 1.0, 1e6, 1e9])  # of E/GPa, nu, xi0/MPa, h0/GPa
@@ -119,7 +119,8 @@ def import_simulations(folder, skip: bool = False) -> tuple[DataSet, dict[str, s
     for seed, files in Progress(_simulations(folder).items(), "reading", "simulation"):
         name = f"seed{seed}"
         try:
-            parts[name] = replace(_simulation(name, files), seed=np.array([[seed]]))
+            with units_known():  # of all together, once
+                parts[name] = replace(_simulation(name, files), seed=np.array([[seed]]))
         except (OSError, ValueError) as error:
             problems[name] = str(error)
     return exchange.join(parts, problems, skip)
@@ -253,7 +254,8 @@ def import_pairs(
         maps = maps.swapaxes(1, 2)
     if "stress" in turned:
         sigma_vm = sigma_vm.swapaxes(2, 3)
-    cells = [_microstructure(one) for one in maps]
+    with units_known():
+        cells = [_microstructure(one) for one in maps]
     grains = max(len(cell.properties) for cell in cells)
     splits = {}
     for sample in samples:
@@ -398,7 +400,8 @@ def _orientation(maps, first, load: Load, cells: int = 4) -> tuple[str, ...]:
     scores = {}
     for turn_maps in ((), ("properties",)):
         turned = maps[:cells].swapaxes(1, 2) if turn_maps else maps[:cells]
-        ours = [reference.simulate(_microstructure(one), load).sigma_vm[1] for one in turned]
+        with units_known():
+            ours = [reference.simulate(_microstructure(one), load).sigma_vm[1] for one in turned]
         for turn_stress in ((), ("stress",)):
             theirs = first[:cells].swapaxes(1, 2) if turn_stress else first[:cells]
             fits = [

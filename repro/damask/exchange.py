@@ -11,7 +11,7 @@ from repro.damask import dadf5, export
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError, as_load
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, units_known
 from repro.reference import Trajectory
 from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
@@ -115,7 +115,8 @@ def import_damask(paths, skip: bool = False) -> tuple[DataSet, dict[str, str]]:
     for path in Progress(named, "reading", "file"):
         name = dadf5.shown(path)
         try:
-            parts[name] = data_set(dadf5.read(path))
+            with units_known():  # of all together, once
+                parts[name] = data_set(dadf5.read(path))
         except (OSError, ValueError) as error:
             problems[name] = str(error).removeprefix(f"{name}: ")
     data, left_out = join(parts, problems, skip)
@@ -145,7 +146,8 @@ def join(parts: dict[str, DataSet], problems: dict[str, str], skip: bool):
     parts = {name: part for name, part in parts.items() if name not in copies}
     joined = dataset.concatenate(list(parts.values()))
     attributes = {**joined.attributes, "sources": "\n".join(parts)}
-    return replace(joined, attributes=attributes), problems | copies
+    with units_known():
+        return replace(joined, attributes=attributes), problems | copies
 
 
 def microstructure_key(part) -> str:
@@ -213,7 +215,8 @@ def as_data_set(result: dadf5.Result) -> DataSet:
         If properties are not physical, the load is none of ours, or there are too many grains.
     """
     setup, (written, solved) = result.setup, _loads(result)
-    cell = Microstructure(result.grain_id, setup.paper_properties, result.edges)
+    with units_known():
+        cell = Microstructure(result.grain_id, setup.paper_properties, result.edges)
     run = Trajectory(
         written, result.sigma_vm, result.F_mean, result.P_mean, *np.zeros((2, len(result.time)))
     )

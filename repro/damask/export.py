@@ -10,7 +10,7 @@ from repro.damask.setup import DERIVATIVES
 from repro.data.discretization import PAPER, Discretization
 from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, of_grains
 from repro.tools import vtk
 from repro.tools.files import write_text
 
@@ -59,6 +59,7 @@ def write_inputs(
 
 def material(properties: np.ndarray, flow_rule: FlowRule = PAPER_RULE) -> dict:
     """Content of material.yaml for properties (G, 4): grain i is material i and phase g<i>."""
+    properties = of_grains(properties)
     return {
         "homogenization": {
             "SX": {"N_constituents": 1, "mechanical": {"type": "pass", "output": ["F", "P"]}}

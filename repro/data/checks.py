@@ -8,6 +8,7 @@ from repro import paper
 from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.flow_rule import PAPER_RULE
+from repro.tools.values import unmasked
 
 FLOW_RULE = "flow rule"
 TAIL_FACTOR = 5  # by which the share of pixels with a high stress may differ
@@ -89,6 +90,7 @@ def is_periodic(grain_id: np.ndarray) -> bool:
     The share of neighbours of different grain across the edge is compared with that between
     neighbouring rows within and with that of two rows that do not know each other.
     """
+    grain_id = unmasked(grain_id, "grain_id")
     first, last = grain_id[:, 0], grain_id[:, -1]
     inside = (grain_id[:, 1:] != grain_id[:, :-1]).mean()
     across = (first != last).mean()

@@ -42,9 +42,9 @@ from repro import paper
 from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure, edges_of
+from repro.data.microstructure import Microstructure, edges_of, units_known, warn_of_units
 from repro.tools.files import atomic_path
-from repro.tools.values import Value
+from repro.tools.values import Value, unmasked
 
 if TYPE_CHECKING:
     import xarray
@@ -81,7 +81,7 @@ class DataSet(Value):
     Raises
     ------
     DataSetError
-        If shapes do not agree.
+        If shapes do not agree, or an array does not hold numbers.
     """
 
     COPIES = False  # a data set takes gigabytes
@@ -100,13 +100,18 @@ class DataSet(Value):
 
     def __post_init__(self):
         super().__post_init__()
-        _check_shapes({name: array.shape for name, array in self.arrays.items()})
+        arrays = self.arrays
+        _check_shapes({name: np.shape(array) for name, array in arrays.items()})
+        for name, array in arrays.items():
+            if np.dtype(getattr(array, "dtype", object)).kind not in _kinds(name) + "iu":
+                raise DataSetError(f"array {name} is of {getattr(array, 'dtype', type(array))}")
+        warn_of_units(self.properties, stacklevel=4)  # once for all cells
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that the data set has, by name."""
         named = {name: getattr(self, name) for name in (*_SHAPES, *_OF_ANY_LOAD)}
-        return {name: array for name, array in named.items() if array is not None}
+        return {name: named[name] for name in named if name in _SHAPES or named[name] is not None}
 
     def __len__(self):
         return len(self.grain_id)
@@ -177,17 +182,20 @@ class DataSet(Value):
         behind = int(grain_id.max()) + 1
         empty = np.flatnonzero(np.isnan(properties[behind:]).all(1))
         grains = behind + empty[0] if len(empty) else len(properties)
-        return Microstructure(grain_id, properties[:grains], self.edges)
+        with units_known():
+            return Microstructure(grain_id, properties[:grains], self.edges)
 
     def first(self, count: int) -> DataSet:
         """The first microstructures, in memory."""
         own: dict[str, Any] = {
             name: array[:count] for name, array in self.arrays.items() if _is_of_cells(name)
         }
-        return replace(self, **own)
+        with units_known():
+            return replace(self, **own)
 
     def property_maps(self, indices) -> np.ndarray:
         """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N1, N2, 4) float32."""
+        indices = indices_of(indices)
         return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
 
     def to_xarray(self) -> xarray.Dataset:
@@ -428,8 +436,7 @@ def read(path, in_memory: bool = True) -> DataSet:
 def _check_values(data) -> None:
     """Refuse what no data set can hold; `repro.data.checks` asks what the stresses are worth."""
     for name, array in data.arrays.items():
-        kinds = "iu" if name in ("grain_id", "seed") else "f"
-        if array.dtype.kind not in kinds:
+        if array.dtype.kind not in _kinds(name):
             raise DataSetError(f"array {name} is of {array.dtype}")
     if not len(data) or len(data.time) < 2 or not data.grain_id.size:
         raise DataSetError("holds no microstructure, pixel or increment")
@@ -441,6 +448,11 @@ def _check_values(data) -> None:
             data.microstructure(i)
         except ValueError as error:
             raise DataSetError(f"microstructure {i}: {error}") from None
+
+
+def _kinds(name) -> str:
+    """Kinds of numbers that an array is written with."""
+    return "iu" if name in ("grain_id", "seed") else "f"
 
 
 def _plain(value):
@@ -465,8 +477,9 @@ def concatenate(parts) -> DataSet:
 
 def pad_properties(properties, grains: int) -> np.ndarray:
     """NaN-pad properties (..., G, 4) to `grains` rows."""
-    missing = grains - np.shape(properties)[-2]
-    width = [(0, 0)] * (np.ndim(properties) - 2) + [(0, missing), (0, 0)]
+    properties = unmasked(properties, "properties")
+    missing = grains - properties.shape[-2]
+    width = [(0, 0)] * (properties.ndim - 2) + [(0, missing), (0, 0)]
     return np.pad(properties, width, constant_values=np.nan)
 
 
@@ -490,6 +503,20 @@ def split(data: DataSet, training_fraction: float = paper.TRAINING_FRACTION) -> 
     training, validation = split_indices(len(data), training_fraction)
     content = (training, validation, data.grain_id, data.properties)
     return Split(training, validation, array_hash(*content))
+
+
+def indices_of(microstructures) -> np.ndarray:
+    """Numbers of one or more microstructures, as an array of integers.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    indices = unmasked(microstructures, "microstructures")
+    if indices.ndim != 1 or not len(indices) or indices.dtype.kind not in "iu":
+        raise ValueError("name one microstructure or more by whole numbers")
+    return indices
 
 
 def split_indices(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from repro import paper
+from repro.tools.values import number
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class FlowRule:
     h: float = paper.DAMASK_H
 
     def __post_init__(self):
+        for field in fields(self):
+            object.__setattr__(self, field.name, number(getattr(self, field.name), field.name))
         for name, valid, rule in (
             ("n", self.n >= 1, "be at least 1"),
             ("dot_gamma_0", self.dot_gamma_0 > 0, "be positive (1/s)"),
@@ -51,8 +54,7 @@ class FlowRule:
         ):
             value = getattr(self, name)
             if not (valid and np.isfinite(value)):
-                raise ValueError(f"{name} must {rule} and be finite, got {value}")
-            object.__setattr__(self, name, float(value))
+                raise ValueError(f"{name} must {rule} and be finite, got {value:g}")
 
     @property
     def strength(self) -> float:

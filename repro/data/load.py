@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from repro import paper
-from repro.tools.values import Value, unmasked
+from repro.tools.values import Value, number, unmasked, whole
 
 IN_PLANE = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 2))  # components that a load can prescribe
 
@@ -98,6 +98,7 @@ class Load(Value):
         ValueError
             If an argument is out of range; the message names it.
         """
+        F11_max = number(F11_max, "F11_max")
         if not 0 < F11_max < np.inf or F11_max == 1:
             raise ValueError(f"F11_max must be a positive stretch other than 1, got {F11_max}")
         return cls.through([F11_max], increments, rate)
@@ -124,18 +125,18 @@ class Load(Value):
         ValueError
             If an argument is out of range, or nothing changes on a part of the way.
         """
-        if increments < 1 or int(increments) != increments:
-            raise ValueError(f"increments must be a positive whole number, got {increments}")
+        increments, rate = whole(increments, "increments"), number(rate, "rate")
         if not 0 < rate < np.inf:
             raise ValueError(f"rate must be positive (1/s), got {rate}")
-        corners = np.array([1.0, *stretches])
+        corners = np.append(1.0, unmasked(stretches, "stretches", np.float64))
         if not np.diff(corners).all():
             raise ValueError(f"stretches must differ from one to the next, got {corners.tolist()}")
         arrival = np.concatenate([[0.0], np.cumsum(abs(np.diff(corners))) / rate])
-        return cls(arrival, corners).refined(int(increments))
+        return cls(arrival, corners).refined(increments)
 
     def refined(self, factor: int) -> "Load":
         """The same load with every increment divided into `factor` equal ones."""
+        factor = whole(factor, "factor")
         return self.at(np.linspace(0, self.increments, factor * self.increments + 1))
 
     def at(self, places) -> "Load":

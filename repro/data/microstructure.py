@@ -1,6 +1,9 @@
 """Microstructures: a periodic grain map and the properties of each grain, and how to draw them."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from repro import paper
 from repro.data.discretization import refined
-from repro.tools.values import Value, unmasked
+from repro.tools.values import Value, required, unmasked, whole
 
 MAX_REDRAWS = 1000
 # Beyond the paper. One interval outward of Case 1 (Eq. 1), but for h0, which cannot be negative.
@@ -20,6 +23,10 @@ OUT_OF_RANGE = (
 )
 CIRCLE_RADII = (0.06, 0.16)  # of the cell edge
 ELONGATION = 3.0
+LARGEST_EDGE = 2**14  # pixels; a cell of more takes more memory than computers have
+# What a solid may have, by property: values outside were given in another unit.
+PLAUSIBLE = {"E": (0.0, 2000.0), "xi0": (0.5, 1e5), "h0": (0.0, 2000.0)}
+_units_known = ContextVar("_units_known", default=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +41,8 @@ class Microstructure(Value):
         Grain of each pixel, 0...G-1. Axis 0 is x1, the loading direction, axis 1 is x2.
     properties : array_like of float, shape (G, 4)
         Young's modulus E/GPa, Poisson's ratio nu, initial flow resistance xi0/MPa and hardening
-        modulus h0/GPa of each grain.
+        modulus h0/GPa of each grain. A value outside of `PLAUSIBLE` is warned of, since it was
+        given in another unit.
     edges : array_like of float, shape (2,), optional
         Lengths L1, L2 of the cell along x1 and x2, of which only the ratio matters. By default the
         pixels are square, and L1 = 1.
@@ -52,24 +60,14 @@ class Microstructure(Value):
     edges: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
-        grain_id = unmasked(self.grain_id, "grain_id")
-        properties = unmasked(self.properties, "properties", np.float64)
-        if grain_id.ndim != 2:
-            raise ValueError(f"grain_id must be an (N1, N2) map, got shape {grain_id.shape}")
-        if not grain_id.size:
-            raise ValueError("grain_id must have at least one pixel")
-        if not np.issubdtype(grain_id.dtype, np.integer):
-            raise ValueError(f"grain_id must hold integers, got {grain_id.dtype}")
-        if properties.ndim != 2 or properties.shape[1] != len(paper.PROPERTY_NAMES):
-            raise ValueError(f"properties must be (G, 4) = E, nu, xi0, h0; got {properties.shape}")
-        if not len(properties):
-            raise ValueError("properties must describe at least one grain")
+        grain_id, properties = grain_map(self.grain_id), of_grains(self.properties)
         if grain_id.min() < 0 or grain_id.max() >= len(properties):
             raise ValueError(
                 f"grain_id runs from {grain_id.min()} to {grain_id.max()}, but properties "
                 f"describe grains 0 to {len(properties) - 1}"
             )
         check_properties(properties)
+        warn_of_units(properties, stacklevel=4)
         object.__setattr__(self, "grain_id", grain_id)
         object.__setattr__(self, "properties", properties)
         object.__setattr__(self, "edges", edges_of(grain_id.shape, self.edges))
@@ -92,7 +90,9 @@ class Microstructure(Value):
 
     def refined(self, factor: int) -> "Microstructure":
         """The same cell on a finer grid: every pixel becomes `factor` x `factor` of them."""
-        return Microstructure(refined(self.grain_id, factor), self.properties, self.edges)
+        factor = whole(factor, "factor")
+        with units_known():
+            return Microstructure(refined(self.grain_id, factor), self.properties, self.edges)
 
 
 def edges_of(grid: tuple[int, int], edges=None) -> np.ndarray:
@@ -105,10 +105,61 @@ def edges_of(grid: tuple[int, int], edges=None) -> np.ndarray:
     """
     if edges is None:
         return np.array([1.0, grid[1] / grid[0]])
-    edges = np.asarray(edges, np.float64)
+    edges = unmasked(edges, "edges", np.float64)
     if edges.shape != (2,) or not (np.isfinite(edges) & (edges > 0)).all():
         raise ValueError(f"edges must be two positive lengths L1, L2, got {edges.tolist()}")
     return edges
+
+
+def grain_map(grain_id) -> np.ndarray:
+    """A map (N1, N2) of grains as an array of integers.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    grain_id = unmasked(grain_id, "grain_id")
+    if grain_id.ndim != 2:
+        raise ValueError(f"grain_id must be an (N1, N2) map, got shape {grain_id.shape}")
+    if not grain_id.size:
+        raise ValueError("grain_id must have at least one pixel")
+    if grain_id.dtype.kind not in "iu":
+        raise ValueError(f"grain_id must hold integers, got {grain_id.dtype}")
+    return grain_id
+
+
+def of_grains(properties) -> np.ndarray:
+    """Properties (G, 4) of one grain or more as an array of numbers.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    properties = unmasked(properties, "properties", np.float64)
+    if properties.ndim != 2 or properties.shape[1] != len(paper.PROPERTY_NAMES):
+        raise ValueError(f"properties must be (G, 4) = E, nu, xi0, h0; got {properties.shape}")
+    if not len(properties):
+        raise ValueError("properties must describe at least one grain")
+    return properties
+
+
+def as_cells(cells) -> list[Microstructure]:
+    """Cells as a list.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    try:
+        cells = list(cells)
+    except TypeError:
+        raise ValueError("the cells must be a sequence of Microstructure") from None
+    for i, cell in enumerate(cells):
+        required(cell, Microstructure, f"cell {i}")
+    return cells
 
 
 def property_maps(cells: Sequence[Microstructure]) -> np.ndarray:
@@ -175,6 +226,41 @@ def check_properties(properties: np.ndarray) -> None:
             raise ValueError(f"{name} of grain {bad[0]} is {values[bad[0]]:g}: it {rule}")
 
 
+def warn_of_units(properties: np.ndarray, stacklevel: int) -> None:
+    """Warn, in one line, of properties (..., G, 4) that no solid has; NaN is none.
+
+    The line names the first, by grain and, where there are several cells, by cell. `stacklevel` is
+    as for `warnings.warn`. Within `units_known` nothing is said.
+    """
+    if _units_known.get() or properties.dtype.kind not in "fiu":
+        return
+    for i, (name, unit) in enumerate(zip(paper.PROPERTY_NAMES, paper.PROPERTY_UNITS, strict=True)):
+        low, high = PLAUSIBLE.get(name, (-np.inf, np.inf))
+        values = properties[..., i]
+        odd = (values < low) | (values > high)
+        if odd.any():
+            place = tuple(np.argwhere(odd)[0])
+            *cell, grain = place
+            of_cell = f" of microstructure {cell[0]}" if cell else ""
+            limit = f"below {low:g}" if values[place] < low else f"above {high:g}"
+            warnings.warn(
+                f"{name} of grain {grain}{of_cell} is {values[place]:g}, {limit} {unit}, which no "
+                f"solid has: give {name} in {unit}",
+                stacklevel=stacklevel,
+            )
+            return
+
+
+@contextmanager
+def units_known() -> Iterator[None]:
+    """Within the block nothing is said of units: cells of these properties were judged before."""
+    before = _units_known.set(True)
+    try:
+        yield
+    finally:
+        _units_known.reset(before)
+
+
 def periodic_voronoi(
     rng: np.random.Generator,
     grains: int,
@@ -221,7 +307,8 @@ def seed_points(
     ValueError
         If `grains` is not in 1...min(255, N1 N2) or no draw gives every grain a pixel.
     """
-    N1, N2 = _grid(size)
+    N1, N2 = grid_shape(size)
+    grains = whole(grains, "grains", least=0)
     if not 1 <= grains <= min(255, N1 * N2):
         raise ValueError(f"grains must lie in 1...{min(255, N1 * N2)}, got {grains}")
     for _ in range(MAX_REDRAWS):
@@ -241,28 +328,42 @@ def voronoi(
 
     Points (G, 2) are in edges of the cell; the rest is as for `seed_points`.
     """
-    grid = _grid(size)
-    pixels = (np.indices(grid).reshape(2, -1).T + 0.5) / grid
-    edges = edges_of(grid, edges) * [1.0, aspect]  # distances along x2 count `aspect` times
+    points = unmasked(points, "points")
+    centres = _pixels(size)
+    pixels = centres.reshape(2, -1).T
+    # Distances along x2 count `aspect` times.
+    edges = edges_of(centres.shape[1:], edges) * [1.0, aspect]
     # boxsize makes the nearest-point search periodic.
     nearest = cKDTree(edges * points, boxsize=edges).query(edges * pixels)[1]
-    return nearest.reshape(grid).astype(np.uint8)
+    return nearest.reshape(centres.shape[1:]).astype(np.uint8)
 
 
-def _grid(size) -> tuple[int, int]:
-    N1, N2 = np.broadcast_to(size, 2).tolist()
+def grid_shape(size) -> tuple[int, int]:
+    """N1, N2 of a size: both, or one for both edges."""
+    given = size if isinstance(size, tuple | list) else (size, size)
+    if len(given) != 2:
+        raise ValueError(f"size must be N or (N1, N2), got {size}")
+    N1, N2 = (whole(N, "size") for N in given)
+    if max(N1, N2) > LARGEST_EDGE:
+        raise ValueError(f"size must be {LARGEST_EDGE} at most, got {size}")
     return N1, N2
+
+
+def _pixels(size) -> np.ndarray:
+    """Centres of the pixels, x1 and x2 in edges of the cell, (2, N1, N2)."""
+    grid = grid_shape(size)
+    return (np.indices(grid) + 0.5) / np.reshape(grid, (2, 1, 1))
 
 
 def circular_inclusion(size: int = paper.GRID, radius: float = paper.CIRCLE_RADIUS) -> np.ndarray:
     """Grain map (N, N) of a centred circle (grain 1) in a matrix (grain 0); radius in edges."""
-    x1, x2 = (np.indices((size, size)) + 0.5) / size - 0.5
+    x1, x2 = _pixels(size) - 0.5
     return (x1**2 + x2**2 <= radius**2).astype(np.uint8)
 
 
 def square_inclusion(size: int = paper.GRID, edge: float = paper.SQUARE_EDGE) -> np.ndarray:
     """Grain map (N, N) of a centred square (grain 1, edge in cell edges) in a matrix (grain 0)."""
-    x1, x2 = (np.indices((size, size)) + 0.5) / size - 0.5
+    x1, x2 = _pixels(size) - 0.5
     return (np.maximum(abs(x1), abs(x2)) <= edge / 2).astype(np.uint8)
 
 
@@ -276,8 +377,8 @@ def random_circles(rng: np.random.Generator, circles: int, size: int = paper.GRI
     ValueError
         If no place is found for a circle.
     """
-    pixels = (np.indices((size, size)) + 0.5) / size
-    grain_id = np.zeros((size, size), np.uint8)
+    pixels, circles = _pixels(size), whole(circles, "circles", least=0)
+    grain_id = np.zeros(pixels.shape[1:], np.uint8)
     for grain, radius in enumerate(np.sort(rng.uniform(*CIRCLE_RADII, circles))[::-1], 1):
         for _ in range(MAX_REDRAWS):
             offset = abs(pixels - rng.random((2, 1, 1)))
@@ -293,7 +394,7 @@ def random_circles(rng: np.random.Generator, circles: int, size: int = paper.GRI
 def table3_properties(rng: np.random.Generator, grains: int) -> np.ndarray:
     """Draw properties (G, 4), each uniform in its range of the paper's Table 3."""
     low, high = np.array(paper.PROPERTY_RANGES).T
-    return rng.uniform(low, high, size=(grains, len(low)))
+    return rng.uniform(low, high, size=(whole(grains, "grains"), len(low)))
 
 
 def case_properties(rng: np.random.Generator, grains: int, case: int) -> np.ndarray:
@@ -301,7 +402,7 @@ def case_properties(rng: np.random.Generator, grains: int, case: int) -> np.ndar
 
     The intervals of a property are equally wide, so each is chosen with probability one half.
     """
-    if case not in paper.CASES:
+    if whole(case, "case", least=0) not in paper.CASES:
         raise ValueError(f"case must be one of {sorted(paper.CASES)}, got {case}")
     return _two_interval_properties(rng, grains, paper.CASES[case])
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from repro.data.dataset import DataSet, DataSetError
+from repro.data.dataset import DataSet, DataSetError, indices_of
 from repro.data.microstructure import check_square
 from repro.data.samples import NUMBER, PROPERTIES, Samples, pixels
+from repro.tools.values import unmasked, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,11 @@ class Pairs(Samples):
 
     stride: int  # increments from input to output
     stresses: int = 1  # of an input: the one at its start, and those one, two ... strides earlier
+
+    def __post_init__(self):
+        for name in ("stride", "stresses"):
+            object.__setattr__(self, name, whole(getattr(self, name), name))
+        super().__post_init__()
 
     @staticmethod
     def suit(inputs: int, outputs: int) -> bool:
@@ -99,7 +105,8 @@ class Pairs(Samples):
         fields = [np.zeros_like(self.sigma_vm[:, 0])[..., None]] * self.stresses
         for _ in range(self.steps):
             known = fields[-self.stresses :]
-            fields.append(predict(np.concatenate([self.properties, *known], axis=-1)))
+            predicted = predict(np.concatenate([self.properties, *known], axis=-1))
+            fields.append(unmasked(predicted, "what is predicted"))
         return np.stack(fields[self.stresses :], axis=1)[..., 0]
 
 
@@ -146,7 +153,7 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     """
     check_stride(stride, len(data.time) - 1)
     check_square(data.microstructure(0).is_square)
-    microstructures = np.asarray(microstructures)
+    microstructures = indices_of(microstructures)
     if not isinstance(data.sigma_vm, np.ndarray):
         stress = _StoredStress(data.sigma_vm, microstructures)
         return Pairs(_PropertyMaps(data, microstructures), stress, stride)
@@ -160,6 +167,7 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
 
 def from_rest(sigma_vm: np.ndarray) -> np.ndarray:
     """Stress with increment 0, at which all is at rest: (n, T, ...) -> (n, T+1, ...)."""
+    sigma_vm = unmasked(sigma_vm, "sigma_vm")
     return np.concatenate([np.zeros_like(sigma_vm[:, :1]), sigma_vm], axis=1)
 
 
@@ -189,6 +197,7 @@ def _check_finite(pairs: Pairs, microstructures) -> None:
 
 def check_stride(stride: int, increments: int) -> None:
     """Raise ValueError if `stride` does not divide the number of increments."""
+    stride = whole(stride, "stride", least=0)
     if not 1 <= stride <= increments or increments % stride:
         raise ValueError(
             f"stride {stride} does not divide the {increments} increments of the data set"

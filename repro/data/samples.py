@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from repro import paper
-from repro.tools.values import Value
+from repro.tools.values import Value, unmasked
 
 # Columns of a sample: number, shift along x1 and x2 in pixels, reflection of x1 and of x2 (0 or 1).
 NUMBER, SHIFTS, REFLECTIONS = 0, slice(1, 3), slice(3, 5)
@@ -28,6 +28,11 @@ class Samples(Value):
 
     The fields are read-only views of the arrays that were given, since they may take gigabytes: do
     not change those afterwards.
+
+    Raises
+    ------
+    ValueError
+        If the fields are no numbers, or not of the same cells.
     """
 
     COPIES = False
@@ -35,6 +40,20 @@ class Samples(Value):
 
     properties: np.ndarray  # (M, N, N, 4) float32
     sigma_vm: np.ndarray  # (M, T+1, N, N) float32, MPa
+
+    def __post_init__(self):
+        fields = {name: getattr(self, name) for name in Samples.OF_CELLS}
+        # What stays in a file, or is on a device, was checked before.
+        if any(isinstance(field, np.ndarray | list | tuple) for field in fields.values()):
+            properties, sigma_vm = (unmasked(field, name).shape for name, field in fields.items())
+            if (len(properties), len(sigma_vm)) != (4, 4) or (
+                (sigma_vm[0], *sigma_vm[2:]) != properties[:3]
+            ):
+                raise ValueError(
+                    "samples need properties (M, N, N, 4) and sigma_vm (M, T+1, N, N), got shapes "
+                    f"{properties} and {sigma_vm}"
+                )
+        super().__post_init__()
 
     # --- What every kind says of itself ---
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from repro.data.load import Load
 from repro.evaluation.regions import FRAME, REGIONS, boundary_distance, frame, regions
+from repro.tools.values import unmasked
 
 MAX_DISTANCE = 15  # pixels; beyond it there are too few pixels for a mean
 
@@ -26,17 +27,17 @@ class Measurement(NamedTuple):
 
 def mae(predicted: np.ndarray, true: np.ndarray) -> float:
     """Mean absolute error over all pixels, MPa: the paper's measure."""
-    return float(np.mean(np.abs(predicted - true), dtype=np.float64))
+    return float(np.mean(np.abs(_error(predicted, true)), dtype=np.float64))
 
 
 def rmse(predicted: np.ndarray, true: np.ndarray) -> float:
     """Root mean square error over all pixels, MPa."""
-    return float(np.sqrt(np.mean(np.square(predicted - true), dtype=np.float64)))
+    return float(np.sqrt(np.mean(np.square(_error(predicted, true)), dtype=np.float64)))
 
 
 def quantile(predicted: np.ndarray, true: np.ndarray, q: float) -> float:
     """The absolute error that a share `q` of the pixels stays under, MPa."""
-    return float(np.quantile(np.abs(predicted - true), q))
+    return float(np.quantile(np.abs(_error(predicted, true)), q))
 
 
 def mean_stress_error(predicted: np.ndarray, true: np.ndarray) -> float:
@@ -44,8 +45,26 @@ def mean_stress_error(predicted: np.ndarray, true: np.ndarray) -> float:
 
     The quantity of part (c) of the paper's Figs. 1-8.
     """
-    means = (field.mean((-2, -1), dtype=np.float64) for field in (predicted, true))
+    fields = _both(predicted, true)
+    if fields[0].ndim < 2:
+        raise ValueError(f"fields must be (..., N, N), got {fields[0].shape}")
+    means = (field.mean((-2, -1), dtype=np.float64) for field in fields)
     return float(100 * np.abs(np.divide(*means) - 1).mean())
+
+
+def _error(predicted, true) -> np.ndarray:
+    predicted, true = _both(predicted, true)
+    return predicted - true
+
+
+def _both(predicted, true) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays; ValueError if values are missing, or one would be repeated to fit."""
+    predicted, true = unmasked(predicted, "predicted"), unmasked(true, "true")
+    if predicted.shape != true.shape:
+        raise ValueError(
+            f"predicted and true stress must have one shape, got {predicted.shape} and {true.shape}"
+        )
+    return predicted, true
 
 
 class Metric(NamedTuple):
@@ -83,8 +102,10 @@ def measure(predicted, true, increments, load: Load, grain_id) -> Iterator[Measu
     Raises
     ------
     ValueError
-        If the load does not prescribe F11, which the measurements are listed by.
+        If values are missing (masked), the shapes of `predicted` and `true` differ, or the load
+        does not prescribe F11, which the measurements are listed by.
     """
+    predicted, true = _both(predicted, true)
     if np.isnan(load.F11).any():
         raise ValueError("errors are listed by F11, which this load does not prescribe")
     for name, metric in METRICS.items():

@@ -7,7 +7,7 @@ import numpy as np
 
 from repro.data.dataset import DataSet
 from repro.data.discretization import PAPER
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, units_known
 from repro.data.pairs import Pairs
 from repro.reference import simulate_batch
 
@@ -53,7 +53,8 @@ def taylor_estimate(data: DataSet, indices, stride: int) -> np.ndarray:
         raise ValueError("the reference model cannot solve the data as they were solved")
     properties = data.properties[indices]
     valid = ~np.isnan(properties).any(-1)
-    pixels = [Microstructure(np.zeros((1, 1), int), grain[None]) for grain in properties[valid]]
+    with units_known():
+        pixels = [Microstructure(np.zeros((1, 1), int), grain[None]) for grain in properties[valid]]
     # One point says as much of a homogeneous cell as many.
     options = {**data.solver_options, "discretization": PAPER}
     runs = simulate_batch(pixels, data.solved_load, **options)

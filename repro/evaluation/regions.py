@@ -7,6 +7,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from repro import paper
+from repro.data.microstructure import grain_map
 
 REGIONS = ("triple junctions", "grain boundaries", "interiors")
 FRAME = ("cell corners", "cell edges", "cell middle")
@@ -19,6 +20,7 @@ def regions(grain_id: np.ndarray) -> np.ndarray:
     A pixel is at a triple junction if three or more grains meet in the 3x3 pixels around it, else
     at a grain boundary if one of its four neighbours is in another grain; the cell is periodic.
     """
+    grain_id = grain_map(grain_id)
     window = np.stack([np.roll(grain_id, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)])
     ordered = np.sort(window, axis=0)
     junction = (np.diff(ordered, axis=0) != 0).sum(0) >= 2
@@ -27,13 +29,14 @@ def regions(grain_id: np.ndarray) -> np.ndarray:
 
 def frame(grain_id: np.ndarray) -> np.ndarray:
     """Index into `FRAME` of each pixel, (N, N): near two edges of the cell, one, or none."""
-    near = np.ones(len(grain_id), np.uint8)
+    near = np.ones(len(grain_map(grain_id)), np.uint8)
     near[FRAME_WIDTH:-FRAME_WIDTH] = 0
     return 2 - near - near[:, None]
 
 
 def at_boundary(grain_id: np.ndarray) -> np.ndarray:
     """Whether one of the four periodic neighbours of a pixel is in another grain, (N, N) bool."""
+    grain_id = grain_map(grain_id)
     shifts = ((1, 0), (-1, 0), (0, 1), (0, -1))
     return np.any([np.roll(grain_id, s, (0, 1)) != grain_id for s in shifts], axis=0)
 
@@ -43,6 +46,7 @@ def boundary_distance(grain_id: np.ndarray) -> np.ndarray:
 
     Infinite in a cell of one grain.
     """
+    grain_id = grain_map(grain_id)
     inside = ~at_boundary(grain_id)
     if inside.all():
         return np.full(grain_id.shape, np.inf)

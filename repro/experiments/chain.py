@@ -148,12 +148,15 @@ def _further(kind: type[Samples], options: RunOptions) -> DataSet:
 
 
 def _report(network, data, example, state, out):
-    """Result rows and their page, the learning curve, and the picture of one prediction."""
+    """Result rows and their page, then the pictures: one prediction and the learning curve."""
     one = surrogate.load(out)
     results.write_rows(out / "results.csv", assess(one, data))
     table = results.read_rows(out / "results.csv")
     tables.write_report(table, out / "RESULTS.md", f"{network}: {out.name}")
     print(tables.markdown(tables.errors(table)))
-    pictures.save_figure(out / "learning_curve.png", figures.learning_curve(state.history, network))
-    pictures.save_figure(out / "prediction.png", gallery.prediction_figure(one, data, example))
-    print(f"pictures: {out / 'prediction.png'}, {out / 'learning_curve.png'}")
+    drawn = {
+        "prediction": lambda: gallery.prediction_figure(one, data, example),
+        "learning_curve": lambda: figures.learning_curve(state.history, network),
+    }
+    for name, draw in drawn.items():
+        pictures.save_if_possible(out / f"{name}.png", draw)

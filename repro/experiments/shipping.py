@@ -53,28 +53,36 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
             if temporary.suffix == ".keras":
                 files.make_portable(temporary)
     network = models.load(target)
-    x = golden_input()
-    stresses = network.input_shape[-1] - len(paper.PROPERTY_NAMES)
-    if stresses != 1:  # none, or a stress that grows from one to the next
-        x = np.concatenate([x[..., :-1], x[..., -1:] * np.arange(stresses, dtype=x.dtype)], axis=-1)
+    x = golden_input(network.input_shape[-1])
     y = network_predictor(network)(x)
     with atomic_path(target / GOLDEN) as temporary:
         np.savez_compressed(temporary, x=x, y=y)
     return target
 
 
-def golden_input() -> np.ndarray:
-    """Inputs (2, N, N, 5): a cell of the extension suite, unloaded and under a made-up stress."""
-    _, cell = generation.Job("extension").microstructure(0)
+def golden_input(channels: int = len(paper.CHANNELS), size: int = paper.GRID) -> np.ndarray:
+    """Inputs (2, N, N, C): a cell of the extension suite, unloaded and under a made-up stress.
+
+    Of several stresses each is larger than the one before it.
+    """
+    _, cell = generation.Job("extension", size=size).microstructure(0)
     maps = cell.property_maps().astype(np.float32)
     # Half the flow resistance: a field with the grains in it, without solving for one.
+    x = np.stack([maps, maps])
     stresses = np.stack([0 * maps[..., 2], 0.5 * maps[..., 2]])[..., None]
-    return np.concatenate([np.stack([maps, maps]), stresses], axis=-1)
+    number = channels - maps.shape[-1]
+    growing = np.arange(number, dtype=x.dtype) if number > 1 else np.ones(number, x.dtype)
+    return np.concatenate([x, stresses * growing], axis=-1)
+
+
+def golden(directory) -> tuple[np.ndarray, np.ndarray]:
+    """Golden input (2, N, N, C) and output (2, N, N, C') of a shipped model."""
+    with np.load(Path(directory, GOLDEN), allow_pickle=False) as file:
+        return file["x"], file["y"]
 
 
 def golden_error(directory) -> float:
     """Mean absolute difference, MPa, of a shipped model's output here from its golden output."""
-    with np.load(Path(directory, GOLDEN), allow_pickle=False) as golden:
-        x, y = golden["x"], golden["y"]
+    x, y = golden(directory)
     network = models.load(directory)
     return float(np.abs(network_predictor(network)(x) - y).mean())

@@ -1,5 +1,6 @@
 """The page of the explorer: widgets and pictures over a `Session`, one for every browser tab."""
 
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -31,14 +32,20 @@ STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _networks = ThreadPoolExecutor(1)  # apart, since they would keep the page waiting
 
 
-def serve(file: Path | None, port: int, browser: bool) -> None:
-    """Serve the page to this machine until Ctrl-C; `port` 0 is any that is free."""
+def serve(file: Path | None, port: int, browser: bool, allow_origin: Collection[str] = ()) -> None:
+    """Serve the page to this machine until Ctrl-C; `port` 0 is any that is free.
+
+    A browser that reaches it under another address, as through a tunnel, is refused unless
+    `allow_origin` names that: HOST:PORT.
+    """
     first = Session()
     if file:
         first.open(file)
     first.predict()  # compiles solver and network before somebody waits for them
     pn.extension("tabulator", raw_css=[STYLE])
     options = {"address": "127.0.0.1", "port": port, "show": browser, "title": "repro explorer"}
+    if allow_origin:  # Bokeh then no longer adds the page's own name
+        options["websocket_origin"] = [f"localhost:{port}", *map(str.lower, allow_origin)]
     try:
         pn.serve(lambda: Page(file).layout, **options)
     except OSError as error:

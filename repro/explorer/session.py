@@ -20,6 +20,7 @@ from repro.data.microstructure import (
     generator,
     seed_points,
     table3_properties,
+    units_known,
     voronoi,
 )
 from repro.evaluation.metrics import mae
@@ -76,7 +77,8 @@ class Problem(Value):
             **self.flow_rule.attributes,
             **self.discretization.attributes,
         }
-        return dataset.of([cell], [run], about, kept=self.kept)
+        with units_known():
+            return dataset.of([cell], [run], about, kept=self.kept)
 
 
 class Stored(Surrogate):

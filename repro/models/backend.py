@@ -9,11 +9,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from repro.tools import processor
+from repro.tools import forks, processor
 
 
 @contextmanager
-def _silent_stderr():
+def silent_stderr():
     """Send the file descriptor itself to nowhere: the messages come from C++."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -27,7 +27,7 @@ def _silent_stderr():
 
 def _import_backend():
     try:
-        with _silent_stderr():
+        with silent_stderr():
             import keras
 
             return keras
@@ -36,7 +36,7 @@ def _import_backend():
         raise ImportError(
             f"Keras cannot be imported with the backend {_backend_wanted()} ({reason}): "
             "set KERAS_BACKEND to tensorflow or jax, or install it"
-        ) from error
+        ) from None
 
 
 def _backend_wanted() -> str:
@@ -72,7 +72,7 @@ def _prepared():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     keras = _import_backend()
     if keras.backend.backend() == "tensorflow":
-        with _silent_stderr():
+        with silent_stderr():
             import tensorflow as tf
 
             tf.config.list_physical_devices("GPU")
@@ -134,7 +134,13 @@ def as_networks_need_it():
     """Float32 and channels last within the block, whatever Keras is configured to.
 
     In half precision the stress is some MPa off, and the physical inputs have five channels last.
+
+    Raises
+    ------
+    RuntimeError
+        If the process was forked after a network had been built or used: it would wait for ever.
     """
+    forks.use(keras.backend.backend())
     config = keras.config
     before = config.floatx(), config.image_data_format(), config.dtype_policy()
     _configure("float32", "channels_last", "float32")
@@ -158,4 +164,5 @@ __all__ = [
     "on_tensorflow_cpu",
     "ops",
     "precision",
+    "silent_stderr",
 ]

@@ -117,16 +117,16 @@ def read(path) -> keras.Model:
     from repro.models.custom_layers import UpSampling2D  # Keras finds those of this file by name
 
     saved_by = _version(path)
-    try:
-        with as_networks_need_it():
+    with as_networks_need_it():
+        try:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        # Keras wraps one error in another; the innermost says what is wrong.
-        reason = " ".join(str(error).rpartition("Exception encountered: ")[2].split())
-        raise ModelFileError(
-            f"{path}: not a network that Keras {keras.__version__} can load; it was saved by Keras "
-            f"{saved_by} ({reason[:300]})"
-        ) from None
+        except Exception as error:
+            # Keras wraps one error in another; the innermost says what is wrong.
+            reason = " ".join(str(error).rpartition("Exception encountered: ")[2].split())
+            raise ModelFileError(
+                f"{path}: not a network that Keras {keras.__version__} can load; it was saved by "
+                f"Keras {saved_by} ({reason[:300]})"
+            ) from None
     if samples_of(model) is None:
         raise ModelFileError(
             f"{path}: maps {getattr(model, 'input_shape', None)} to "

@@ -11,6 +11,7 @@ import numpy as np
 from repro import paper
 from repro.models.backend import OnFirstUse, keras, layers
 from repro.models.normalization import TABLE_3_BOUNDS
+from repro.tools.values import unmasked
 
 custom_layers = OnFirstUse("repro.models.custom_layers")
 Tensor: TypeAlias = "keras.KerasTensor"
@@ -27,7 +28,7 @@ def physical_inputs(stresses: int = 1) -> Tensor:
 
 def normalize(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
     """Map `bounds` (2, 5) of the channels to 0 and 1, the last of them of every stress."""
-    bounds = np.asarray(bounds, float)
+    bounds = unmasked(bounds, "bounds", float)
     low, high = np.pad(bounds, [(0, 0), (0, x.shape[-1] - bounds.shape[1])], "edge")
     scale = 1 / (high - low)
     return layers.Rescaling(scale.tolist(), (-low * scale).tolist(), name="normalize")(x)
@@ -35,7 +36,7 @@ def normalize(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
 
 def to_stress(x: Tensor, bounds=TABLE_3_BOUNDS) -> Tensor:
     """Map the normalized output back to sigma_vM(t + dt)/MPa, (N, N, 1)."""
-    low, high = np.asarray(bounds, float)[:, -1]
+    low, high = unmasked(bounds, "bounds", float)[:, -1]
     return layers.Rescaling(float(high - low), float(low), name="sigma_vm")(x)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from itertools import chain
-from numbers import Integral
 
 import numpy as np
 
 from repro.models.backend import as_networks_need_it, keras
 from repro.models.layers import on_grid
+from repro.tools.values import check_unmasked, whole
 
 
 def predict(model: keras.Model, x, batch_size: int = 32) -> np.ndarray:
@@ -28,11 +28,12 @@ def predict(model: keras.Model, x, batch_size: int = 32) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the inputs have another shape than the network takes, or the network does not suit the
-        grid.
+        If the inputs have another shape than the network takes or are masked, or the network does
+        not suit the grid.
+    RuntimeError
+        If the process was forked after a network had been used: start workers with spawn.
     """
-    if not isinstance(batch_size, Integral) or batch_size < 1:
-        raise ValueError(f"batch_size must be a positive whole number, got {batch_size}")
+    batch_size = whole(batch_size, "batch_size")
     if hasattr(x, "as_numpy_iterator"):  # a tf.data.Dataset
         batches = _batches_of(x)
         first = next(batches, np.empty((0, 0, 0, model.input_shape[-1])))
@@ -74,6 +75,7 @@ def _batches_of(dataset):
 
 def _checked(model, x) -> np.ndarray:
     """Inputs as an array (n, N, N, C); ValueError says which axis is wrong."""
+    check_unmasked(x, "the array of inputs")
     try:
         x = np.asarray(x, None if hasattr(x, "dtype") else np.float32)
     except (ValueError, TypeError):

@@ -8,9 +8,10 @@ import numpy as np
 from repro import paper, reference
 from repro.data.discretization import PAPER, Discretization
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, shape_of
+from repro.data.microstructure import Microstructure, as_cells, shape_of
 from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
+from repro.tools.values import required
 
 
 def simulate_many(
@@ -46,7 +47,10 @@ def simulate_many(
     ConvergenceError
         As `repro.reference.simulate`, with the number of the cell and of the load's increment.
     """
+    cells = as_cells(cells)
     grid = shape_of(cells)
+    required(load, Load, "load")
+    required(discretization, Discretization, "discretization")
     parts = np.ceil(load.changes / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
     ends = np.concatenate([[0], np.cumsum(parts)])
     finer = load.at(np.interp(np.arange(ends[-1] + 1), ends, np.arange(len(ends))))
@@ -57,9 +61,18 @@ def simulate_many(
     if tol is not None:
         how["tol"] = tol
 
+    def solved(cell):
+        try:
+            return reference.simulate(cell, finer, **how)
+        except reference.ConvergenceError:
+            if how["dtype"] is np.float64:
+                raise
+            # Single precision does not resolve what a soft grain misses beside stiff ones.
+            return reference.simulate(cell, finer, **how | {"dtype": np.float64})
+
     def fill(i):
         try:
-            sigma_vm[i] = reference.simulate(cells[i], finer, **how).sigma_vm[ends]
+            sigma_vm[i] = solved(cells[i]).sigma_vm[ends]
         except reference.ConvergenceError as error:
             error.microstructure = i
             error.increment = int(np.searchsorted(ends, error.increment))

@@ -16,16 +16,23 @@ import numpy as np
 from repro import paper
 from repro.data.discretization import PAPER, Discretization, pixel_means, refined
 from repro.data.flow_rule import PAPER_RULE, FlowRule
-from repro.data.load import Load
-from repro.data.microstructure import Microstructure, shape_of
+from repro.data.load import PAPER_LOAD, Load
+from repro.data.microstructure import Microstructure, as_cells, shape_of
 from repro.reference import equilibrium, material
-from repro.tools.values import Value
+from repro.tools import forks
+from repro.tools.values import Value, number, required
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
 SINGLE_TOLERANCE = 1e-6  # strain; that a deformation gradient of single precision still resolves
-MAX_ITERATIONS = 500  # per increment
+# Per increment. A grain that is softer by 1e5 takes nearly as many, in double precision alone.
+MAX_ITERATIONS = {"float64": 3000, "float32": 500}
 STIFFNESS = 1e5  # MPa; makes a strain of a change of stress, where only their ratio counts
 MAX_EXTRAPOLATION = 10.0  # of an increment's change, by the one before: more would be noise
+# Of stiffnesses of the grains, beyond which an increment may fail for it; 36 at most in Table 3.
+HIGH_CONTRAST = 100.0
+# Factor by which a cell may be softer under uniaxial strain than in shear, relative to its medium,
+# before this counts: in Table 3 it is 2.05 at most, in the suites beyond it 2.68.
+UNIAXIAL_EXCESS = 2.7
 CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
 
@@ -62,17 +69,27 @@ class Trajectory(Value):
 
 
 class ConvergenceError(ArithmeticError):
-    """An increment found no equilibrium; the message names microstructure, increment, residual."""
+    """An increment found no equilibrium; the message names microstructure, increment, residual.
 
-    def __init__(self, microstructure: int, increment: int, residual: float, tol: float):
-        super().__init__(microstructure, increment, residual, tol)
+    It says what may help, too: `advice`.
+    """
+
+    def __init__(
+        self,
+        microstructure: int,
+        increment: int,
+        residual: float,
+        tol: float,
+        advice: str = "try more increments",
+    ):
+        super().__init__(microstructure, increment, residual, tol, advice)
         self.microstructure, self.increment = microstructure, increment
-        self.residual, self.tol = residual, tol
+        self.residual, self.tol, self.advice = residual, tol, advice
 
     def __str__(self):
         return (
             f"microstructure {self.microstructure}: increment {self.increment} did not converge, "
-            f"residual {self.residual:.3g} (tolerance {self.tol:g}); try more increments"
+            f"residual {self.residual:.3g} (tolerance {self.tol:g}); {self.advice}"
         )
 
 
@@ -120,6 +137,8 @@ def simulate(
         If an argument is out of range.
     ConvergenceError
         If an increment does not reach `tol`.
+    RuntimeError
+        If the process was forked after a first simulation: start workers with spawn.
     """
     how = {"flow_rule": flow_rule, "discretization": discretization, "tol": tol, "dtype": dtype}
     how["keep_fields"] = keep_fields
@@ -158,12 +177,14 @@ def simulate_batch(
     ValueError, ConvergenceError
         As `simulate`; microstructures are numbered as in the sequence.
     """
-    load = _load(load, stretch)
+    load, microstructures = _load(load, stretch), as_cells(microstructures)
+    required(discretization, Discretization, "discretization")
+    required(flow_rule, FlowRule, "flow_rule")
     maps, n = _property_maps(microstructures, flow_rule), _exponent(flow_rule)
     with _solver(tol, dtype):
         how = discretization, load.free, _edge(microstructures[0]), keep_fields
         results = jax.device_get(_solve_batch(maps, n, _steps(load), tol, *how))
-    _check_convergence(results.residual, tol)
+    _check_convergence(results.residual, tol, microstructures)
     each = [jax.tree.map(lambda field, i=i: field[i], results) for i in range(len(maps))]
     return [_trajectory(load, one, flow_rule) for one in each]
 
@@ -191,16 +212,16 @@ def _tensor(in_plane, T33) -> np.ndarray:
 
 
 _STRETCH = signature(Load.stretch).parameters.keys()
-_stretched = cache(Load.stretch)
 
 
 def _load(load, stretch) -> Load:
     for name in stretch.keys() - _STRETCH:
         raise TypeError(f"the reference model has no option {name}; see repro.reference.simulate")
     if load is None:
-        return _stretched(**stretch)
+        return Load.stretch(**stretch) if stretch else PAPER_LOAD
     if stretch:
         raise ValueError(f"give either a load or {', '.join(stretch)}, not both")
+    required(load, Load, "load")
     return load
 
 
@@ -246,30 +267,54 @@ def _steps(load: Load) -> _Steps:
 
 def _solver(tol, dtype=np.float64):
     """Context in which the solver is called."""
-    if not 0 < tol < np.inf:
+    if not 0 < number(tol, "tol") < np.inf:
         raise ValueError(f"tol must be positive, got {tol}")
-    single = np.dtype(dtype) == np.float32
-    if not single and np.dtype(dtype) != np.float64:
-        raise ValueError(f"dtype must be float64 or float32, got {np.dtype(dtype)}")
+    try:
+        precision = np.dtype(dtype).name
+    except (TypeError, ValueError):
+        precision = f"a {type(dtype).__name__}"
+    if precision not in ("float64", "float32"):
+        raise ValueError(f"dtype must be float64 or float32, got {precision}")
+    single = precision == "float32"
     if single and tol < SINGLE_TOLERANCE:
         raise ValueError(
             f"single precision does not reach tol {tol:g}: {SINGLE_TOLERANCE:g} it does"
         )
+    forks.use("jax")
     _use_compilation_cache()
     return jax.enable_x64(not single)
 
 
 def batch_size() -> int:
     """Microstructures to hand to `simulate_batch` at a time: many run together on a GPU."""
+    forks.use("jax")
     return 25 if jax.default_backend() == "cpu" else 250
 
 
-def _check_convergence(residual, tol):
+def _check_convergence(residual, tol, microstructures):
     """Raise for the first increment (B, T+1) that is not under `tol` (NaN is not)."""
     failed = np.argwhere(~(residual < tol))
     if failed.size:
-        cell, increment = (int(i) for i in failed[0])
-        raise ConvergenceError(cell, increment, float(residual[cell, increment]), tol)
+        i, increment = (int(index) for index in failed[0])
+        advice = _advice(microstructures[i])
+        raise ConvergenceError(i, increment, float(residual[i, increment]), tol, advice)
+
+
+def _advice(cell: Microstructure) -> str:
+    """What may help a cell to converge."""
+    E, nu, *_ = cell.properties.T
+    mu = E / (2 * (1 + nu))
+    uniaxial = 2 * mu * (1 - nu) / (1 - 2 * nu)  # lam + 2 mu
+    grains = np.unique(cell.grain_id)
+    soft, stiff = grains[mu[grains].argmin()], grains[uniaxial[grains].argmax()]
+    contrast = uniaxial[stiff] / mu[soft]
+    if contrast < HIGH_CONTRAST:
+        return "try more increments"
+    softest, stiffest = (f"grain {i} (E = {E[i]:g} GPa, nu = {nu[i]:g})" for i in (soft, stiff))
+    return (
+        f"the moduli of {softest} and {stiffest} differ by a factor of {contrast:.0e}: try "
+        'discretization=Discretization("rotated") in double precision, or more increments'
+    )
 
 
 class _Results(NamedTuple):
@@ -289,6 +334,17 @@ def _solve_batch(maps, *problem) -> _Results:
     return _solve_together(maps, *problem)
 
 
+def _softness(lam, mu, lam0, mu0):
+    """How much more strain a cell misses than its reference medium, whose strain a correction is.
+
+    The same stress strains it by the mean compliance (Reuss): in shear, and under uniaxial strain,
+    where a medium that is stiff for nearly incompressible grains hardly moves.
+    """
+    uniaxial0, uniaxial = lam0 + 2 * mu0, lam + 2 * mu
+    in_shear, in_uniaxial = mu0 * jnp.mean(1 / mu), uniaxial0 * jnp.mean(1 / uniaxial)
+    return jnp.maximum(in_shear, in_uniaxial / UNIAXIAL_EXCESS)
+
+
 class _Iteration(NamedTuple):
     """Carry of the fixed-point iteration within an increment."""
 
@@ -304,11 +360,10 @@ def _solve(maps, n, steps, tol, discretization, free, edge, keep_fields) -> _Res
     points_per_pixel = discretization.points_per_pixel
     mat = material.material_from_maps(*refined(maps, points_per_pixel), n)
     grid = equilibrium.fourier_grid(mat.mu.shape, discretization.derivative, edge)
+    most = MAX_ITERATIONS[mat.mu.dtype.name]
     lam0, mu0 = ((jnp.min(m) + jnp.max(m)) / 2 for m in (mat.lam, mat.mu))
 
-    # The correction is a strain of the reference medium. A cell of stiff and soft grains misses
-    # more: the same stress strains it by the mean compliance (Reuss).
-    softness = mu0 * jnp.mean(1 / mat.mu)
+    softness = _softness(mat.lam, mat.mu, lam0, mu0)
 
     # Components of the mean deformation gradient that are unknown stand behind the fluctuation.
     fluctuation, components = 2 * grid.k.size, tuple(np.transpose(free))
@@ -348,7 +403,7 @@ def _solve(maps, n, steps, tol, discretization, free, edge, keep_fields) -> _Res
 
         def unfinished(it):
             residual = missing(it)
-            return (residual >= tol) & jnp.isfinite(residual) & (it.evaluations < MAX_ITERATIONS)
+            return (residual >= tol) & jnp.isfinite(residual) & (it.evaluations < most)
 
         def iterate(it):
             x = equilibrium.accelerate(it.history, it.x, it.r)
@@ -357,7 +412,7 @@ def _solve(maps, n, steps, tol, discretization, free, edge, keep_fields) -> _Res
             history = equilibrium.remember(it.history, dr, x - it.x + dr)
             return _Iteration(x, r, *rest, history, it.evaluations + 1)
 
-        start = _Iteration(*evaluate(x, flow), history, jnp.where(failed, MAX_ITERATIONS, 1))
+        start = _Iteration(*evaluate(x, flow), history, jnp.where(failed, most, 1))
         return jax.lax.while_loop(unfinished, iterate, start)
 
     def increment(carry, step):

@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from repro import paper
 from repro.models.backend import keras
 from repro.models.layers import on_grid
-from repro.report.figures import TWO_COLUMNS
+from repro.report.figures import TWO_COLUMNS, own_style
 
 # What is drawn: kind of the layer -> colour and how it is called in the legend.
 _DRAWN = {
@@ -33,7 +33,7 @@ def architecture_figure(model: keras.Model, size: int = paper.GRID) -> Figure:
     """
     layers = layer_boxes(model, size)
     position = {box.name: i * _GAP for i, box in enumerate(layers)}
-    with mpl.rc_context({"font.size": 7, "figure.dpi": 200}):
+    with own_style(), mpl.rc_context({"font.size": 7}):
         figure = Figure(figsize=(TWO_COLUMNS, 2.6), layout="constrained")
         axes = figure.subplots()
         labelled = None  # a number for the input and for each run of equal convolutions

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from repro import paper
 from repro.reference import TOLERANCE, batch_size
 from repro.report.figures import ONE_COLUMN, styled
-from repro.report.pictures import save_figure
+from repro.report.pictures import save_if_possible
 from repro.report.templates import render
 from repro.tools.csv_files import update_csv, write_csv
 from repro.tools.files import write_text
@@ -43,10 +43,10 @@ def write(name: str, rows: pd.DataFrame, out: Path) -> Path:
         rows = update_csv(out / f"{name}.csv", rows, SUBJECTS[name])
     else:
         write_csv(out / f"{name}.csv", rows)
-    for picture, draw in drawings(name, rows).items():
-        save_figure(out / f"{picture}.png", draw())
     page = out / f"{name.upper()}.md"
     write_text(page, text(name, rows))
+    for picture, draw in drawings(name, rows).items():
+        save_if_possible(out / f"{picture}.png", draw)
     return page
 
 

@@ -1,5 +1,6 @@
 """Figures, those of the paper in its form. Arrays and tables in, matplotlib figures out."""
 
+from contextlib import contextmanager
 from functools import wraps
 from typing import NamedTuple
 
@@ -32,12 +33,26 @@ _STRETCH = r"mean stretch $\bar F_{11}$"
 _MODE_STYLE = {"one-step": "-", "rollout": "--"}
 
 
+@contextmanager
+def own_style():
+    """Draw and write within the style of this module, whatever a user's matplotlibrc says.
+
+    That may ask for a LaTeX that is not installed. Where ffmpeg is remains the user's.
+    """
+    ffmpeg = "animation.ffmpeg_path"
+    kept = {ffmpeg: mpl.rcParams[ffmpeg]}
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE | kept)
+        yield
+
+
 def styled(draw):
-    """Draw under the style of this module."""
+    """Draw in `own_style`."""
 
     @wraps(draw)
     def with_style(*arguments, **options):
-        with mpl.rc_context(_STYLE):
+        with own_style():
             return draw(*arguments, **options)
 
     return with_style

@@ -42,6 +42,16 @@ FIELD_FIGURES = {
 }
 # What a person states, one row each, with measured numbers filled in by name.
 FIDELITY, CAUSES = (Path(__file__).with_name(f"{name}.csv") for name in ("fidelity", "causes"))
+# Networks in the main table of the project's own results.
+MAIN_TABLE = (
+    "paper_unet",
+    "paper_unet_seed1",
+    "paper_unet_seed2",
+    "res_unet",
+    "baseline_unet",
+    "direct_prediction_converged",
+    "learned_correction_converged",
+)
 # Table -> surrogate whose bounds it shows, and another whose errors stand beside them.
 BOUNDS = {
     "correction_bounds": "learned_correction",
@@ -302,7 +312,8 @@ def _numbers(sources: Sources) -> Numbers:
 def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
     results, speed = sources.results, sources.speed
     names = {**numbers.names(), "paper": paper, "headline": sources.headline}
-    built = {"main": tables.main_table(results, speed)}
+    shown = MAIN_TABLE if sources.readme else None
+    built = {"main": tables.main_table(results, speed, shown)}
     built |= {_name(s): tables.against_paper(results, s) for s in tables.sections()}
     built["naive_references"] = tables.naive_references(results)
     built["regions"] = tables.by_region(results)

@@ -9,6 +9,7 @@ coarsely, which finds changed fields and areas but not thin curves.
 
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,28 @@ CLOSELY, COARSELY = (8, 0.03), (32, 0.15)
 def png(figure: Figure) -> bytes:
     """A figure as the content of a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with figures.own_style():
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
 def save_figure(path, figure: Figure) -> None:
     """Write a figure as PNG, whole or not at all; folders are made."""
     write_png(path, png(figure))
+
+
+def save_if_possible(path, draw: Callable[[], Figure]) -> None:
+    """Draw a picture that stands beside results, and write it; say in one line what came of it.
+
+    Whatever goes wrong is said and not raised: the results took hours, and need no picture.
+    """
+    try:
+        save_figure(path, draw())
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        print(f"{path} could not be drawn ({type(error).__name__}: {reason})")
+    else:
+        print(f"{path} drawn")
 
 
 def write_png(path, content: bytes) -> None:
@@ -64,7 +80,8 @@ def save_film(path, film: FuncAnimation) -> None:
     check_film(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = FILMS[path.suffix](fps=figures.FRAMES_PER_SECOND)
-    with atomic_path(path) as temporary, Progress(what="drawing", unit="picture") as bar:
+    bar = Progress(what="drawing", unit="picture")
+    with atomic_path(path) as temporary, bar, figures.own_style():
         film.save(temporary, writer, progress_callback=lambda *_: bar.update())
 
 

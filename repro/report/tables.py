@@ -1,5 +1,7 @@
 """Tables from result rows; nothing in them is typed by hand."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from repro import paper
@@ -65,8 +67,12 @@ def time_step(stride) -> str:
     return f"{round(stride * increment, 6):g} s"
 
 
-def main_table(results: pd.DataFrame, measured: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The paper and every network side by side: a column each, a row per quantity.
+def main_table(
+    results: pd.DataFrame,
+    measured: pd.DataFrame | None = None,
+    shown: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """The paper and networks side by side: a column each, a row per quantity.
 
     Runs that differ in their seed only share a column. A run is judged by its last weights and by
     its best ones, which were chosen on the validation part: "NAME (last)" and "NAME" in `results`.
@@ -76,9 +82,13 @@ def main_table(results: pd.DataFrame, measured: pd.DataFrame | None = None) -> p
     results : DataFrame
     measured : DataFrame, optional
         Times as of `repro.benchmarks.speed`.
+    shown : collection of str, optional
+        Runs that have a column; by default all.
     """
     found = networks(select(results, metric="MAE", against=None))
     found = found.assign(run=found["model"].str.removesuffix(LAST))
+    if shown is not None:
+        found = found[found["run"].isin(shown)]
     # The best weights name the configuration, if there are any: they come first.
     alike = found.sort_values("weights").groupby("run")["configuration"].first()
     alike = found["run"].map(alike).fillna(found["run"])

@@ -19,7 +19,7 @@ import numpy as np
 
 from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, grid_of
+from repro.data.microstructure import Microstructure, as_cells, grid_of
 from repro.reference import ConvergenceError, simulate_many
 from repro.surrogate import registry
 from repro.surrogate.averaged import REFLECTIONS, Averaged
@@ -31,7 +31,7 @@ from repro.surrogate.modes import MODES, network_predictor, one_step, rollout
 from repro.surrogate.registry import SURROGATES, load, of_network, register
 from repro.surrogate.rollout import Rollout
 from repro.surrogate.solver import CoarseSolve
-from repro.tools.values import Value
+from repro.tools.values import Value, number, required, unmasked, whole
 
 __all__ = [
     "MODES",
@@ -131,9 +131,10 @@ def predict(
     ConvergenceError
         As `repro.reference.simulate_many`.
     """
+    calibration, seed = whole(calibration, "calibration"), whole(seed, "seed", least=0)
     check_sample(calibration, confidence)
-    grid_of(cells)  # raises if there are several
-    if not tolerance >= 0:
+    cells = _checked(cells, load, discretization)
+    if not number(tolerance, "tolerance") >= 0:
         raise ValueError(f"tolerance must not be negative (MPa), got {tolerance}")
     about = {"load": load, "confidence": confidence, "discretization": discretization}
     if len(cells) <= calibration:
@@ -184,9 +185,19 @@ def calibrate(
     ValueError, ConvergenceError
         As `predict`.
     """
+    cells = _checked(cells, load, discretization)
     sigma_vm, scores = _asked(predictor, cells, load)
     true = simulate_many(cells, load, discretization)
     return _measured(cells, sigma_vm, true, scores, confidence)
+
+
+def _checked(cells, load, discretization) -> list[Microstructure]:
+    """The cells; ValueError if something is of another kind, or the grids differ."""
+    required(load, Load, "load")
+    required(discretization, Discretization, "discretization")
+    cells = as_cells(cells)
+    grid_of(cells)  # raises if there are several
+    return cells
 
 
 def _default(discretization) -> str:
@@ -203,10 +214,13 @@ def _asked(predictor, cells, load) -> Prediction:
 
 def _answered(predictor, cells, load) -> Prediction:
     """What a surrogate says of cells; ValueError names one that says what it must not."""
+    if not callable(predictor):
+        raise ValueError(f"{_name(predictor)} cannot be called: give a function of cells and load")
     said = predictor(cells, load)
     if not isinstance(said, tuple) or len(said) != 2:
         raise ValueError(f"{_name(predictor)} must return a pair, stress and scores")
-    sigma_vm, scores = map(np.asarray, said)
+    sigma_vm = unmasked(said[0], f"the stress of {_name(predictor)}")
+    scores = unmasked(said[1], f"the scores of {_name(predictor)}")
     wanted = (len(cells), len(load.time), *cells[0].grain_id.shape)
     if sigma_vm.shape != wanted or scores.shape != (len(cells),):
         raise ValueError(

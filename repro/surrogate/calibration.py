@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from repro.data.microstructure import Microstructure
-from repro.tools.values import Value
+from repro.tools.values import Value, number, unmasked
 
 SIGNIFICANCE = 0.01  # below it, cells are taken to be of another kind
 
@@ -43,7 +43,12 @@ class Calibration(Value):
     confidence: float = 0.9
 
     def __post_init__(self):
+        for name in ("errors", "scores"):
+            object.__setattr__(self, name, unmasked(getattr(self, name), name))
         super().__post_init__()
+        shapes = self.errors.shape, self.scores.shape
+        if self.errors.ndim != 2 or self.scores.shape != self.errors.shape[:1]:
+            raise ValueError(f"errors (m, T+1) and scores (m,) have shapes {shapes}")
         check_sample(len(self.scores), self.confidence)
 
     def of_cells(self, scores) -> np.ndarray:
@@ -56,11 +61,14 @@ class Calibration(Value):
 
     def _bounds(self, errors, scores) -> np.ndarray:
         """Bounds in proportion to the scores; infinite where nothing was predicted."""
+        scores = unmasked(scores, "scores")
+        if scores.ndim != 1:
+            raise ValueError(f"scores must be (n,), got {scores.shape}")
         known, predicted = np.isfinite(self.scores), np.isfinite(scores)
         ratios = errors[known] / self.scores[known, None]
         bounds = np.full((len(predicted), errors.shape[1]), np.inf)
         quantile = conformal_quantile(ratios, self.confidence)
-        bounds[predicted] = np.outer(np.asarray(scores)[predicted], quantile)
+        bounds[predicted] = np.outer(scores[predicted], quantile)
         return bounds
 
     def applies_to(self, cells: Sequence[Microstructure], scores) -> bool:
@@ -69,7 +77,7 @@ class Calibration(Value):
         Kolmogorov-Smirnov tests of each quantity, corrected for their number. Cells may differ in
         what is not looked at: this finds reasons for doubt and proves nothing.
         """
-        here = np.column_stack([scores, features_of(cells)])
+        here = np.column_stack([unmasked(scores, "scores"), features_of(cells)])
         there = np.column_stack([self.scores, self.features])
         tests = [ks_2samp(*pair).pvalue for pair in zip(here.T, there.T, strict=True)]
         return bool(min(tests) * len(tests) >= SIGNIFICANCE)
@@ -83,7 +91,7 @@ def features_of(cells: Sequence[Microstructure]) -> np.ndarray:
 
 def check_sample(cells: int, confidence: float) -> None:
     """Raise ValueError if so many cells are too few for a bound of some confidence."""
-    if not 0 < confidence < 1:
+    if not 0 < number(confidence, "confidence") < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
     needed = int(np.ceil(round(confidence / (1 - confidence), 9)))
     if cells < needed:
@@ -106,6 +114,6 @@ def conformal_quantile(ratios: Sequence, confidence: float) -> np.ndarray:
     ndarray, shape (...)
         The ceil((m + 1) confidence)-th smallest; infinite where m is too small for it.
     """
-    ratios = np.sort(ratios, axis=0)
+    ratios = np.sort(unmasked(ratios, "ratios"), axis=0)
     rank = int(np.ceil(round((len(ratios) + 1) * confidence, 9)))
     return ratios[rank - 1] if rank <= len(ratios) else np.full(ratios.shape[1:], np.inf)

@@ -20,6 +20,7 @@ from repro.models.runs import config_of
 from repro.reference.many import on_all_cores
 from repro.surrogate.base import OfNetwork, Prediction
 from repro.surrogate.modes import network_predictor
+from repro.tools.values import unmasked
 
 COARSE_TOLERANCE = 3e-5
 BATCH = 8  # windows that the network is asked at a time: what is between layers stays in the cache
@@ -131,5 +132,6 @@ def corrected(
     coarse : ndarray, shape (n, K+1, N, N)
         Stress of the coarse solve, MPa.
     """
+    maps, coarse = unmasked(maps, "maps"), unmasked(coarse, "coarse")
     found = [ask(inputs_of(maps, coarse, window)) for window in range(windows(coarse))]
     return np.moveaxis(np.concatenate(found, axis=-1), -1, 1)

@@ -13,6 +13,7 @@ import numpy as np
 from repro import models, paper
 from repro.data.pairs import Pairs
 from repro.models.backend import keras
+from repro.tools.values import unmasked
 
 CELLS = 16  # microstructures asked at a time
 
@@ -44,7 +45,7 @@ def one_step(predict: Predictor, pairs: Pairs) -> np.ndarray:
 
     def ask(some):
         x, _ = some.gather(some.in_order())
-        return predict(x).reshape(some.after.shape)
+        return unmasked(predict(x), "what is predicted").reshape(some.after.shape)
 
     return _in_chunks(ask, _pairs_of(predict, pairs))
 

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from functools import partial, wraps
@@ -39,6 +40,7 @@ def ending_in_a_line(call: Callable[[], int | None]) -> None:
     """Call a function and exit, with its status, or after one line that says what is wrong."""
     for stream in (sys.stdout, sys.stderr):
         _replace_what_cannot_be_printed(stream)
+    shown, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         status = call()
     except (OSError, ValueError, ArithmeticError, ImportError) as error:
@@ -46,6 +48,8 @@ def ending_in_a_line(call: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
+    finally:
+        warnings.formatwarning = shown
     sys.exit(status)
 
 
@@ -67,6 +71,11 @@ def _check_devices() -> None:
 def _fail(message: str) -> int:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def _one_line(message, *_) -> str:
+    """A warning without the line of code that it comes from, which says nothing to a user."""
+    return f"warning: {' '.join(str(message).split())}\n"
 
 
 def _replace_what_cannot_be_printed(stream) -> None:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+LARGEST = 2**31 - 1  # whole number, of things that are counted
 HASHED = 2**20  # elements; of a larger array the hash takes only the shape
 
 
@@ -26,10 +27,14 @@ class Value:
     COPIES: ClassVar[bool] = True
 
     def __post_init__(self):
-        for name, value in _items(self).items():
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list | tuple) and "ndarray" in str(field.type):
+                value = unmasked(value, field.name)
             if isinstance(value, np.ndarray):
-                value = frozen(unmasked(value, name), self.COPIES)
-                object.__setattr__(self, name, value)
+                check_unmasked(value, field.name)
+                value = frozen(np.asarray(value), self.COPIES)
+                object.__setattr__(self, field.name, value)
 
     def __setstate__(self, state):
         # What was pickled or copied in depth can be written to.
@@ -57,17 +62,77 @@ def frozen(array: np.ndarray, copies: bool = True) -> np.ndarray:
 
 
 def unmasked(values, name: str, dtype=None) -> np.ndarray:
-    """Values as an array, which keeps no mask.
+    """Real numbers as an array, which keeps no mask.
 
     Raises
     ------
     ValueError
-        If some of them are masked; the message names the array.
+        If some of them are masked, or no real numbers; the message names the array.
     """
+    check_unmasked(values, name)
+    try:
+        array = np.asarray(values)
+        # A duration, or a complex number without its imaginary part, would pass for a number.
+        if array.dtype.kind in "mMc":
+            raise TypeError
+        array = array if dtype is None else array.astype(dtype, copy=False)
+        if array.dtype.kind not in "biuf":
+            raise TypeError
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be an array of real numbers, got {_shown(values)}") from None
+    return array
+
+
+def number(value, name: str) -> float:
+    """A single real number.
+
+    Raises
+    ------
+    ValueError
+        If it is something else; the message names it.
+    """
+    try:
+        if isinstance(value, str | bytes) or np.ma.is_masked(value):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be a number, got {_shown(value)}") from None
+
+
+def whole(value, name: str, least: int = 1) -> int:
+    """A whole number from `least`, 1 or 0, on.
+
+    Raises
+    ------
+    ValueError
+        If it is something else; the message names it.
+    """
+    found = number(value, name)
+    if not (least <= found < np.inf) or found != int(found):
+        kind = "positive" if least else "non-negative"
+        raise ValueError(f"{name} must be a {kind} whole number, got {_shown(value)}")
+    if found > LARGEST:
+        raise ValueError(f"{name} is too large: {_shown(value)}")
+    return int(value)
+
+
+def required(value, kind: type, name: str) -> None:
+    """Raise ValueError if a value is of another class; the message names it."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {_shown(value)}")
+
+
+def _shown(value) -> str:
+    """A value in one line, however large it is."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def check_unmasked(values, name: str) -> None:
+    """Raise ValueError if some values of an array, or of a list of arrays, are masked."""
     parts = values if isinstance(values, list | tuple) else [values]
     if any(map(np.ma.is_masked, parts)):
         raise ValueError(f"{name} has missing values (it is a masked array): fill them in")
-    return np.asarray(values, dtype)
 
 
 def _can_be_written(array) -> bool:
@@ -93,7 +158,7 @@ def _same(one, other) -> bool:
 
 def _content(array) -> tuple:
     """Hashable, and equal for equal arrays, whatever their data types."""
-    if array.size > HASHED:
+    if array.size > HASHED or array.dtype.kind not in "biuf":
         return (array.shape,)
     # Zero has two signs, and NaN many bit patterns.
     return array.shape, (np.nan_to_num(array.astype(np.float64)) + 0.0).tobytes()

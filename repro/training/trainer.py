@@ -18,6 +18,7 @@ from repro.data.dataset import array_hash
 from repro.data.samples import Samples
 from repro.models import files, runs
 from repro.models.backend import as_networks_need_it, keras
+from repro.models.checks import check_network
 from repro.tools.progress import Progress
 from repro.training import run_directory, snapshot
 from repro.training.engine import TrainingEngine
@@ -74,9 +75,11 @@ def train(
     FloatingPointError
         If the loss is not finite.
     ValueError
-        If `time_limit` is not positive.
+        If `time_limit` is not positive, or the network could not be used afterwards: as
+        `repro.models.checks.check_network`.
     """
     check_time_limit(time_limit)
+    check_network(network, training.gather(training.in_order()[-1:])[0])
     deadline = np.inf if time_limit is None else time.monotonic() + 60 * time_limit
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
