@@ -183,7 +183,7 @@ def test_cells_that_single_precision_does_not_resolve_are_solved_in_double(monke
         asked.append(np.dtype(dtype).name)
         if dtype is np.float32 and cell.properties[0, 0] < 1:
             raise ConvergenceError(0, 1, 1e-3, 1e-6)
-        return simulation.Trajectory(load, np.ones((len(load.time), 4, 4)), *np.zeros((3, 1)))
+        return simulation.Trajectory(load, np.ones((len(load.time), 4, 4)), *np.zeros((4, 1)))
 
     monkeypatch.setattr(reference, "simulate", simulated)
     for E in (0.01, 100):

@@ -59,7 +59,7 @@ def test_the_audit_sees_a_mean_stress_that_is_not_prescribed():
 def test_a_turned_cell_along_x2_is_the_cell_along_x1():
     cell = ms.polycrystal(ms.generator(2), size=16)
     turned = Microstructure(np.rot90(cell.grain_id), cell.properties)
-    for sides in ((1, 1), (FREE, FREE), (FREE, 1)):
+    for sides in ((1, 1), (FREE, FREE)):
         along_x1, along_x2 = (stretch(1.004, *sides), stretch(sides[0], 1.004, sides[1]))
         one, other = (Load([0, 4], [ONE, F]).refined(20) for F in (along_x1, along_x2))
         wanted, found = simulate(cell, one), simulate(turned, other)
@@ -109,7 +109,7 @@ def test_tension_of_a_homogeneous_cell_has_its_modulus_and_poissons_ratio():
     ("F", "P", "message"),
     [
         (ONE + 0.1 * np.eye(3, k=2), None, "F13 of a load must vanish"),
-        (stretch(1.1, -1, 1), None, "F22 of a load must be positive and finite"),
+        (stretch(1.1, -1, 1), None, "F22 of a load must be positive"),
         ([[1, np.inf, 0], [0, 1, 0], [0, 0, 1]], None, "F12 of a load must be finite"),
         ([[FREE, FREE, 0], [FREE, 1, 0], [0, 0, 1]], None, "must prescribe F12 or F21"),
         ([[1, 2, 0], [2, 1, 0], [0, 0, 1]], None, "turns the cell inside out"),
@@ -121,7 +121,7 @@ def test_tension_of_a_homogeneous_cell_has_its_modulus_and_poissons_ratio():
 )
 def test_what_is_no_load_is_refused(F, P, message):
     with pytest.raises(ValueError, match=message):
-        Load([0, 1], [ONE, F], P if P is None or P == 5 else [np.where(np.isnan(P), P, 0), P])
+        Load([0, 1], [ONE, F], P if np.ndim(P) == 0 else [np.where(np.isnan(P), P, 0), P])
 
 
 def test_a_component_is_free_over_the_whole_load_or_not_at_all():

@@ -207,8 +207,8 @@ def _check(F, P, free):
     for wrong, rule in (
         (~free & ~np.isnan(P).all(0), "is prescribed by F and by P: choose one of them"),
         (~in_plane & (free | given.any(0)), "must vanish: cells are two-dimensional"),
-        (normal & ~free & ~(finite & (given > 0).all(0)), "must be positive and finite"),
         (~finite, "must be finite, at all increments or at none"),
+        (normal & ~free & ~(given > 0).all(0), "must be positive and finite"),
         (~np.isclose(given[0], begin, rtol=0, atol=1e-8), "must begin at {begin:g}, got {given:g}"),
     ):
         if wrong.any():
