@@ -16,6 +16,7 @@ from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 
 RTOL, ATOL = 1e-9, 1e-12
+STEEP = 50  # exponent
 _UNIAXIAL = np.array([2, -1, -1]) / np.sqrt(6)  # flow direction under uniaxial strain
 
 
@@ -84,7 +85,7 @@ def _uniaxial_state(F11, gamma, law: Law):
     return np.sqrt(2 / 3) * (S[0, 0] - S[1, 1]), von_mises(F, first_piola_kirchhoff(F, Fp, law))
 
 
-def _integrate(rates, start, load: Load):
+def _integrate(rates, start, load: Load, laws):
     """States (T+1, D) at the increments of a load, of the equation dy/dt = rates(F, P, y).
 
     F and P (3, 3) are the load at that time.
@@ -97,10 +98,10 @@ def _integrate(rates, start, load: Load):
             F, P = (at[k] + (at[k + 1] - at[k]) * (t / dt) for at in (load.F, load.P))
             return rates(F, P, y)
 
-        first = dt * 1e-6  # where nothing moves, nothing suggests a step
-        path = solve_ivp(
-            derivative, (0, dt), states[-1], "LSODA", rtol=RTOL, atol=ATOL, first_step=first
-        )
+        # Where nothing moves, nothing suggests a step; a steep law takes no step that goes astray.
+        steep = max(law.flow_rule.n for law in laws) > STEEP
+        steps = {"first_step": dt * 1e-6, "max_step": dt / 300 if steep else np.inf}
+        path = solve_ivp(derivative, (0, dt), states[-1], "LSODA", rtol=RTOL, atol=ATOL, **steps)
         states.append(path.y[:, -1])
     return np.array(states)
 
@@ -118,7 +119,7 @@ def homogeneous(law: Law, load: Load) -> np.ndarray:
         shear, hardening = law.rates(abs(stress), resistance)
         return [np.sign(stress) * shear, hardening]
 
-    states = _integrate(rates, [0.0, law.xi0], load)
+    states = _integrate(rates, [0.0, law.xi0], load, [law])
     return np.array(
         [
             _uniaxial_state(F11, gamma, law)[1]
@@ -210,7 +211,7 @@ def laminate(
 
     start = np.concatenate([np.append(np.eye(3), law.xi0) for law in laws])
     sigma_vm, P_mean, F_mean = [], [], []
-    for F, P, y in zip(load.F, load.P, _integrate(rates, start, load), strict=True):
+    for F, P, y in zip(load.F, load.P, _integrate(rates, start, load, laws), strict=True):
         Fp, _ = unpack(y)
         mean, of_layers = layers(F, P, Fp)
         stresses = [first_piola_kirchhoff(*one) for one in zip(of_layers, Fp, laws, strict=True)]
