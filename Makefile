@@ -1,10 +1,11 @@
 # make run      the main job at demonstration size
-# make test     the whole test suite
+# make test     the whole test suite, in WORKERS processes of 2 GB each
 # make explore  a cell to change by hand, in the browser
 # All set up what they need: nothing but Python >= 3.11 and make is assumed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: run test explore clean
@@ -16,7 +17,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 explore: $(VENV)/.installed-explore
 	$(BIN)/python -m repro.explore

@@ -13,10 +13,11 @@ from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import LONGER_LOAD, PAPER_LOAD, Load
 from repro.data.microstructure import property_maps
 from repro.data.suites import SUITES
-from repro.data.trajectories import TRAINING_LOAD
-from repro.experiments import samples, studies
-from repro.experiments.options import Scale
-from repro.models import direct_prediction, learned_correction
+from repro.data.trajectories import TRAINING_LOAD, Trajectories
+from repro.evaluation.results import read_rows
+from repro.experiments import chain, samples, studies
+from repro.experiments.options import RunOptions, Scale
+from repro.models import direct_prediction, learned_correction, runs
 from repro.models.backend import keras
 from repro.models.custom_layers import DepthToSpace2D, LocalLaw
 from repro.reference import generation, simulate_many
@@ -24,6 +25,7 @@ from repro.report import tables
 from repro.surrogate import Averaged, CoarseSolve, Rollout, network_predictor
 from repro.surrogate.calibration import Calibration, check_sample, conformal_quantile
 from repro.surrogate.correction import coarse_solve, corrected
+from repro.training.recipes import recipe_of
 
 
 @pytest.fixture(scope="module")
@@ -441,7 +443,6 @@ def test_a_study_trains_networks_for_trajectories_and_judges_them_by_the_papers_
     studies._reference.cache_clear()
     of_levels = {"blocks": 1, "levels": 1}
     variants = [
-        studies.Variant("size", "4 filters", "direct_prediction", of_levels | {"filters": 4}),
         studies.Variant("size", "2 filters", "direct_prediction", of_levels),
         studies.Variant(
             "coarse solve", "tol 1e-4", "learned_correction", {}, samples={"tol": 1e-4}
@@ -450,12 +451,12 @@ def test_a_study_trains_networks_for_trajectories_and_judges_them_by_the_papers_
     variants = [replace(one, data=studies.LONGER) for one in variants]
     scale, out = Scale(microstructures=5, filters=2, samples=16), tmp_path / "study.csv"
     rows = studies.run(variants, scale, out, tmp_path, progress=False)
-    assert rows["setting"].tolist() == ["4 filters", "2 filters", "tol 1e-4"]
-    assert rows["epochs"].tolist() == [4, 4, 2]  # two windows of a cell
+    assert rows["setting"].tolist() == ["2 filters", "tol 1e-4"]
+    assert rows["epochs"].tolist() == [4, 2]  # two windows of a cell
     # 4x4, the U, 1x1 to four pixels, 3x3 of these and the properties, 1x1, factors
     direct = 130 + (76 + 12 + 296 + 14 + 76) + 24 + 110 + 12 + 100
-    assert rows["parameters"].tolist()[1:] == [direct, (11 + 1) * 2 + (2 + 1) * 2 + (2 + 1) * 20]
-    one = surrogate.load(tmp_path / rows["run"][2] / "last.keras")
+    assert rows["parameters"].tolist() == [direct, (11 + 1) * 2 + (2 + 1) * 2 + (2 + 1) * 20]
+    one = surrogate.load(tmp_path / rows["run"][1] / "last.keras")
     assert one.coarse == {"tol": 1e-4} and rows["trajectory MAE / MPa"].between(0.01, 100).all()
     table = tables.study(rows)
     assert "Δt" not in table and table["trajectory MAE / MPa"].notna().all()
@@ -478,3 +479,24 @@ def test_bounds_are_measured_suite_by_suite(monkeypatch):
     assert shown["direct_prediction, bound / MPa"].tolist() == other.tolist()
     with pytest.raises(ValueError, match="cells must be more than 50"):
         bounds.run(["grains10"], cells=50)
+
+
+def test_networks_for_trajectories_are_trained_like_the_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    size = 16
+    how = {"size": size, "load": LONGER_LOAD, "discretization": samples.LABELS["converged"]}
+    data = tmp_path / "longer.h5"
+    generation.generate(data, count=5, progress=False, **how)
+    further = samples.path_of(Trajectories, "paper", "converged", 2)
+    generation.generate(further, count=2, seed=samples.FURTHER_SEED, progress=False, **how)
+    options = RunOptions(data=data, out=tmp_path / "run", epochs=1, labels="converged", further=2)
+    config = replace(recipe_of("direct_prediction"), warmup_epochs=0)
+    network = {"filters": 2, "blocks": 1, "levels": 1}
+    chain.train_and_evaluate("direct_prediction", config, options, **network)
+    one = surrogate.load(tmp_path / "run")
+    assert isinstance(one, surrogate.Direct) and one.against == CONVERGED
+    config = runs.read_config(tmp_path / "run")
+    assert (config["further"], config["labels"]["points_per_pixel"]) == (2, 2)
+    rows = read_rows(tmp_path / "run" / "results.csv")
+    assert set(rows.loc[rows["kind"] == "surrogate", "mode"]) == {"trajectory"}
+    assert (tmp_path / "run" / "prediction.png").is_file()

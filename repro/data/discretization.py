@@ -53,6 +53,12 @@ class Discretization:
         return f"{self.derivative}, {self.points_per_pixel} x {self.points_per_pixel} points"
 
     @property
+    def suffix(self) -> str:
+        """What the name of a data set says of it: of the paper's nothing."""
+        points = f"{self.points_per_pixel}x{self.points_per_pixel}"
+        return "" if self == PAPER else f"_{self.derivative}_{points}"
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """As a data set keeps it."""
         return asdict(self)

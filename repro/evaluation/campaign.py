@@ -120,9 +120,7 @@ def load_suite(suite: str, directory, discretization: Discretization = PAPER) ->
 
 
 def _path(suite, directory, discretization) -> Path:
-    points = discretization.points_per_pixel
-    other = "" if discretization == PAPER else f"_{discretization.derivative}_{points}x{points}"
-    return Path(directory) / f"{suite}{other}.h5"
+    return Path(directory, f"{suite}{discretization.suffix}.h5")
 
 
 def _generated(suite, directory, discretization, dask=None) -> Path:

@@ -111,14 +111,7 @@ def path_of(
     """Where the data set for a kind of samples is kept: of a preset, or so many further cells."""
     name = f"further{further}" if further else preset
     name += "_longer" if LOADS[kind] is LONGER_LOAD else ""
-    return Path(folder, f"{name}{suffix(LABELS[labels])}.h5")
-
-
-def suffix(discretization: Discretization) -> str:
-    """What the name of a data set says of its discretization: of the paper's nothing."""
-    points = discretization.points_per_pixel
-    of_paper = discretization == PAPER
-    return "" if of_paper else f"_{discretization.derivative}_{points}x{points}"
+    return Path(folder, f"{name}{LABELS[labels].suffix}.h5")
 
 
 def generated(kind: type[Samples], path, labels: str = "paper", count: int = 0, seed: int = 0):
