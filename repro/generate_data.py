@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from repro.data.discretization import DERIVATIVES, Discretization
+from repro.data.discretization import DERIVATIVES
 from repro.data.suites import SUITES
 from repro.tools import cli
 
@@ -18,6 +18,8 @@ def main(
     seed: int = 0,
     tol: float | None = None,
     workers: int | None = None,
+    n: float | None = None,
+    dot_gamma_0: float | None = None,
     M: float | None = None,
     h: float | None = None,
     derivative: Literal[*DERIVATIVES] | None = None,
@@ -38,6 +40,8 @@ def main(
         tol: Tolerance of the reference model (rms strain correction). Default: 1e-7; 1e-6, in
             single precision, with several points per pixel.
         workers: Simulations at a time. Default: one per core.
+        n: Exponent of the flow rule, from 1 on. Default: that of the suite, the paper's 20.
+        dot_gamma_0: Reference shear rate of the flow rule, 1/s. Default: that of the suite, 0.001.
         M: DAMASK's parameter M of the flow rule. Default: that of the suite, sqrt(3/2), which is
             the law in the paper's text; 1 in the generator that its authors published.
         h: DAMASK's factor of the hardening. Default: that of the suite, 1; 3 if DAMASK's input does
@@ -70,9 +74,10 @@ def main(
         seed,
         tol,
         workers,
-        M=M,
-        h=h,
-        discretization=_discretization(suite, derivative, points_per_pixel),
+        flow_rule=_with(SUITES[suite].flow_rule, n=n, dot_gamma_0=dot_gamma_0, M=M, h=h),
+        discretization=_with(
+            SUITES[suite].discretization, derivative=derivative, points_per_pixel=points_per_pixel
+        ),
         dask=dask,
         per_shard=per_shard,
         part=part,
@@ -81,11 +86,9 @@ def main(
     print(f"{path}.shards: part {shard} solved" if shard else f"{path} written")
 
 
-def _discretization(suite, derivative, points_per_pixel) -> Discretization:
+def _with(value, **given):
     """That of the suite, but for what is given."""
-    given = {"derivative": derivative, "points_per_pixel": points_per_pixel}
-    given = {name: value for name, value in given.items() if value is not None}
-    return replace(SUITES[suite].discretization, **given)
+    return replace(value, **{name: v for name, v in given.items() if v is not None})
 
 
 def _part(shard: str | None) -> tuple[int, int] | None:

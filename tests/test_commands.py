@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -158,7 +159,8 @@ def test_the_examples_of_the_readme_run(capsys, monkeypatch):
     small = partial(microstructure.polycrystal, size=32)
     monkeypatch.setattr(microstructure, "polycrystal", small)
     text = (Path(__file__).parents[1] / "README.md").read_text()
-    of_cell, converged, of_many, at_any_stretch = re.findall(r"```python\n(.*?)```", text, re.S)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    of_cell, converged, other_load, of_many, at_any_stretch = blocks
     exec(of_cell, names := {})
     error, *unit = capsys.readouterr().out.splitlines()[-1].split()
     assert float(error) < 10
@@ -166,6 +168,8 @@ def test_the_examples_of_the_readme_run(capsys, monkeypatch):
     paper_like = names["truth"].sigma_vm
     exec(converged, names)
     assert 1 < abs(names["truth"].sigma_vm - paper_like)[1:].mean() < 5
+    exec(other_load, names)
+    np.testing.assert_allclose(names["path"].P_mean[:, 1, 1], 0, atol=0.01)
     names = {}
     few = "calibration=12, "  # and two beside those
     of_many = of_many.replace("tolerance", few + "tolerance").replace("range(200)", "range(14)")

@@ -1,6 +1,7 @@
 """Results of DAMASK as people have them: each ends in the right field or in one line."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -345,11 +346,16 @@ def test_label_noise_is_that_of_the_data_own_set_up(copy):
 
 
 def test_law_that_we_do_not_solve_is_said(copy):
-    edit_setup(copy, "material.yaml", "n: 20.0", "n: 10.0")
+    edit_setup(copy, "material.yaml", "xi_inf: 1.0e+20", "xi_inf: 6e8")
     own = check(copy, OWN)
-    assert (
-        own.found == "not known: our solver has the paper's stress exponent and no saturation alone"
-    )
+    assert own.found == "not known: our solver has no saturation of the hardening"
+
+
+def test_another_exponent_is_solved_and_priced(copy):
+    edit_setup(copy, "material.yaml", "n: 20.0", "n: 10.0")
+    found = check(copy, "stress exponent n")
+    assert re.search(r"alone it moves sigma_vM by \d", found.effect)
+    assert "mean |difference|" in check(copy, OWN).found
 
 
 def test_ratio_of_increments_and_steps_are_solved_times():
@@ -363,7 +369,7 @@ def test_ratio_of_increments_and_steps_are_solved_times():
     load = {
         "loadstep": [
             step({"dot_F": [[1e-3, 0, 0], zeros, zeros]}, r=3),
-            step({"F": [[1, 0, 0], zeros, zeros]}) | {"f_out": 2},
+            step({"F": np.eye(3).tolist()}) | {"f_out": 2},
             step({"L": [[1e-3, 0, 0], zeros, zeros]}) | {"f_out": "none"},
         ]
     }
@@ -373,9 +379,10 @@ def test_ratio_of_increments_and_steps_are_solved_times():
             "load.yaml": yaml.safe_dump(load),
         }
     parsed = setup.parse(texts)
-    time, F11 = parsed.load
+    time, F, P = parsed.load
     np.testing.assert_allclose(time, [0, 0.5, 2, 3, 4, 5, 6])
-    np.testing.assert_allclose(F11, [1, 1.0005, 1.002, 1.001, 1, np.exp(1e-3), np.exp(2e-3)])
+    assert np.isnan(P).all()
+    np.testing.assert_allclose(F[:, 0, 0], [1, 1.0005, 1.002, 1.001, 1, np.exp(1e-3), np.exp(2e-3)])
     assert parsed.increments == 3 and parsed.eps_rel_div == setup.DEFAULT_EPS_REL_DIV
 
 

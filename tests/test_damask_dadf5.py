@@ -180,5 +180,5 @@ def test_missing_field_is_named(copy):
 def test_grid_that_is_not_ours_is_refused(copy):
     with h5py.File(copy, "a") as file:
         file["geometry"].attrs["cells"] = [8, 8, 4]
-    with pytest.raises(dadf5.DADF5Error, match="grid 8x8x4, expected NxNx1"):
+    with pytest.raises(dadf5.DADF5Error, match="grid 8x8x4, expected N1xN2x1"):
         dadf5.read(copy)

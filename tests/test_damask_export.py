@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import yaml
 from damask_files import PAPER, inputs, results
+from loads import LOADS
 
 from repro.damask import dadf5, exchange, export, run, setup
 from repro.data import dataset
+from repro.data.flow_rule import FlowRule
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 
-F11, TIME = np.linspace(1, 1.004, 5), np.linspace(0, 4, 5)
+LOAD = Load.stretch(increments=4)
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def assert_same_tree(found, wanted, where=""):
 
 
 def test_inputs_are_those_that_damask_solved(cell, tmp_path):
-    export.write_inputs(tmp_path, cell, F11, TIME)
+    export.write_inputs(tmp_path, cell, LOAD)
     for name in ("material.yaml", "load.yaml"):
         written, solved = (yaml.safe_load((d / name).read_text()) for d in (tmp_path, PAPER))
         assert_same_tree(written, solved, name)
@@ -60,7 +63,7 @@ def material_of_cells(path) -> np.ndarray:
 
 
 def test_cells_are_those_that_damask_solved(cell, tmp_path):
-    export.write_inputs(tmp_path, cell, F11, TIME)
+    export.write_inputs(tmp_path, cell, LOAD)
     found, wanted = map(material_of_cells, (tmp_path / "grid.vti", PAPER / "geom.vti"))
     np.testing.assert_array_equal(found, wanted)
     assert len(wanted) == 256
@@ -68,35 +71,58 @@ def test_cells_are_those_that_damask_solved(cell, tmp_path):
 
 def test_grid_is_that_which_damask_solved(cell, tmp_path):
     damask = pytest.importorskip("damask", exc_type=ImportError)
-    export.write_inputs(tmp_path, cell, F11, TIME)
+    export.write_inputs(tmp_path, cell, LOAD)
     assert damask.GeomGrid.load(tmp_path / "grid.vti") == damask.GeomGrid.load(PAPER / "geom.vti")
 
 
 def test_material_is_complete_for_damask(cell, tmp_path):
     damask = pytest.importorskip("damask", exc_type=ImportError)
-    export.write_inputs(tmp_path, cell, F11, TIME, tolerance=5e-6)
+    export.write_inputs(tmp_path, cell, LOAD, tolerance=5e-6)
     material = damask.ConfigMaterial.load(tmp_path / "material.yaml")
     assert material.is_complete and material.is_valid
 
 
 def test_our_reader_understands_what_we_write(cell, tmp_path):
-    export.write_inputs(tmp_path, cell, F11, TIME, tolerance=5e-6)
+    export.write_inputs(tmp_path, cell, LOAD, tolerance=5e-6)
     read = setup.parse({p.name: p.read_text() for p in tmp_path.iterdir()})
     np.testing.assert_allclose(read.paper_properties, cell.properties, rtol=1e-12)
-    np.testing.assert_allclose(read.load, [TIME, F11], atol=1e-12)
+    assert Load(*read.load).same_as(LOAD)
     assert (read.increments, read.eps_rel_div) == (4, 5e-6)
+    assert {phase.flow_rule for phase in read.phases.values()} == {FlowRule()}
+
+
+def test_a_data_set_and_its_input_for_damask_have_one_flow_rule(cell, tmp_path):
+    flow_rule = FlowRule(n=5, dot_gamma_0=1e-2, M=1, h=3)
+    one, _ = exchange.import_damask([results(PAPER)])
+    data = replace(one, attributes=flow_rule.attributes)
+    (folder,) = exchange.export_damask(data, tmp_path)
+    read = setup.parse({p.name: p.read_text() for p in folder.iterdir()})
+    assert {phase.flow_rule for phase in read.phases.values()} == {flow_rule}
+    np.testing.assert_allclose(read.properties, data.properties[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        read.paper_properties, flow_rule.rescaled(data.properties[0]), rtol=1e-12
+    )
 
 
 def test_tolerance_of_an_earlier_export_does_not_stay(cell, tmp_path):
-    export.write_inputs(tmp_path, cell, F11, TIME, tolerance=5e-6)
-    export.write_inputs(tmp_path, cell, F11, TIME)
+    export.write_inputs(tmp_path, cell, LOAD, tolerance=5e-6)
+    export.write_inputs(tmp_path, cell, LOAD)
     assert not (tmp_path / "numerics.yaml").exists()
 
 
-@pytest.mark.parametrize("bad", [F11**2, np.linspace(0.9, 1.004, 5)])
-def test_other_loads_are_refused(cell, tmp_path, bad):
-    with pytest.raises(ValueError, match="equal increments"):
-        export.write_inputs(tmp_path, cell, bad, TIME)
+@pytest.mark.parametrize("name", LOADS)
+def test_any_load_is_written_in_steps_and_read(name, tmp_path):
+    load = LOADS[name].refined(3)
+    texts = {
+        "material.yaml": yaml.safe_dump(export.material(np.array([[100, 0.3, 100, 1]]))),
+        "load.yaml": yaml.safe_dump(written := export.load_steps(load)),
+    }
+    assert len(written["loadstep"]) == LOADS[name].increments
+    assert Load(*setup.parse(texts).load).same_as(load)
+    for step in written["loadstep"]:
+        conditions = step["boundary_conditions"]["mechanical"]
+        at = {kind: np.ravel(rows) for kind, rows in conditions.items()}
+        assert all((at["dot_F"] == "x") == (at["P"] != "x") if "P" in at else at["dot_F"] != "x")
 
 
 # --- Running ------------------------------------------------------------------------------
@@ -181,7 +207,7 @@ def test_a_result_killed_while_it_was_written_is_computed_again(fake_damask, exp
 def test_a_result_of_other_inputs_is_computed_again(fake_damask, exported, cell):
     run.run(exported)
     stiffer = Microstructure(cell.grain_id, cell.properties * [1.1, 1, 1, 1])
-    export.write_inputs(exported[2], stiffer, F11, TIME)
+    export.write_inputs(exported[2], stiffer, LOAD)
     assert not run.is_done(exported[2])
     run.run(exported)
     assert [calls(directory) for directory in exported] == [1, 1, 2]

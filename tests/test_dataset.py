@@ -105,17 +105,8 @@ def test_split_hash_knows_the_microstructures(data):
 
 
 def test_a_single_microstructure_cannot_be_split(data):
-    one = dataset.DataSet(
-        **{
-            f.name: getattr(data, f.name)[:1]
-            for f in dataclasses.fields(data)
-            if f.name not in ("time", "F11", "attributes")
-        },
-        time=data.time,
-        F11=data.F11,
-    )
     with pytest.raises(DataSetError, match="1 microstructures cannot be split"):
-        dataset.split(one)
+        dataset.split(data.first(1))
 
 
 def test_a_grain_without_properties_is_named_and_no_other_takes_its_place(data, tmp_path):

@@ -14,11 +14,11 @@ from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.dataset import DataSetError
 from repro.data.discretization import CONVERGED, PAPER, Discretization, pixel_means
+from repro.data.load import Load
 from repro.evaluation.regions import boundary_distance
 from repro.explorer.session import Session
 from repro.reference import equilibrium, generation, simulate, simulate_batch
 from repro.reference.audit import audit
-from repro.reference.simulation import simulate_points
 
 ROTATED = Discretization("rotated")
 
@@ -33,7 +33,7 @@ def test_rotated_frequencies_are_those_of_willot_but_for_a_common_phase(N):
     xi = 2 * np.pi * np.fft.fftfreq(N), 2 * np.pi * np.fft.rfftfreq(N)
     shift1, shift2 = (np.exp(1j * x) for x in np.meshgrid(*xi, indexing="ij"))
     wanted = N / 2 * np.array([(shift1 - 1) * (shift2 + 1), (shift1 + 1) * (shift2 - 1)])
-    grid = equilibrium.fourier_grid(N, "rotated")
+    grid = equilibrium.fourier_grid((N, N), "rotated")
     phase = np.exp(0.5j * (np.add.outer(xi[0], xi[1])))
     # At its own Nyquist index the sign of xi is free, and with it that of the phase.
     turned = wanted / (1j * phase)
@@ -50,7 +50,7 @@ def test_rotated_gradient_is_that_of_differences_between_corners(N):
     wanted = (
         N / 2 * np.array([after[0] - u + after[2] - after[1], after[1] - u + after[2] - after[0]])
     )
-    grid = equilibrium.fourier_grid(N, "rotated")
+    grid = equilibrium.fourier_grid((N, N), "rotated")
     xi = 2 * np.pi * np.fft.fftfreq(N), np.pi * np.arange(N // 2 + 1) * 2 / N
     phase = np.exp(0.5j * np.add.outer(xi[0], xi[1]))
     scaled = phase * np.fft.rfft2(u) * grid.scale * grid.k_norm
@@ -160,7 +160,7 @@ def test_a_damaged_number_of_points_is_said_in_one_line(tmp_path):
 
 def test_damask_is_told_its_own_word_for_the_derivative(tmp_path):
     load = reference.simulate(cell(8), increments=2).load
-    about = (cell(8), load.F11, load.time)
+    about = (cell(8), load)
     export.write_inputs(tmp_path, *about, 1e-5, Discretization("rotated", 2))
     texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
     grid = yaml.safe_load(texts[export.NUMERICS])["solver"]["grid"]
@@ -183,7 +183,7 @@ def test_damask_is_told_its_own_word_for_the_derivative(tmp_path):
 def test_the_derivative_of_damask_is_read(numerics, derivative):
     texts = {
         "material.yaml": yaml.safe_dump(export.material(cell(8).properties)),
-        "load.yaml": yaml.safe_dump(export.load([1, 1.002, 1.004], [0, 2, 4])),
+        "load.yaml": yaml.safe_dump(export.load_steps(Load.stretch(increments=2))),
         "numerics.yaml": yaml.safe_dump(numerics),
     }
     assert setup.parse(texts).derivative == derivative
@@ -218,7 +218,7 @@ def test_the_explorer_solves_on_other_points(tmp_path):
 
 def test_points_of_a_simulation_are_audited_with_their_derivative():
     """The other derivative finds the same points out of equilibrium."""
-    path, points = simulate_points(cell(), derivative="rotated")
-    right, wrong = (audit(cell(), path, points, d) for d in ("rotated", "continuous"))
+    path = simulate(cell(), discretization=ROTATED, keep_fields=True)
+    right, wrong = (audit(cell(), path, d) for d in ("rotated", "continuous"))
     assert right.equilibrium < 1e-6 < wrong.equilibrium
     assert right.compatibility < 1e-12 < wrong.compatibility

@@ -13,6 +13,7 @@ from damask_files import PAPER, results
 from repro import explore
 from repro.damask import dadf5, exchange
 from repro.data import dataset
+from repro.data.flow_rule import FlowRule
 from repro.data.microstructure import generator, polycrystal
 from repro.explorer import session as module
 from repro.explorer.session import FILE, Session
@@ -156,7 +157,7 @@ def test_a_surrogate_without_steps_is_close_and_knows_its_load_and_law_alone(
     with pytest.raises(ValueError, match=sentence):
         session.stretch(F11)
     assert all(old is new for old, new in zip(before, shown(session), strict=True))
-    session.problem = replace(session.problem, law={"M": 1.0, "h": 1.0})
+    session.problem = replace(session.problem, flow_rule=FlowRule(M=1))
     with pytest.raises(ValueError, match=f"{network} knows the paper's flow rule"):
         session.set_properties(session.problem.properties)
 
@@ -173,7 +174,7 @@ def test_files_with_no_such_cell_or_another_law_are_refused(session, data_file, 
     with pytest.raises(ValueError, match="no cell 6: .* has 0 to 5"):
         session.open(data_file, 6)
     other = tmp_path / "other.h5"
-    dataset.write(other, replace(data, attributes={**data.attributes, "n": 5}))
+    dataset.write(other, replace(data, attributes={**data.attributes, "dilatation": True}))
     with pytest.raises(ValueError, match="its flow rule or its derivative in space is not"):
         session.open(other)
 
@@ -190,7 +191,7 @@ def test_the_python_lines_give_the_same_fields(session, stride, mode, stepper_of
 
 def test_the_python_lines_read_the_file(session, data_file, data, tmp_path):
     kept = [0, 5, 20]
-    law = {"M": 1.0, "h": 2.0, "solved_time": data.time, "solved_F11": data.F11}
+    law = {"n": 10.0, "M": 1.0, "h": 2.0, "solved_time": data.time, "solved_F11": data.F11}
     coarse = replace(
         data,
         time=data.time[kept],

@@ -1,5 +1,7 @@
 """The reference model against solutions that do not come from it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from measurements import assert_within_bounds
@@ -7,9 +9,11 @@ from measurements import assert_within_bounds
 from repro.benchmarks import verification
 from repro.data import microstructure as ms
 from repro.data.discretization import PAPER, Discretization
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
-from repro.reference import exact, simulate
+from repro.reference import exact, simulate, simulation
+from repro.reference.audit import audit
 
 
 def test_homogeneous_cell_is_the_one_dimensional_equation():
@@ -93,16 +97,67 @@ def test_single_precision_gives_the_field_of_double_precision(tol):
         assert abs(single.sigma_vm - simulate(cell, tol=tol).sigma_vm).mean() < 0.05
 
 
-def test_parameters_of_damask_scale_flow_resistance_and_hardening():
+RULES = [
+    FlowRule(n=1),
+    FlowRule(n=1.7, dot_gamma_0=1e-2),
+    FlowRule(n=5, M=1, h=3),
+    FlowRule(n=20, dot_gamma_0=1e-4, M=2, h=0.5),
+    FlowRule(n=100, M=1),
+]
+
+
+@pytest.mark.parametrize("flow_rule", RULES, ids=str)
+def test_any_flow_rule_in_a_homogeneous_cell(flow_rule):
+    law = exact.Law(175, 0.3, 100, 25, flow_rule)
+    cell = Microstructure(np.zeros((3, 3), int), [law[:4]])
+    load = Load.through((1.004, 1.001), 2)
+    found = simulate(cell, load.refined(200), tol=1e-9, flow_rule=flow_rule).sigma_vm[::200, 0, 0]
+    np.testing.assert_allclose(found, exact.homogeneous(law, load), atol=1)
+
+
+@pytest.mark.parametrize("normal", [0, 1])
+@pytest.mark.parametrize("flow_rule", RULES, ids=str)
+def test_any_flow_rule_in_a_laminate(flow_rule, normal):
+    laws = [exact.Law(300, 0.2, 100, 5, flow_rule), exact.Law(50, 0.4, 200, 0, flow_rule)]
+    grain_id = np.repeat([[0, 0, 1, 1, 1]], 5, axis=0)
+    grain_id = grain_id.T if normal == 0 else grain_id
+    cell = Microstructure(grain_id, [law[:4] for law in laws])
+    load = Load.stretch(increments=2)
+    path = simulate(cell, load.refined(100), tol=1e-9, flow_rule=flow_rule)
+    found = path.sigma_vm[::100, [0, -1], [0, -1]]
+    np.testing.assert_allclose(found, exact.laminate(laws, [0.4, 0.6], normal, load)[0], atol=1)
+
+
+@pytest.mark.parametrize("flow_rule", RULES, ids=str)
+def test_fields_of_any_flow_rule_satisfy_the_equations(flow_rule):
+    cell = ms.polycrystal(ms.generator(0), size=16)
+    found = audit(cell, simulate(cell, flow_rule=flow_rule, keep_fields=True), flow_rule=flow_rule)
+    assert_within_bounds(verification._worst("equations", str(flow_rule), [found]))
+
+
+def test_flow_rules_need_no_compiler_of_their_own():
+    cell = ms.polycrystal(ms.generator(0), grains=2, size=7)
+    fields = [simulate(cell, increments=3, flow_rule=rule).sigma_vm[-1] for rule in RULES]
+    compiled = simulation._solve_one._cache_size()
+    simulate(cell, increments=3, flow_rule=FlowRule(n=6, dot_gamma_0=2e-3))
+    assert simulation._solve_one._cache_size() == compiled
+    assert min(abs(one - two).max() for one, two in pairwise(fields)) > 1
+
+
+def test_the_papers_exponent_is_the_limit_of_others():
+    """It is multiplied out, all others are powers."""
+    cell = ms.polycrystal(ms.generator(0), size=16)
+    near = simulate(cell, flow_rule=FlowRule(n=20 + 1e-9)).sigma_vm
+    np.testing.assert_allclose(near, simulate(cell).sigma_vm, atol=1e-5)
+
+
+def test_a_flow_rule_is_that_of_the_paper_with_other_properties():
     """M = 1, h = 3 is the law of the text with xi0 sqrt(2/3) and h0 3 sqrt(2/3)."""
     cell = Microstructure(
         [[0, 1, 1], [0, 0, 1], [1, 0, 0]], [[50, 0.4, 50, 50], [300, 0.2, 300, 5]]
     )
     factor = np.sqrt(2 / 3)
     scaled = Microstructure(cell.grain_id, cell.properties * [1, 1, factor, 3 * factor])
-    found = simulate(cell, M=1, h=3).sigma_vm
+    found = simulate(cell, flow_rule=FlowRule(M=1, h=3)).sigma_vm
     np.testing.assert_allclose(found, simulate(scaled).sigma_vm, atol=1e-9)
     assert abs(found - simulate(cell).sigma_vm).max() > 1
-    np.testing.assert_array_equal(
-        simulate(cell, M=np.sqrt(1.5), h=1).sigma_vm, simulate(cell).sigma_vm
-    )

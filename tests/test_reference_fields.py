@@ -1,6 +1,9 @@
 """Fields of the reference model: equations, symmetries, convergence; an error or the truth."""
 
+import base64
+import zlib
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import jax
 import numpy as np
@@ -12,12 +15,13 @@ from measurements import assert_within_bounds
 from repro import paper
 from repro.benchmarks import verification
 from repro.data import microstructure as ms
-from repro.data.discretization import DERIVATIVES
+from repro.data.discretization import DERIVATIVES, Discretization
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
-from repro.reference import ConvergenceError, simulate, simulate_batch
+from repro.reference import ConvergenceError, output, simulate, simulate_batch
 from repro.reference.audit import audit
-from repro.reference.simulation import _by_blocks, simulate_points
+from repro.reference.simulation import _by_blocks
 
 
 def test_solved_cells_satisfy_the_equations():
@@ -67,8 +71,8 @@ def microstructures(draw, properties):
 
 
 def assert_equations_hold(cell, load=None, derivative="continuous"):
-    path, points = simulate_points(cell, load, derivative=derivative)
-    found = audit(cell, path, points, derivative)
+    how = {"discretization": Discretization(derivative), "keep_fields": True}
+    found = audit(cell, simulate(cell, load, **how), derivative)
     violated = {
         name: getattr(found, name)
         for name, bound in verification.AUDIT_BOUNDS.items()
@@ -119,27 +123,61 @@ def test_tiny_grids(size, derivative):
 def test_audit_sees_what_is_wrong():
     """Each equation that is broken on purpose is reported, at the size of the error."""
     cell = ms.polycrystal(ms.generator(0), size=8)
-    path, points = simulate_points(cell)
+    path = simulate(cell, keep_fields=True)
     error = 1e-4
     bump = np.zeros((21, 8, 8, 3, 3))
     bump[-1, 3, 4, 0, 0] = error
-    stretched = audit(cell, path, points._replace(F=points.F + bump))
+
+    def broken(**fields):
+        return audit(cell, replace(path, fields=replace(path.fields, **fields)))
+
+    stretched = broken(F=path.fields.F + bump)
     assert stretched.compatibility > error / 100 and stretched.mean_strain > error / 100
     assert stretched.equilibrium > error / 100
-    flowed = audit(cell, path, points._replace(Fp_inv=points.Fp_inv + bump))
+    flowed = broken(Fp=path.fields.Fp + bump)
     assert flowed.volume > error / 2 and flowed.flow_rule > error / 2
-    hardened = audit(cell, path, points._replace(xi=points.xi + 1))
+    hardened = broken(xi=path.fields.xi + 1)
     assert hardened.hardening > 1e-6 and hardened.flow_rule > 1e-7
-    reported = audit(cell, replace(path, sigma_vm=path.sigma_vm + error), points)
+    reported = audit(cell, replace(path, sigma_vm=path.sigma_vm + error))
     assert reported.stress == pytest.approx(error, rel=1e-3)
 
 
-def test_fields_of_points_are_those_of_the_simulation():
+@pytest.mark.parametrize("flow_rule", [FlowRule(), FlowRule(n=5, M=1, h=3)], ids=str)
+def test_fields_are_those_of_the_simulation(flow_rule):
     cell = ms.polycrystal(ms.generator(1), size=8)
-    path, points = simulate_points(cell)
-    np.testing.assert_allclose(path.sigma_vm, simulate(cell).sigma_vm, atol=1e-6)
-    np.testing.assert_array_equal(points.F[0], np.broadcast_to(np.eye(3), points.F[0].shape))
-    np.testing.assert_array_equal(points.xi[0], cell.property_maps()[..., 2])
+    path = simulate(cell, flow_rule=flow_rule, keep_fields=True)
+    fields, (*_, xi0, h0) = path.fields, np.moveaxis(cell.property_maps(), -1, 0)
+    plain = simulate(cell, flow_rule=flow_rule)
+    assert plain.fields is None
+    np.testing.assert_allclose(path.sigma_vm, plain.sigma_vm, atol=1e-6)
+    np.testing.assert_array_equal(fields.F[0], np.broadcast_to(np.eye(3), fields.F[0].shape))
+    np.testing.assert_allclose(fields.F.mean((1, 2)), path.F_mean, atol=1e-13)
+    np.testing.assert_allclose(fields.P.mean((1, 2)), path.P_mean, atol=1e-9)
+    np.testing.assert_allclose(fields.xi, xi0 + 1e3 * flow_rule.h * h0 * fields.gamma, rtol=1e-9)
+    # Monotonic: the plastic shear is that of the plastic deformation.
+    largest = np.linalg.norm(fields.Fp[-1] - np.eye(3), axis=(-2, -1))
+    np.testing.assert_allclose(fields.gamma[-1], largest, rtol=0.05, atol=1e-6)
+    assert fields.gamma[-1].max() > 1e-3
+
+
+def test_fields_go_to_other_tools(tmp_path):
+    cell = ms.polycrystal(ms.generator(1), size=(8, 4))
+    how = {"increments": 2, "keep_fields": True}
+    path = simulate(cell, **how)
+    fine = simulate(cell, discretization=Discretization("rotated", 2), **how)
+    files = output.write_vti(tmp_path, cell, fine)
+    assert [file.name for file in files] == [f"increment_000{k}.vti" for k in range(3)]
+    named = {array.get("Name"): array for array in ElementTree.parse(files[-1]).iter("DataArray")}
+    assert {"grain", "E / GPa", "sigma_vm / MPa", "P / MPa", "F", "gamma"} < named.keys()
+    text = base64.b64decode(named["F"].text.strip()[24:])
+    F = np.frombuffer(zlib.decompress(text)).reshape(8, 16, 3, 3)
+    np.testing.assert_array_equal(F.swapaxes(0, 1), fine.fields.F[-1])
+    xarray = pytest.importorskip("xarray")
+    labelled = output.to_xarray(cell, path)
+    assert labelled.P.dims == ("increment", "x1", "x2", "i", "j") and labelled.P.units == "MPa"
+    np.testing.assert_array_equal(labelled.gamma, path.fields.gamma)
+    assert output.to_xarray(cell, fine).xi.dims == ("increment", "point1", "point2")
+    assert isinstance(output.to_xarray(cell, replace(path, fields=None)), xarray.Dataset)
 
 
 def test_cells_solved_together_are_what_they_are_alone(monkeypatch):

@@ -334,7 +334,7 @@ def test_cells_that_do_not_suit_the_network_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "found"), [([], "no cells"), ([16, 24], r"\[16, 24\] pixels along an edge")]
+    ("sizes", "found"), [([], "no cells"), ([16, 24], "16 x 16 pixels, 24 x 24 pixels")]
 )
 def test_no_cells_and_cells_on_several_grids_are_refused(sizes, found):
     cells = [ms.polycrystal(ms.generator(0), size=size) for size in sizes]

@@ -55,7 +55,7 @@ def test_every_class_with_arrays_is_a_value(name):
 
 def examples() -> list[Value]:
     cell = ms.polycrystal(ms.generator(0), 3, 4)
-    path = reference.Trajectory(Load.stretch(), *(np.ones(2) for _ in range(4)))
+    path = reference.Trajectory(Load.stretch(), *(np.ones(2) for _ in range(5)))
     return [cell, Load.stretch(), path, Pairs(np.ones((1, 2, 2, 4)), np.ones((1, 3, 2, 2)), 1)]
 
 

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 
 from repro import paper, surrogate
 from repro.data.discretization import PAPER
+from repro.data.flow_rule import PAPER_RULE
 from repro.data.suites import SUITES
 from repro.reference import generation, simulate_many
 from repro.surrogate import SURROGATES
@@ -27,8 +28,8 @@ CONFIDENCE = 0.9
 
 def suites() -> list[str]:
     """The suites that are measured: those on the paper's grid and with its flow rule."""
-    ours = (paper.GRID, paper.DAMASK_M, paper.DAMASK_H)
-    return [name for name, suite in SUITES.items() if (suite.size, suite.M, suite.h) == ours]
+    ours = (paper.GRID, PAPER_RULE)
+    return [name for name, suite in SUITES.items() if (suite.size, suite.flow_rule) == ours]
 
 
 def run(

@@ -226,7 +226,7 @@ def _measured_damask(cells) -> dict:
     with tempfile.TemporaryDirectory() as scratch:
         for i, cell in enumerate(cells):
             directory = Path(scratch, str(i))
-            export.write_inputs(directory, cell, load.F11, load.time)
+            export.write_inputs(directory, cell, load)
             started = time.perf_counter()
             failures = damask.run([directory], workers=1)
             seconds.append(time.perf_counter() - started)

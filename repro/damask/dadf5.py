@@ -18,6 +18,7 @@ import numpy as np
 
 from repro.damask import setup as damask_setup
 from repro.damask.setup import Setup, SetupError
+from repro.data.microstructure import edges_of
 from repro.tools.values import Value
 
 
@@ -38,11 +39,12 @@ class Result(Value):
     setup: Setup
     input_files: dict[str, str]  # name -> content
     creator: str  # DAMASK and its version
-    grain_id: np.ndarray  # index into setup.phases, (N, N)
+    grain_id: np.ndarray  # index into setup.phases, (N1, N2)
+    edges: np.ndarray  # of the cell, m, (2,)
     increments: np.ndarray  # which of the solved increments are written, (T+1,)
     time: np.ndarray  # s, (T+1,)
-    F: np.ndarray  # deformation gradient, (T+1, N, N, 3, 3)
-    P: np.ndarray  # first Piola-Kirchhoff stress, MPa, (T+1, N, N, 3, 3)
+    F: np.ndarray  # deformation gradient, (T+1, N1, N2, 3, 3)
+    P: np.ndarray  # first Piola-Kirchhoff stress, MPa, (T+1, N1, N2, 3, 3)
 
     @property
     def F_mean(self) -> np.ndarray:
@@ -56,7 +58,7 @@ class Result(Value):
 
     @property
     def sigma_vm(self) -> np.ndarray:
-        """von Mises stress, MPa, (T+1, N, N)."""
+        """von Mises stress, MPa, (T+1, N1, N2)."""
         return von_mises(cauchy_stress(self.F, self.P))
 
     @property
@@ -65,19 +67,18 @@ class Result(Value):
         return len(self.time) - 1 == self.setup.increments
 
     @property
-    def solved_load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Time/s and F11 of all increments solved up to the last written, (S+1,).
+    def solved_load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Time/s (S+1,), F and P/MPa (S+1, 3, 3) of all increments solved up to the last written.
 
-        As the set-up has them; those that are written, where the set-up says otherwise.
+        As the set-up prescribes them. Where it says otherwise than what is written, or does not
+        say it, F is what is written.
         """
-        (time, F11), at, found = self.setup.load, self.increments, self.F_mean[:, 0, 0]
-        if (
-            at[-1] < len(time)
-            and np.allclose(time[at], self.time)
-            and np.allclose(F11[at], found, rtol=0, atol=1e-7)
-        ):
-            return time[: at[-1] + 1], F11[: at[-1] + 1]
-        return self.time, found
+        (time, F, P), at, found = self.setup.load, self.increments, self.F_mean
+        if at[-1] < len(time) and np.allclose(time[at], self.time):
+            free = ~np.isnan(P).any(0)
+            if np.allclose(F[at][:, ~free], found[:, ~free], rtol=0, atol=1e-7):
+                return time[: at[-1] + 1], F[: at[-1] + 1], P[: at[-1] + 1]
+        return self.time, found, np.full(found.shape, np.nan)
 
 
 def cauchy_stress(F, P) -> np.ndarray:
@@ -159,13 +160,13 @@ def read(path) -> Result:
     FileNotFoundError
         If there is no such file.
     DADF5Error
-        If it is not DADF5, or not on an N x N x 1 grid of a square cell, or lacks F or P, or holds
-        values that no simulation has.
+        If it is not DADF5, or not on an N1 x N2 x 1 grid, or lacks F or P, or holds values that no
+        simulation has.
     SetupError
         If the set-up inside is missing or not of isotropic viscoplastic grains.
     """
     with _opened(path) as file:
-        N = _grid_size(file)
+        grid, edges = _grid(file)
         labels, _ = _places(file, "phase")
         setup = _setup(file["setup"], {text(label) for label in np.unique(labels)})
         kind, names = _written(file)
@@ -176,7 +177,7 @@ def read(path) -> Result:
             raise DADF5Error(f"incomplete: 0 of {setup.increments} increments")
         places = _places(file, kind)
         F, P = (
-            np.stack([_on_grid(_gather(file[i][kind], places, name), N) for i in names])
+            np.stack([_on_grid(_gather(file[i][kind], places, name), grid) for i in names])
             for name in ("F", "P")
         )
         result = Result(
@@ -184,7 +185,8 @@ def read(path) -> Result:
             setup=setup,
             input_files=_input_files(file["setup"]),
             creator=str(file.attrs.get("creator", "DAMASK")),
-            grain_id=_on_grid(_phase_index(labels, setup), N),
+            grain_id=_on_grid(_phase_index(labels, setup), grid),
+            edges=edges,
             increments=increments,
             time=_times(file, names),
             F=F,
@@ -270,17 +272,18 @@ def _number(increment: str) -> int:
     return int(increment.removeprefix("increment_"))
 
 
-def _grid_size(file) -> int:
+def _grid(file) -> tuple[tuple[int, int], np.ndarray]:
+    """Points along x1 and x2, and edges of the cell, m."""
     cells, size = file["geometry"].attrs["cells"], file["geometry"].attrs["size"]
-    if not (cells[0] == cells[1] and cells[2] == 1 and np.isclose(size[0], size[1])):
-        grid = "x".join(map(str, cells))
-        raise DADF5Error(f"grid {grid}, expected NxNx1 on a square cell")
-    return int(cells[0])
+    if cells[2] != 1:
+        raise DADF5Error(f"grid {'x'.join(map(str, cells))}, expected N1xN2x1")
+    grid = int(cells[0]), int(cells[1])
+    return grid, edges_of(grid, size[:2])
 
 
-def _on_grid(values, N) -> np.ndarray:
-    """Cell values (N*N, ...), x1 fastest, as a field (N, N, ...) with axes (x1, x2)."""
-    return np.swapaxes(values.reshape(N, N, *values.shape[1:]), 0, 1)
+def _on_grid(values, grid) -> np.ndarray:
+    """Cell values (N1*N2, ...), x1 fastest, as a field (N1, N2, ...) with axes (x1, x2)."""
+    return np.swapaxes(values.reshape(*reversed(grid), *values.shape[1:]), 0, 1)
 
 
 def _written(file) -> tuple[str, list[str]]:

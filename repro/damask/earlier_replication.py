@@ -19,9 +19,9 @@ import numpy as np
 
 from repro import paper, reference
 from repro.damask import dadf5, exchange
-from repro.damask.exchange import MAX_GRAINS, MismatchError
+from repro.damask.exchange import MismatchError
 from repro.data import dataset
-from repro.data.dataset import DataSet
+from repro.data.dataset import MAX_GRAINS, DataSet
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, units_known
 from repro.tools.progress import Progress

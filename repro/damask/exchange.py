@@ -9,13 +9,13 @@ import numpy as np
 
 from repro.damask import dadf5, export
 from repro.data import dataset
-from repro.data.dataset import DataSet, DataSetError
-from repro.data.discretization import PAPER
+from repro.data.dataset import DataSet, DataSetError, as_load
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure, units_known
+from repro.reference import Trajectory
 from repro.tools.progress import Progress
 from repro.tools.provenance import code_commit
 
-MAX_GRAINS = 256  # grain_id is uint8
 UNIAXIAL = 1e-8  # component of the mean deformation gradient that still is none
 # Attributes beside the properties.
 LAW = ("n", "dilatation", "hardening_left", "eps_rel_div", "derivative")
@@ -44,15 +44,14 @@ def export_damask(
     Raises
     ------
     ValueError
-        If an index is out of range, or the load of the data set is not linear in time.
+        If an index is out of range.
     """
-    directories, options = [], data.solver_options or {}
-    how = (data.F11, data.time, tolerance, options.get("discretization", PAPER))
+    directories, how = [], {"tolerance": tolerance, **(data.solver_options or {})}
     for i in indices or range(len(data)):
         if not 0 <= i < len(data):
             raise ValueError(f"no microstructure {i}: the data set has 0 to {len(data) - 1}")
         directories.append(Path(out, f"{i:06d}"))
-        export.write_inputs(directories[-1], data.microstructure(i), *how)
+        export.write_inputs(directories[-1], data.microstructure(i), data.load, **how)
     return directories
 
 
@@ -158,15 +157,17 @@ def microstructure_key(part) -> str:
 
 def _setup(part) -> list[tuple]:
     """What must be the same in a data set, each as a key to compare and a text: load, grid, law."""
-    N, about = part.grain_id.shape[1], part.attributes
-    solved = len(about.get("solved_time", part.time)) - 1
+    (N1, N2), about, load = part.grain_id.shape[1:], part.attributes, part.load
+    L1, L2 = part.edges
+    solved = part.solved_load.increments
     turns = np.flatnonzero(np.diff(np.sign(np.diff(part.F11)))) + 1
     way = " > ".join(f"{part.F11[i]:g}" for i in (0, *turns, -1))
+    free = "".join(f", P{i + 1}{j + 1} prescribed" for i, j in load.free)
     return [
-        (N, f"{N}x{N} pixels"),
+        ((N1, N2, round(L2 / L1, 9)), f"{N1}x{N2} pixels, edges {L1:g} and {L2:g}"),
         (
-            (*part.time.round(9).tolist(), *part.F11.round(9).tolist()),
-            f"{len(part.time) - 1} increments of F11 = {way} in {part.time[-1]:g} s",
+            str([array.round(9).tolist() for array in (load.time, load.F, load.P)]),
+            f"{load.increments} increments of F11 = {way} in {load.time[-1]:g} s{free}",
         ),
         (solved, f"{solved} increments solved"),
         *((str(about[name]), f"{name} = {_shown(about[name])}") for name in LAW if name in about),
@@ -178,19 +179,17 @@ def _shown(value) -> str:
 
 
 def data_set(result: dadf5.Result) -> DataSet:
-    """One complete simulation under a uniaxial stretch as a data set of one microstructure.
+    """One complete simulation as a data set of one microstructure.
 
     Raises
     ------
     ValueError
-        If increments are missing, the mean deformation gradient is not diag(F11, 1, 1), or the
-        grains are not those of a data set.
+        If increments are missing, the load is none of ours, or the grains are not those of a data
+        set.
     """
     if not result.is_complete:
         written = len(result.time) - 1
         raise DataSetError(f"incomplete: {written} of {result.setup.increments} increments")
-    if off_uniaxial(result) > UNIAXIAL:
-        raise DataSetError("the mean deformation gradient is not diag(F11, 1, 1)")
     exponents = np.unique(result.setup.of_phases("n"))
     if len(exponents) > 1:
         raise DataSetError(f"grains of different n: {', '.join(f'{n:g}' for n in exponents)}")
@@ -207,40 +206,37 @@ def off_uniaxial(result: dadf5.Result) -> float:
 def as_data_set(result: dadf5.Result) -> DataSet:
     """What a data set keeps of a simulation, whether or not it is complete.
 
-    Attributes say how it was solved: `solved_time` (s) and `solved_F11` of all increments up to
-    the last written, the tolerance `eps_rel_div`, and the law as far as properties do not, `LAW`.
+    Attributes say how it was solved: all increments up to the last written (`dataset.solved`), the
+    tolerance `eps_rel_div`, and the law as far as properties do not, `LAW`.
 
     Raises
     ------
     ValueError
-        If properties are not physical, the load does not begin at F11 = 1, or there are too many
-        grains.
+        If properties are not physical, the load is none of ours, or there are too many grains.
     """
-    setup, F11 = result.setup, result.F_mean[:, 0, 0]
+    setup, (written, solved) = result.setup, _loads(result)
     with units_known():
-        cell = Microstructure(result.grain_id, setup.paper_properties)
-    if len(cell.properties) > MAX_GRAINS:
-        raise DataSetError(f"{len(cell.properties)} grains, at most {MAX_GRAINS} are supported")
-    solved_time, solved_F11 = result.solved_load
-    data = DataSet(
-        grain_id=cell.grain_id[None].astype(np.uint8),
-        properties=cell.properties[None],
-        time=result.time,
-        F11=F11,
-        sigma_vm=result.sigma_vm[None].astype(np.float32),
-        P_mean=result.P_mean[None],
-        seed=np.array([[-1]]),  # not drawn by our generator
-        attributes={
-            "generator": result.creator,
-            "commit": code_commit(),
-            "solved_time": solved_time,
-            "solved_F11": solved_F11,
-            "eps_rel_div": setup.eps_rel_div,
-            "derivative": setup.derivative,
-            "n": setup.of_phases("n")[0],
-            "dilatation": bool(setup.of_phases("dilatation").any()),
-            "hardening_left": setup.of_phases("hardening_left").min().round(2),
-        },
+        cell = Microstructure(result.grain_id, setup.paper_properties, result.edges)
+    run = Trajectory(
+        written, result.sigma_vm, result.F_mean, result.P_mean, *np.zeros((2, len(result.time)))
     )
-    _ = data.load  # raises if it is none
-    return data
+    about = {
+        "generator": result.creator,
+        "commit": code_commit(),
+        **dataset.solved(solved),
+        "eps_rel_div": setup.eps_rel_div,
+        "derivative": setup.derivative,
+        "n": setup.of_phases("n")[0],
+        "dilatation": bool(setup.of_phases("dilatation").any()),
+        "hardening_left": setup.of_phases("hardening_left").min().round(2),
+    }
+    return dataset.of([cell], [run], about)
+
+
+def _loads(result) -> tuple[Load, Load]:
+    """The load at the increments that are written, and at all that were solved."""
+    time, F, P = result.solved_load
+    if off_uniaxial(result) <= UNIAXIAL:
+        return as_load(result.time, result.F_mean[:, 0, 0]), as_load(time, F[:, 0, 0])
+    at = result.increments if len(time) > result.increments[-1] else slice(None)
+    return as_load(result.time, F[at], P[at]), as_load(time, F, P)

@@ -1,20 +1,18 @@
 """Write the input files that make DAMASK solve the paper's problem: grid, material and load."""
 
-import base64
-import struct
-import zlib
-from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from repro import paper
 from repro.damask.setup import DERIVATIVES
 from repro.data.discretization import PAPER, Discretization
-from repro.data.microstructure import Microstructure, grain_map, of_grains
+from repro.data.flow_rule import PAPER_RULE, FlowRule
+from repro.data.load import Load
+from repro.data.microstructure import Microstructure, of_grains
+from repro.tools import vtk
 from repro.tools.files import write_text
-from repro.tools.values import unmasked
 
 GRID, MATERIAL, LOAD, NUMERICS = "grid.vti", "material.yaml", "load.yaml", "numerics.yaml"
 NO_SATURATION = 1e20  # Pa; (1 - xi/xi_inf)^a is 1 to machine precision
@@ -23,10 +21,10 @@ NO_SATURATION = 1e20  # Pa; (1 - xi/xi_inf)^a is 1 to machine precision
 def write_inputs(
     directory,
     microstructure: Microstructure,
-    F11: Sequence[float],
-    time: Sequence[float],
+    load: Load,
     tolerance: float | None = None,
     discretization: Discretization = PAPER,
+    flow_rule: FlowRule = PAPER_RULE,
 ) -> None:
     """Write the input files of one simulation into `directory`.
 
@@ -35,27 +33,21 @@ def write_inputs(
     directory : path-like
         Created if need be; files of the same name are replaced.
     microstructure : Microstructure
-    F11 : array_like, shape (T+1,)
-        Mean stretch, in equal increments from 1.
-    time : array_like, shape (T+1,)
-        s, in equal increments from 0.
+    load : Load
     tolerance : float, optional
         eps_rel_div(P); by default DAMASK's own, 5e-4. The reference solutions of this project were
         computed with 5e-6.
     discretization : Discretization
         By default the paper's; with several points per pixel the grid has all of them.
-
-    Raises
-    ------
-    ValueError
-        If the load is not linear in time.
+    flow_rule : FlowRule
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    points = microstructure.refined(discretization.points_per_pixel)
     texts = {
-        GRID: vti(microstructure.refined(discretization.points_per_pixel).grain_id),
-        MATERIAL: yaml.safe_dump(material(microstructure.properties)),
-        LOAD: yaml.safe_dump(load(F11, time)),
+        GRID: vtk.image({"material": points.grain_id}, points.edges),
+        MATERIAL: yaml.safe_dump(material(microstructure.properties, flow_rule)),
+        LOAD: yaml.safe_dump(load_steps(load)),
     }
     settings = numerics(tolerance, discretization.derivative)
     if settings:
@@ -65,7 +57,7 @@ def write_inputs(
         write_text(directory / name, text)
 
 
-def material(properties: np.ndarray) -> dict:
+def material(properties: np.ndarray, flow_rule: FlowRule = PAPER_RULE) -> dict:
     """Content of material.yaml for properties (G, 4): grain i is material i and phase g<i>."""
     properties = of_grains(properties)
     return {
@@ -79,11 +71,11 @@ def material(properties: np.ndarray) -> dict:
             }
             for i in range(len(properties))
         ],
-        "phase": {f"g{i}": _phase(*map(float, row)) for i, row in enumerate(properties)},
+        "phase": {f"g{i}": _phase(flow_rule, *map(float, row)) for i, row in enumerate(properties)},
     }
 
 
-def _phase(E, nu, xi0, h0) -> dict:
+def _phase(flow_rule, E, nu, xi0, h0) -> dict:
     mu = 1e9 * E / (2 * (1 + nu))
     lam = 2 * mu * nu / (1 - 2 * nu)
     return {
@@ -94,13 +86,10 @@ def _phase(E, nu, xi0, h0) -> dict:
             "plastic": {
                 "type": "isotropic",
                 "output": ["xi"],
-                "M": paper.DAMASK_M,
                 "dilatation": False,
-                "dot_gamma_0": paper.GAMMA_DOT_0,
-                "n": float(paper.STRESS_EXPONENT),
+                **flow_rule.attributes,
                 "xi_0": 1e6 * xi0,
                 "h_0": 1e9 * h0,
-                "h": 1.0,
                 "a": 1.0,
                 "xi_inf": NO_SATURATION,
             },
@@ -108,29 +97,35 @@ def _phase(E, nu, xi0, h0) -> dict:
     }
 
 
-def load(F11, time) -> dict:
-    """Content of load.yaml: mean deformation gradient diag(F11(t), 1, 1), linear in time."""
-    F11, time = unmasked(F11, "F11"), unmasked(time, "time")
-    if F11.ndim != 1 or F11.shape != time.shape or len(time) < 2:
-        raise ValueError(f"F11 and time must be (T+1,), got {F11.shape} and {time.shape}")
-    steps = len(time) - 1
-    ramp = np.linspace(0, 1, steps + 1)
-    equal = np.allclose(np.subtract(F11, 1), (F11[-1] - 1) * ramp, rtol=0, atol=1e-9)
-    if not (equal and np.allclose(time, time[-1] * ramp)):
-        raise ValueError("DAMASK input: F11 must grow from 1 in equal increments of equal times")
-    rate = float((F11[-1] - 1) / time[-1])
-    return {
-        "solver": {"mechanical": "spectral_basic"},
-        "loadstep": [
-            {
-                "boundary_conditions": {
-                    "mechanical": {"dot_F": [[rate, 0, 0], [0, 0, 0], [0, 0, 0]]}
-                },
-                "discretization": {"t": float(time[-1]), "N": steps},
-                "f_out": 1,
-            }
-        ],
-    }
+def load_steps(load: Load) -> dict:
+    """Content of load.yaml: a step of the load for every row of equal increments."""
+    F, P = (array.reshape(-1, 9) for array in (load.F, 1e6 * load.P))
+    changes = np.diff(np.column_stack([load.time, F, load.P.reshape(-1, 9)]), axis=0)
+    corners = [0]
+    for k, change in enumerate(changes):
+        if not np.allclose(change, changes[corners[-1]], rtol=1e-6, atol=1e-9, equal_nan=True):
+            corners.append(k)
+    corners.append(load.increments)
+
+    def step(start, end):
+        t = float(load.time[end] - load.time[start])
+        conditions = {"dot_F": _rows((F[end] - F[start]) / t)}
+        if load.free:
+            conditions["P"] = _rows(P[end])
+        return {
+            "boundary_conditions": {"mechanical": conditions},
+            "discretization": {"t": t, "N": end - start},
+            "f_out": 1,
+        }
+
+    steps = [step(start, end) for start, end in pairwise(corners)]
+    return {"solver": {"mechanical": "spectral_basic"}, "loadstep": steps}
+
+
+def _rows(components) -> list:
+    """Nine components as rows of a tensor, x where nothing is prescribed."""
+    values = ["x" if np.isnan(value) else float(value) or 0 for value in components]
+    return [values[:3], values[3:6], values[6:]]
 
 
 def numerics(tolerance: float | None = None, derivative: str = PAPER.derivative) -> dict:
@@ -150,31 +145,3 @@ def numerics(tolerance: float | None = None, derivative: str = PAPER.derivative)
         (theirs,) = (theirs for theirs, ours in DERIVATIVES.items() if ours == derivative)
         grid["FFT"] = {"derivative": theirs}
     return {"solver": {"grid": grid}} if grid else {}
-
-
-def vti(grain_id: np.ndarray) -> str:
-    """VTK image data with the material of each cell of an N x N x 1 grid over a unit square.
-
-    DAMASK asks for one line of base64 with the cells x1 fastest; here as one zlib block.
-    """
-    grain_id = grain_map(grain_id)
-    N = len(grain_id)
-    cells = grain_id.ravel(order="F").astype("<i8").tobytes()
-    block = zlib.compress(cells)
-    header = struct.pack("<4I", 1, len(cells), 0, len(block))
-    data = (base64.b64encode(header) + base64.b64encode(block)).decode()
-    return f"""\
-<?xml version="1.0"?>
-<VTKFile type="ImageData" version="0.1" byte_order="LittleEndian" header_type="UInt32" \
-compressor="vtkZLibDataCompressor">
-  <ImageData WholeExtent="0 {N} 0 {N} 0 1" Origin="0 0 0" Spacing="{1 / N!r} {1 / N!r} {1 / N!r}">
-  <Piece Extent="0 {N} 0 {N} 0 1">
-    <CellData>
-      <DataArray type="Int64" Name="material" format="binary">
-        {data}
-      </DataArray>
-    </CellData>
-  </Piece>
-  </ImageData>
-</VTKFile>
-"""

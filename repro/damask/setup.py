@@ -5,18 +5,18 @@ DAMASK's `isotropic` plasticity, in the symbols of material.yaml (S: Mandel stre
     Lp     = dot_gamma S_dev/|S_dev|,   dot_gamma = dot_gamma_0 (sqrt(3/2) |S_dev| / (M xi))^n
     dot_xi = dot_gamma h h_0 (1 - xi/xi_inf)^a                      (|S| for |S_dev| if dilatation)
 
-The paper's law (Methods) is the case M = sqrt(3/2), h = 1, xi_inf -> infinity, no dilatation. Any
-other M, h and dot_gamma_0 are the paper's law as well, exactly, with other xi0 and h0 (`rescaled`).
+`repro.data.flow_rule.FlowRule` is the case xi_inf -> infinity, no dilatation. Any M, h and
+dot_gamma_0 are the paper's, exactly, with other xi0 and h0 (`FlowRule.rescaled`).
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import yaml
 
-from repro.reference import rescaled
+from repro.data.flow_rule import FlowRule
 from repro.tools.values import Value
 
 # Defaults of DAMASK 3.0.2 for what an input file may leave out.
@@ -59,6 +59,11 @@ class Phase:
         return E / 1e9, lam / (2 * (lam + mu)), self.xi_0 / 1e6, self.h_0 / 1e9
 
     @property
+    def flow_rule(self) -> FlowRule:
+        """What `repro.reference` calls so."""
+        return FlowRule(self.n, self.dot_gamma_0, self.M, self.h)
+
+    @property
     def hardening_left(self) -> float:
         """Share of h_0 that hardening starts with: (1 - xi_0/xi_inf)^a; 1 in the paper's law."""
         return max(0.0, 1 - self.xi_0 / self.xi_inf) ** self.a
@@ -66,10 +71,11 @@ class Phase:
 
 @dataclass(frozen=True, eq=False)
 class Step(Value):
-    """One step of the load: F11 grows in time."""
+    """One step of the load; F and P are NaN where they are not prescribed."""
 
     time: np.ndarray  # s since the start of the step, of its increments, (N,)
-    F11: np.ndarray  # at these times; NaN where the stress is prescribed instead, (N,)
+    F: np.ndarray  # mean deformation gradient at these times, (N, 3, 3)
+    P: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (N, 3, 3)
     f_out: int | None  # every so many increments are written; None: none of them
 
     @property
@@ -93,13 +99,17 @@ class Setup:
         return sum(step.written for step in self.steps)
 
     @property
-    def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Time/s and F11 of the initial state and of every increment that is solved, (S+1,)."""
-        time, F11 = [np.zeros(1)], [np.ones(1)]
+    def load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Time/s (S+1,), F and P/MPa (S+1, 3, 3) of every increment that is solved.
+
+        NaN where they are not prescribed, or start where they were not.
+        """
+        time = [np.zeros(1)]
         for step in self.steps:
             time.append(time[-1][-1] + step.time)
-            F11.append(step.F11)
-        return np.concatenate(time), np.concatenate(F11)
+        F, P = (np.concatenate([getattr(step, name) for step in self.steps]) for name in "FP")
+        F0, P0 = np.where(np.isnan(F[0]), np.nan, np.eye(3)), np.where(np.isnan(P[0]), np.nan, 0)
+        return np.concatenate(time), np.stack([F0, *F]), np.stack([P0, *P])
 
     @property
     def properties(self) -> np.ndarray:
@@ -108,9 +118,13 @@ class Setup:
 
     @property
     def paper_properties(self) -> np.ndarray:
-        """E/GPa, nu, xi0/MPa, h0/GPa with which the paper's law is that of the phases, (G, 4)."""
-        parameters = ("M", "h", "dot_gamma_0", "n")
-        return rescaled(self.properties, **{name: self.of_phases(name) for name in parameters})
+        """E/GPa, nu, xi0/MPa, h0/GPa with which the paper's law, but for n, is theirs, (G, 4)."""
+        return self.rescaled([phase.flow_rule for phase in self.phases.values()])
+
+    def rescaled(self, flow_rules: Sequence[FlowRule]) -> np.ndarray:
+        """Properties (G, 4) with which each phase's own flow rule is as the paper's, but for n."""
+        rows = zip(flow_rules, self.properties, strict=True)
+        return np.stack([flow_rule.rescaled(row) for flow_rule, row in rows])
 
     def of_phases(self, name: str) -> np.ndarray:
         """Parameter `name` of `Phase` of each phase, (G,)."""
@@ -188,7 +202,7 @@ def _at(tree, *keys):
 
 
 def _steps(loadsteps) -> list[Step]:
-    steps, F11 = [], 1.0
+    steps, F, P = [], np.eye(3), np.zeros((3, 3))
     for tree in loadsteps:
         discretization, f_out = tree["discretization"], tree.get("f_out", "1")
         t, N = float(discretization["t"]), int(discretization["N"])
@@ -199,21 +213,36 @@ def _steps(loadsteps) -> list[Step]:
         time = t * ends / ends[-1]
         conditions = tree["boundary_conditions"]["mechanical"]
         every = None if f_out == "none" else max(1, int(f_out))
-        steps.append(Step(time, _stretch(conditions, F11, time), every))
-        F11 = steps[-1].F11[-1]
+        F, P = _course(_F, conditions, F, time), _course(_P, conditions, P, time)
+        steps.append(Step(time, F, P / 1e6, every))
+        F, P = F[-1], P[-1]
     return steps
 
 
-def _stretch(conditions, start, time):
-    """F11 at times since the start of a step, as its boundary conditions prescribe it."""
-    courses = {
-        "dot_F": lambda rate: start + rate * time,
-        "F": lambda end: start + (end - start) * time / time[-1],
-        "L": lambda rate: start * np.exp(rate * time),
-    }
-    kind = next((kind for kind in courses if kind in conditions), "dot_F")
-    prescribed = np.ravel(conditions[kind])[0]
-    return courses[kind](np.nan if prescribed == "x" else float(prescribed))
+# What a boundary condition says of a component, after t of the T seconds of a step.
+_F = {
+    "dot_F": lambda start, rate, t, T: start + rate * t,
+    "F": lambda start, end, t, T: start + (end - start) * t / T,
+    "L": lambda start, L, t, T: start * np.exp(_diagonal(L) * t),
+}
+_P = {"dot_P": _F["dot_F"], "P": _F["F"]}
+
+
+def _diagonal(L):
+    """Rates (3, 1) of a velocity gradient; NaN if it is not diagonal."""
+    rates = np.diag(L)[:, None]
+    return rates if np.array_equal(L, np.diag(np.diag(L))) else np.nan * rates
+
+
+def _course(kinds, conditions, start, time):
+    """A tensor (N, 3, 3) at times since the start of a step; NaN where nothing prescribes it."""
+    kind = next((kind for kind in kinds if kind in conditions), None)
+    if kind is None:
+        return np.full((len(time), 3, 3), np.nan)
+    values = [np.nan if value == "x" else float(value) for row in conditions[kind] for value in row]
+    with np.errstate(over="ignore", invalid="ignore"):
+        course = [kinds[kind](start, np.reshape(values, (3, 3)), t, time[-1]) for t in time]
+    return np.array(course)
 
 
 def _phases(material, used) -> dict[str, Phase]:
@@ -249,9 +278,13 @@ def _phase(name, tree) -> Phase:
         )
     except KeyError as error:
         raise SetupError(f"phase {name} lacks {error.args[0]}") from None
-    for key in ("M", "n", "dot_gamma_0", "xi_inf", "a"):
+    for key in ("xi_inf", "a"):
         if not getattr(phase, key) > 0:
             raise SetupError(f"phase {name} has {key} = {given[key]}")
+    try:
+        _ = phase.flow_rule  # raises if it is none
+    except ValueError as error:
+        raise SetupError(f"phase {name}: {error}") from None
     return phase
 
 

@@ -2,6 +2,7 @@
 
 from repro.data.checks import Check, verify
 from repro.data.dataset import DataSet, DataSetError, Split, read, split, write
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.data.pairs import Pairs, make_pairs
@@ -12,6 +13,7 @@ __all__ = [
     "Check",
     "DataSet",
     "DataSetError",
+    "FlowRule",
     "Load",
     "Microstructure",
     "Pairs",

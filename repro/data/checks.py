@@ -7,6 +7,7 @@ import numpy as np
 from repro import paper
 from repro.data import dataset
 from repro.data.dataset import DataSet
+from repro.data.flow_rule import PAPER_RULE
 from repro.tools.values import unmasked
 
 FLOW_RULE = "flow rule"
@@ -124,8 +125,10 @@ def _properties(data):
 
 
 def _size(data):
-    n = data.grain_id.shape[1]
-    return Check("pixels", f"{n}x{n}", f"{paper.GRID}x{paper.GRID}", n == paper.GRID)
+    N1, N2 = data.grain_id.shape[1:]
+    square = data.microstructure(0).is_square
+    found = f"{N1}x{N2}" + ", not square" * (N1 == N2 and not square)
+    return Check("pixels", found, f"{paper.GRID}x{paper.GRID}", square and N1 == paper.GRID)
 
 
 def _split(data):
@@ -146,6 +149,9 @@ def _split(data):
 
 
 def _load(data):
+    if not data.load.is_plane_strain_along_x1:
+        found, effect = "of another load than diag(F11, 1, 1)", "another load, with other stresses"
+        return Check("loading rate", found, f"{paper.RATE:g} 1/s", False, effect)
     rates = data.load.rates
     low, high = rates.min(), rates.max()
     found = f"{np.median(rates):.3g}" if np.isclose(low, high) else f"{low:.3g} to {high:.3g}"
@@ -174,13 +180,7 @@ def _stretch(data):
 
 def _flow_rule(data):
     """As far as attributes say by which flow rule the data came about."""
-    papers = {
-        "n": paper.STRESS_EXPONENT,
-        "M": paper.DAMASK_M,
-        "h": paper.DAMASK_H,
-        "dilatation": 0,
-        "hardening_left": 1,
-    }
+    papers = {**PAPER_RULE.attributes, "dilatation": 0, "hardening_left": 1}
     found = {name: data.attributes.get(name, value) for name, value in papers.items()}
     other = [f"{n} = {v:g}" for n, v in found.items() if not np.isclose(v, papers[n], rtol=1e-3)]
     effect = "other stresses of the same grains"

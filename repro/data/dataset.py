@@ -3,29 +3,35 @@
 ========== ====================== ======= ===========================================
 array      shape                  dtype   meaning
 ========== ====================== ======= ===========================================
-grain_id   (M, N, N)              uint8   grain of each pixel; axes x1 (loading), x2
+grain_id   (M, N1, N2)            uint8   grain of each pixel; axes x1 (loading), x2
 properties (M, G, 4)              float64 E/GPa, nu, xi0/MPa, h0/GPa; NaN-padded
 time       (T+1,)                 float64 s; with F11 the load (`repro.data.load`)
 F11        (T+1,)                 float64 mean stretch along x1
-sigma_vm   (M, T+1, N, N)         float32 von Mises stress, MPa; chunked by microstructure
+sigma_vm   (M, T+1, N1, N2)       float32 von Mises stress, MPa; chunked by microstructure
 P_mean     (M, T+1, 3, 3)         float64 mean first Piola-Kirchhoff stress, MPa
 seed       (M, S)                 int64   entropy of the generator of each microstructure
+load_F     (T+1, 3, 3)            float64 only if the load is not diag(F11, 1, 1): its F, as
+load_P     (T+1, 3, 3)            float64 in `repro.data.load`, and its P, MPa
+F_mean     (M, T+1, 3, 3)         float64 mean deformation gradient, likewise
 ========== ====================== ======= ===========================================
 
-Attributes say how the data came about. `schema_version` is always there; our own generator adds its
-name, the suite, the seed, the tolerance and the code commit. `M` and `h` are the parameters of the
-flow rule that go with the properties (see `repro.reference.simulate`; without them it is the law in
-the paper's text), `derivative` and `points_per_pixel` the discretization in space (see
-`repro.data.discretization`; without them it is the paper's). Data of another solver may have
-`solved_time` and `solved_F11`, if only some of the increments that were solved are kept, and `n`,
-`dilatation` and `hardening_left`, if its flow rule is of another form.
+Where the load does not prescribe F11, the array is its mean over the microstructures.
+
+Attributes say how the data came about. `schema_version` is always there, and `edges` (L1, L2) where
+the pixels of the cells are not square; our own generator adds its name, the suite, the seed, the
+tolerance and the code commit. `n`, `dot_gamma_0`, `M` and `h` are the parameters of the flow rule
+that go with the properties (see `repro.data.flow_rule`), `derivative` and `points_per_pixel` the
+discretization in space (see `repro.data.discretization`); what is not there is as in the paper.
+Data of another solver may have `solved_time` and `solved_F11` (or `solved_F` and `solved_P`), if
+only some of the increments that were solved are kept, and `dilatation` and `hardening_left`, if its
+flow rule is of another form.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,28 +40,31 @@ import numpy as np
 
 from repro import paper
 from repro.data.discretization import DERIVATIVES, Discretization
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure, units_known, warn_of_units
+from repro.data.microstructure import Microstructure, edges_of, units_known, warn_of_units
 from repro.tools.files import atomic_path
-from repro.tools.values import Value, number, unmasked
+from repro.tools.values import Value, unmasked
 
 if TYPE_CHECKING:
     import xarray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION, OF_ANY_LOAD = 1, 2  # the second, if the file has a load other than diag(F11, 1, 1)
 SPLIT_SEED = 0
+MAX_GRAINS = 256  # grain_id is uint8
 CHUNK = 1000  # microstructures, of the small arrays
 STORED_CACHE = 2**26  # bytes of stress kept of an open file: more than that of a batch
 LINEAR = 0.99  # share of h0 that has to be left for hardening to count as linear
 _SHAPES = {  # letters are sizes that must agree between arrays
-    "grain_id": "MNN",
+    "grain_id": "MXY",
     "properties": "MGP",
     "time": "T",
     "F11": "T",
-    "sigma_vm": "MTNN",
+    "sigma_vm": "MTXY",
     "P_mean": "MTDD",
     "seed": "MS",
 }
+_OF_ANY_LOAD = {"load_F": "TDD", "load_P": "TDD", "F_mean": "MTDD"}
 
 
 class DataSetError(ValueError):
@@ -85,18 +94,32 @@ class DataSet(Value):
     P_mean: np.ndarray
     seed: np.ndarray
     attributes: dict = field(default_factory=dict)
+    load_F: np.ndarray | None = None
+    load_P: np.ndarray | None = None
+    F_mean: np.ndarray | None = None
 
     def __post_init__(self):
         super().__post_init__()
-        arrays = {name: getattr(self, name) for name in _SHAPES}
+        arrays = self.arrays
         _check_shapes({name: np.shape(array) for name, array in arrays.items()})
         for name, array in arrays.items():
             if np.dtype(getattr(array, "dtype", object)).kind not in _kinds(name) + "iu":
                 raise DataSetError(f"array {name} is of {getattr(array, 'dtype', type(array))}")
         warn_of_units(self.properties, stacklevel=4)  # once for all cells
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that the data set has, by name."""
+        named = {name: getattr(self, name) for name in (*_SHAPES, *_OF_ANY_LOAD)}
+        return {name: named[name] for name in named if name in _SHAPES or named[name] is not None}
+
     def __len__(self):
         return len(self.grain_id)
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Edges L1, L2 of the cells, as `repro.data.microstructure.Microstructure` has them."""
+        return edges_of(self.grain_id.shape[1:], self.attributes.get("edges"))
 
     @property
     def load(self) -> Load:
@@ -105,15 +128,18 @@ class DataSet(Value):
         Raises
         ------
         DataSetError
-            If `time` and `F11` are no load.
+            If the arrays are no load.
         """
-        return _as_load(self.time, self.F11)
+        return as_load(self.time, self.F11 if self.load_F is None else self.load_F, self.load_P)
 
     @property
     def solved_load(self) -> Load:
         """The load with the increments in which it was solved: those of the data set or more."""
         about = self.attributes
-        return _as_load(about.get("solved_time", self.time), about.get("solved_F11", self.F11))
+        if "solved_time" not in about:
+            return self.load
+        F = about.get("solved_F", about.get("solved_F11", self.F11))
+        return as_load(about["solved_time"], F, about.get("solved_P"))
 
     @property
     def kept(self) -> np.ndarray:
@@ -122,7 +148,7 @@ class DataSet(Value):
 
     @property
     def solver_options(self) -> dict[str, Any] | None:
-        """How the cells were solved: M, h and discretization of `repro.reference.simulate`.
+        """How the cells were solved: flow rule and discretization of `repro.reference.simulate`.
 
         None if the flow rule is of another form than the reference model's, or the derivative in
         space is one that it does not have.
@@ -130,23 +156,23 @@ class DataSet(Value):
         Raises
         ------
         DataSetError
-            If the points per pixel are no positive whole number.
+            If a parameter of the flow rule is out of range, or the points per pixel are no positive
+            whole number.
         """
         about = self.attributes
         if (
-            about.get("n", paper.STRESS_EXPONENT) != paper.STRESS_EXPONENT
-            or about.get("dilatation", False)
+            about.get("dilatation", False)
             or about.get("hardening_left", 1.0) < LINEAR
             or about.get("derivative", DERIVATIVES[0]) not in DERIVATIVES
         ):
             return None
         try:
-            law = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
-            law = {name: number(about.get(name, law[name]), name) for name in law}
-            discretization = Discretization.of(about)
+            return {
+                "flow_rule": FlowRule.of(about),
+                "discretization": Discretization.of(about),
+            }
         except (TypeError, ValueError) as error:
             raise DataSetError(str(error)) from None
-        return law | {"discretization": discretization}
 
     def microstructure(self, i: int) -> Microstructure:
         """Microstructure i, without the padding that is behind its last grain."""
@@ -157,16 +183,18 @@ class DataSet(Value):
         empty = np.flatnonzero(np.isnan(properties[behind:]).all(1))
         grains = behind + empty[0] if len(empty) else len(properties)
         with units_known():
-            return Microstructure(grain_id, properties[:grains])
+            return Microstructure(grain_id, properties[:grains], self.edges)
 
     def first(self, count: int) -> DataSet:
         """The first microstructures, in memory."""
-        own = [name for name, letters in _SHAPES.items() if letters[0] == "M"]
+        own: dict[str, Any] = {
+            name: array[:count] for name, array in self.arrays.items() if _is_of_cells(name)
+        }
         with units_known():
-            return replace(self, **{name: getattr(self, name)[:count] for name in own})
+            return replace(self, **own)
 
     def property_maps(self, indices) -> np.ndarray:
-        """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N, N, 4) float32."""
+        """E/GPa, nu, xi0/MPa, h0/GPa of each pixel, (len(indices), N1, N2, 4) float32."""
         indices = indices_of(indices)
         return np.stack([self.properties[i][self.grain_id[i]] for i in indices]).astype(np.float32)
 
@@ -177,12 +205,15 @@ class DataSet(Value):
         -------
         xarray.Dataset
             Dimensions cell, grain, increment, x1 and x2, and i, j of tensors; coordinates time/s
-            and F11 of the increments, x1 and x2 of the pixels' centres in edges of the cell. The
-            attribute `units` of an array names its unit.
+            and F11 of the increments, x1 and x2 of the pixels' centres, in edges of the cell unless
+            it is given other lengths. The attribute `units` of an array names its unit.
         """
         import xarray
 
-        pixels = (np.arange(self.grain_id.shape[1]) + 0.5) / self.grain_id.shape[1]
+        x1, x2 = (
+            (np.arange(N) + 0.5) / N * L
+            for N, L in zip(self.grain_id.shape[1:], self.edges, strict=True)
+        )
         properties = {
             name: (("cell", "grain"), self.properties[..., i], {"units": unit})
             for i, (name, unit) in enumerate(
@@ -190,36 +221,97 @@ class DataSet(Value):
             )
         }
         stress, tensor = ("cell", "increment", "x1", "x2"), ("cell", "increment", "i", "j")
+        strains = {} if self.F_mean is None else {"F_mean": (tensor, self.F_mean)}
         return xarray.Dataset(
             {
                 "grain_id": (("cell", "x1", "x2"), self.grain_id),
                 **properties,
                 "sigma_vm": (stress, self.sigma_vm, {"units": "MPa"}),
                 "P_mean": (tensor, self.P_mean, {"units": "MPa"}),
+                **strains,
                 "seed": (("cell", "part"), self.seed),
             },
             {
                 "time": ("increment", self.time, {"units": "s"}),
                 "F11": ("increment", self.F11),
-                "x1": ("x1", pixels, {"units": "cell edge"}),
-                "x2": ("x2", pixels, {"units": "cell edge"}),
+                "x1": ("x1", x1, {"units": "cell edge"}),
+                "x2": ("x2", x2, {"units": "cell edge"}),
             },
             # NetCDF and Zarr have no truth values.
             {k: int(v) if isinstance(v, bool) else v for k, v in self.attributes.items()},
         )
 
 
-def _as_load(time, F11) -> Load:
+def of(cells, runs, attributes: dict | None = None, seed=None, kept=slice(None)) -> DataSet:
+    """A data set of cells and their trajectories under one load.
+
+    Parameters
+    ----------
+    cells : sequence of Microstructure
+        On equal grids, of at most `MAX_GRAINS` each.
+    runs : sequence of repro.reference.Trajectory
+    attributes : dict, optional
+        How they were solved.
+    seed : array_like of int, shape (M, S), optional
+        Of the generator; by default -1: no seed gives these cells.
+    kept : slice or array of int
+        Increments to keep; by default all.
+
+    Raises
+    ------
+    DataSetError
+        If a cell has too many grains.
+    """
+    load, grains = runs[0].load, max(len(cell.properties) for cell in cells)
+    if grains > MAX_GRAINS:
+        raise DataSetError(f"{grains} grains, at most {MAX_GRAINS} are supported")
+    F_mean = np.stack([run.F_mean[kept] for run in runs])
+    F11, more = load.F11[kept], {}
+    if not load.is_plane_strain_along_x1:
+        more = {"load_F": load.F[kept], "load_P": load.P[kept], "F_mean": F_mean}
+        F11 = F11 if np.isfinite(F11).all() else F_mean[..., 0, 0].mean(0)
+    return DataSet(
+        grain_id=np.stack([cell.grain_id for cell in cells]).astype(np.uint8),
+        properties=np.stack([pad_properties(cell.properties, grains) for cell in cells]),
+        time=load.time[kept],
+        F11=F11,
+        sigma_vm=np.stack([run.sigma_vm[kept] for run in runs]).astype(np.float32),
+        P_mean=np.stack([run.P_mean[kept] for run in runs]),
+        seed=np.array([[-1]] * len(cells) if seed is None else seed),
+        attributes={**(attributes or {}), **_edges(cells[0])},
+        **more,
+    )
+
+
+def _edges(cell) -> dict:
+    pixels = edges_of(cell.grain_id.shape) / cell.edges
+    return {} if np.isclose(*pixels) else {"edges": cell.edges}
+
+
+def solved(load: Load) -> dict[str, np.ndarray]:
+    """Attributes that keep all increments that were solved."""
+    if load.is_plane_strain_along_x1:
+        return {"solved_time": load.time, "solved_F11": load.F11}
+    return {"solved_time": load.time, "solved_F": load.F, "solved_P": load.P}
+
+
+def as_load(time, F, P=None) -> Load:
+    """The load that arrays of a file say; DataSetError if they say none."""
     try:
-        return Load(time, F11)
+        return Load(time, F, P)
     except ValueError as error:
         raise DataSetError(str(error)) from None
 
 
+def _is_of_cells(name) -> bool:
+    """Whether the first axis of an array are the microstructures."""
+    return (_SHAPES | _OF_ANY_LOAD)[name][0] == "M"
+
+
 def _check_shapes(shapes: dict) -> None:
     sizes = {"P": len(paper.PROPERTY_NAMES), "D": 3}
-    for name, letters in _SHAPES.items():
-        shape = shapes[name]
+    for name, shape in shapes.items():
+        letters = (_SHAPES | _OF_ANY_LOAD)[name]
         agree = len(shape) == len(letters) and all(
             sizes.setdefault(letter, size) == size
             for letter, size in zip(letters, shape, strict=True)
@@ -268,8 +360,8 @@ def _new_file(path):
 def _append(file, part: DataSet) -> None:
     """Add the microstructures of a part to a file that is being written."""
     if not file.keys():
-        for name, letters in _SHAPES.items():
-            array = getattr(part, name)
+        for name, array in part.arrays.items():
+            letters = (_SHAPES | _OF_ANY_LOAD)[name]
             together = 1 if name == "sigma_vm" else min(len(array), CHUNK)
             file.create_dataset(
                 name,
@@ -283,12 +375,13 @@ def _append(file, part: DataSet) -> None:
                 fillvalue=np.nan if name == "properties" else None,
                 fletcher32=True,
             )
-        file.attrs.update(part.attributes, schema_version=SCHEMA_VERSION)
+        version = SCHEMA_VERSION if part.load_F is None else OF_ANY_LOAD
+        file.attrs.update(part.attributes, schema_version=version)
         return
     done = len(file["seed"])
-    for name, letters in _SHAPES.items():
-        if letters[0] == "M":
-            stored, array = file[name], getattr(part, name)
+    for name, array in part.arrays.items():
+        if _is_of_cells(name):
+            stored = file[name]
             stored.resize((done + len(part), *map(max, stored.shape[1:], array.shape[1:])))
             stored[(slice(done, None), *map(slice, array.shape[1:]))] = array
 
@@ -307,8 +400,8 @@ def read(path, in_memory: bool = True) -> DataSet:
     FileNotFoundError
         If there is no such file.
     DataSetError
-        If it is not HDF5, lacks an array, has another schema version, shapes disagree, or time and
-        F11 are no load.
+        If it is not HDF5, lacks an array, has another schema version, shapes disagree, or the
+        arrays of the load are none.
     """
     path = Path(path)
     if not path.is_file():
@@ -319,11 +412,12 @@ def read(path, in_memory: bool = True) -> DataSet:
             if missing:
                 raise DataSetError(f"{path}: not a data set, lacks the array {missing[0]}")
             version = file.attrs.get("schema_version")
-            if version != SCHEMA_VERSION:
+            if version not in (SCHEMA_VERSION, OF_ANY_LOAD):
                 raise DataSetError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}")
-            _check_shapes({name: file[name].shape for name in _SHAPES})
+            present = [*_SHAPES, *(name for name in _OF_ANY_LOAD if name in file)]
+            _check_shapes({name: file[name].shape for name in present})
             attributes = {key: _plain(value) for key, value in file.attrs.items()}
-            names = [name for name in _SHAPES if in_memory or name != "sigma_vm"]
+            names = [name for name in present if in_memory or name != "sigma_vm"]
             arrays = {name: file[name][()] for name in names}
         if not in_memory:
             arrays["sigma_vm"] = h5py.File(path, rdcc_nbytes=STORED_CACHE)["sigma_vm"]
@@ -341,14 +435,14 @@ def read(path, in_memory: bool = True) -> DataSet:
 
 def _check_values(data) -> None:
     """Refuse what no data set can hold; `repro.data.checks` asks what the stresses are worth."""
-    for name in _SHAPES:
-        if getattr(data, name).dtype.kind not in _kinds(name):
-            raise DataSetError(f"array {name} is of {getattr(data, name).dtype}")
+    for name, array in data.arrays.items():
+        if array.dtype.kind not in _kinds(name):
+            raise DataSetError(f"array {name} is of {array.dtype}")
     if not len(data) or len(data.time) < 2 or not data.grain_id.size:
         raise DataSetError("holds no microstructure, pixel or increment")
     # Each raises if it is none.
-    _ = data.load, data.solved_load, data.solver_options
-    _ = [float(data.attributes.get(name, 0)) for name in ("n", "dilatation", "hardening_left")]
+    _ = data.load, data.solved_load, data.solver_options, data.edges
+    _ = [float(data.attributes.get(name, 0)) for name in ("dilatation", "hardening_left")]
     for i in range(len(data)):
         try:
             data.microstructure(i)
@@ -371,22 +465,13 @@ def _first_line(error) -> str:
 
 def concatenate(parts) -> DataSet:
     """One data set of several with the same load; attributes are those of the first."""
-    first = parts[0]
     grains = max(part.properties.shape[1] for part in parts)
-
-    def joined(name):
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    properties = np.concatenate([pad_properties(part.properties, grains) for part in parts])
-    return DataSet(
-        joined("grain_id"),
-        properties,
-        first.time,
-        first.F11,
-        joined("sigma_vm"),
-        joined("P_mean"),
-        joined("seed"),
-        first.attributes,
+    padded = [
+        replace(part, properties=pad_properties(part.properties, grains)).arrays for part in parts
+    ]
+    own = [name for name in padded[0] if _is_of_cells(name)]
+    return replace(
+        parts[0], **{name: np.concatenate([part[name] for part in padded]) for name in own}
     )
 
 
@@ -464,4 +549,4 @@ def array_hash(*arrays) -> str:
 
 def data_hash(data: DataSet) -> str:
     """Identifies the whole content of a data set, the stresses included."""
-    return array_hash(*(getattr(data, f.name) for f in fields(data) if f.name != "attributes"))
+    return array_hash(*data.arrays.values())

@@ -37,12 +37,15 @@ class Microstructure(Value):
 
     Parameters
     ----------
-    grain_id : array_like of int, shape (N, N)
+    grain_id : array_like of int, shape (N1, N2)
         Grain of each pixel, 0...G-1. Axis 0 is x1, the loading direction, axis 1 is x2.
     properties : array_like of float, shape (G, 4)
         Young's modulus E/GPa, Poisson's ratio nu, initial flow resistance xi0/MPa and hardening
         modulus h0/GPa of each grain. A value outside of `PLAUSIBLE` is warned of, since it was
         given in another unit.
+    edges : array_like of float, shape (2,), optional
+        Lengths L1, L2 of the cell along x1 and x2, of which only the ratio matters. By default the
+        pixels are square, and L1 = 1.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Microstructure(Value):
 
     grain_id: np.ndarray
     properties: np.ndarray
+    edges: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
         grain_id, properties = grain_map(self.grain_id), of_grains(self.properties)
@@ -66,6 +70,7 @@ class Microstructure(Value):
         warn_of_units(properties, stacklevel=4)
         object.__setattr__(self, "grain_id", grain_id)
         object.__setattr__(self, "properties", properties)
+        object.__setattr__(self, "edges", edges_of(grain_id.shape, self.edges))
         super().__post_init__()
 
     @property
@@ -73,19 +78,41 @@ class Microstructure(Value):
         """Number of grains that own at least one pixel."""
         return len(np.unique(self.grain_id))
 
+    @property
+    def is_square(self) -> bool:
+        """Whether it has N x N square pixels, as networks take them."""
+        N1, N2 = self.grain_id.shape
+        return N1 == N2 and bool(np.isclose(*self.edges))
+
     def property_maps(self) -> np.ndarray:
-        """Properties of each pixel, shape (N, N, 4): E/GPa, nu, xi0/MPa, h0/GPa."""
+        """Properties of each pixel, shape (N1, N2, 4): E/GPa, nu, xi0/MPa, h0/GPa."""
         return self.properties[self.grain_id]
 
     def refined(self, factor: int) -> "Microstructure":
         """The same cell on a finer grid: every pixel becomes `factor` x `factor` of them."""
         factor = whole(factor, "factor")
         with units_known():
-            return Microstructure(refined(self.grain_id, factor), self.properties)
+            return Microstructure(refined(self.grain_id, factor), self.properties, self.edges)
+
+
+def edges_of(grid: tuple[int, int], edges=None) -> np.ndarray:
+    """Edges (2,) of a cell of N1 x N2 pixels; by default 1 and that which makes them square.
+
+    Raises
+    ------
+    ValueError
+        If edges are given that are not two positive lengths.
+    """
+    if edges is None:
+        return np.array([1.0, grid[1] / grid[0]])
+    edges = unmasked(edges, "edges", np.float64)
+    if edges.shape != (2,) or not (np.isfinite(edges) & (edges > 0)).all():
+        raise ValueError(f"edges must be two positive lengths L1, L2, got {edges.tolist()}")
+    return edges
 
 
 def grain_map(grain_id) -> np.ndarray:
-    """A map (N, N) of grains as an array of integers.
+    """A map (N1, N2) of grains as an array of integers.
 
     Raises
     ------
@@ -93,8 +120,8 @@ def grain_map(grain_id) -> np.ndarray:
         If it is something else.
     """
     grain_id = unmasked(grain_id, "grain_id")
-    if grain_id.ndim != 2 or grain_id.shape[0] != grain_id.shape[1]:
-        raise ValueError(f"grain_id must be a square (N, N) map, got shape {grain_id.shape}")
+    if grain_id.ndim != 2:
+        raise ValueError(f"grain_id must be an (N1, N2) map, got shape {grain_id.shape}")
     if not grain_id.size:
         raise ValueError("grain_id must have at least one pixel")
     if grain_id.dtype.kind not in "iu":
@@ -151,18 +178,37 @@ def property_maps(cells: Sequence[Microstructure]) -> np.ndarray:
 
 
 def grid_of(cells: Sequence[Microstructure]) -> int:
-    """N of cells on equal grids of N x N pixels.
+    """N of cells for networks, on equal grids of N x N square pixels.
 
     Raises
     ------
     ValueError
-        If there are no cells, or on grids of several sizes.
+        If there are no cells, or on grids of several sizes, or one that is not square.
     """
-    sizes = {len(cell.grain_id) for cell in cells}
-    if len(sizes) != 1:
-        found = f"{sorted(sizes)} pixels along an edge" if sizes else "no cells"
+    shape_of(cells)
+    check_square(all(cell.is_square for cell in cells))
+    return len(cells[0].grain_id)
+
+
+def shape_of(cells: Sequence[Microstructure]) -> tuple[int, int]:
+    """N1, N2 of cells on equal grids.
+
+    Raises
+    ------
+    ValueError
+        If there are no cells, or on grids of several shapes.
+    """
+    shapes = {(*cell.grain_id.shape, round(cell.edges[1] / cell.edges[0], 9)) for cell in cells}
+    if len(shapes) != 1:
+        found = ", ".join(f"{N1} x {N2} pixels" for N1, N2, _ in sorted(shapes)) or "no cells"
         raise ValueError(f"the cells must be on equal grids, got {found}")
-    return sizes.pop()
+    return shapes.pop()[:2]
+
+
+def check_square(square: bool) -> None:
+    """Refuse, for networks, cells that are not square."""
+    if not square:
+        raise ValueError("networks take square cells of N x N square pixels only")
 
 
 def check_properties(properties: np.ndarray) -> None:
@@ -216,7 +262,11 @@ def units_known() -> Iterator[None]:
 
 
 def periodic_voronoi(
-    rng: np.random.Generator, grains: int, size: int = paper.GRID, aspect: float = 1.0
+    rng: np.random.Generator,
+    grains: int,
+    size: int | tuple[int, int] = paper.GRID,
+    aspect: float = 1.0,
+    edges=None,
 ) -> np.ndarray:
     """Draw the Voronoi tessellation of random points in a periodic cell.
 
@@ -224,13 +274,17 @@ def periodic_voronoi(
 
     Returns
     -------
-    ndarray of uint8, shape (N, N)
+    ndarray of uint8, shape (N1, N2)
     """
-    return voronoi(seed_points(rng, grains, size, aspect), size, aspect)
+    return voronoi(seed_points(rng, grains, size, aspect, edges), size, aspect, edges)
 
 
 def seed_points(
-    rng: np.random.Generator, grains: int, size: int = paper.GRID, aspect: float = 1.0
+    rng: np.random.Generator,
+    grains: int,
+    size: int | tuple[int, int] = paper.GRID,
+    aspect: float = 1.0,
+    edges=None,
 ) -> np.ndarray:
     """Draw the points of a Voronoi tessellation, (G, 2) in edges of the cell.
 
@@ -241,46 +295,64 @@ def seed_points(
     rng : numpy.random.Generator
     grains : int
         Number of grains.
-    size : int
-        Pixels along an edge, N.
+    size : int or (int, int)
+        Pixels N along both edges, or N1 and N2.
     aspect : float
         How much longer along x1 than along x2 the grains are on average.
+    edges : array_like, shape (2,), optional
+        Of the cell, as for `Microstructure`.
 
     Raises
     ------
     ValueError
-        If `grains` is not in 1...min(255, N^2) or no draw gives every grain a pixel.
+        If `grains` is not in 1...min(255, N1 N2) or no draw gives every grain a pixel.
     """
-    size, grains = whole(size, "size"), whole(grains, "grains", least=0)
-    if not 1 <= grains <= min(255, size * size):
-        raise ValueError(f"grains must lie in 1...{min(255, size * size)}, got {grains}")
+    N1, N2 = grid_shape(size)
+    grains = whole(grains, "grains", least=0)
+    if not 1 <= grains <= min(255, N1 * N2):
+        raise ValueError(f"grains must lie in 1...{min(255, N1 * N2)}, got {grains}")
     for _ in range(MAX_REDRAWS):
         points = rng.random((grains, 2))
-        if len(np.unique(voronoi(points, size, aspect))) == grains:
+        if len(np.unique(voronoi(points, size, aspect, edges))) == grains:
             return points
-    raise ValueError(f"{grains} grains do not fit a {size}x{size} cell: use fewer or more pixels")
+    raise ValueError(f"{grains} grains do not fit a {N1}x{N2} cell: use fewer or more pixels")
 
 
-def voronoi(points: np.ndarray, size: int = paper.GRID, aspect: float = 1.0) -> np.ndarray:
-    """Grain map (N, N) uint8: each pixel belongs to the nearest of `points`, also across the edge.
+def voronoi(
+    points: np.ndarray,
+    size: int | tuple[int, int] = paper.GRID,
+    aspect: float = 1.0,
+    edges=None,
+) -> np.ndarray:
+    """Grain map (N1, N2) uint8: each pixel is of the nearest of `points`, also across the edge.
 
-    Points (G, 2) are in edges of the cell; `size` and `aspect` are as for `seed_points`.
+    Points (G, 2) are in edges of the cell; the rest is as for `seed_points`.
     """
     points = unmasked(points, "points")
     centres = _pixels(size)
     pixels = centres.reshape(2, -1).T
-    edges = np.array([1.0, aspect])  # distances along x2 count `aspect` times
+    # Distances along x2 count `aspect` times.
+    edges = edges_of(centres.shape[1:], edges) * [1.0, aspect]
     # boxsize makes the nearest-point search periodic.
     nearest = cKDTree(edges * points, boxsize=edges).query(edges * pixels)[1]
     return nearest.reshape(centres.shape[1:]).astype(np.uint8)
 
 
-def _pixels(size) -> np.ndarray:
-    """Centres of the pixels, x1 and x2 in edges of the cell, (2, N, N)."""
-    size = whole(size, "size")
-    if size > LARGEST_EDGE:
+def grid_shape(size) -> tuple[int, int]:
+    """N1, N2 of a size: both, or one for both edges."""
+    given = size if isinstance(size, tuple | list) else (size, size)
+    if len(given) != 2:
+        raise ValueError(f"size must be N or (N1, N2), got {size}")
+    N1, N2 = (whole(N, "size") for N in given)
+    if max(N1, N2) > LARGEST_EDGE:
         raise ValueError(f"size must be {LARGEST_EDGE} at most, got {size}")
-    return (np.indices((size, size)) + 0.5) / size
+    return N1, N2
+
+
+def _pixels(size) -> np.ndarray:
+    """Centres of the pixels, x1 and x2 in edges of the cell, (2, N1, N2)."""
+    grid = grid_shape(size)
+    return (np.indices(grid) + 0.5) / np.reshape(grid, (2, 1, 1))
 
 
 def circular_inclusion(size: int = paper.GRID, radius: float = paper.CIRCLE_RADIUS) -> np.ndarray:
@@ -350,12 +422,19 @@ def _two_interval_properties(rng, grains, intervals):
 def polycrystal(
     rng: np.random.Generator,
     grains: int = paper.GRAINS,
-    size: int = paper.GRID,
+    size: int | tuple[int, int] = paper.GRID,
     properties: Callable[[np.random.Generator, int], np.ndarray] = table3_properties,
     tessellation: Callable[..., np.ndarray] = periodic_voronoi,
+    edges=None,
 ) -> Microstructure:
-    """Draw a polycrystal: grain map `tessellation(rng, grains, size)`, properties (G, 4)."""
-    return Microstructure(tessellation(rng, grains, size), properties(rng, grains))
+    """Draw a polycrystal of N x N or N1 x N2 pixels; edges as for `Microstructure`.
+
+    Its grain map is `tessellation(rng, grains, size)`, with the edges if they are given; its
+    properties are (G, 4).
+    """
+    given = {} if edges is None else {"edges": edges}
+    grain_id = tessellation(rng, grains, size, **given)
+    return Microstructure(grain_id, properties(rng, grains), edges)
 
 
 def inclusion(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from repro.data.dataset import DataSet, DataSetError, indices_of
+from repro.data.microstructure import check_square
 from repro.data.samples import NUMBER, PROPERTIES, Samples, pixels
 from repro.tools.values import unmasked, whole
 
@@ -147,10 +148,11 @@ def make_pairs(data: DataSet, microstructures, stride: int = 1) -> Pairs:
     Raises
     ------
     ValueError
-        If `stride` does not divide the number of increments, or if a stress or a property is not
-        finite (DataSetError), which of stress in a file is not asked.
+        If `stride` does not divide the number of increments, the cells are not square, or a stress
+        or a property is not finite (DataSetError), which of stress in a file is not asked.
     """
     check_stride(stride, len(data.time) - 1)
+    check_square(data.microstructure(0).is_square)
     microstructures = indices_of(microstructures)
     if not isinstance(data.sigma_vm, np.ndarray):
         stress = _StoredStress(data.sigma_vm, microstructures)

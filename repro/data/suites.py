@@ -11,6 +11,7 @@ from functools import partial
 from repro import paper
 from repro.data import microstructure as ms
 from repro.data.discretization import PAPER, Discretization
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 
@@ -44,10 +45,9 @@ class Suite:
     count, size : int
         Microstructures, and pixels along an edge of the cell.
     load : Load
-    M, h : float
-        Parameters of the flow rule, as for `repro.reference.simulate`.
+    flow_rule : FlowRule
     discretization : Discretization
-        In space, likewise.
+        In space.
     """
 
     title: str
@@ -59,8 +59,7 @@ class Suite:
     count: int = paper.TEST_MICROSTRUCTURES
     size: int = paper.GRID
     load: Load = field(default_factory=Load.stretch)
-    M: float = paper.DAMASK_M
-    h: float = paper.DAMASK_H
+    flow_rule: FlowRule = PAPER_RULE
     discretization: Discretization = PAPER
 
 

@@ -102,9 +102,12 @@ def measure(predicted, true, increments, load: Load, grain_id) -> Iterator[Measu
     Raises
     ------
     ValueError
-        If values are missing (masked), or the shapes of `predicted` and `true` differ.
+        If values are missing (masked), the shapes of `predicted` and `true` differ, or the load
+        does not prescribe F11, which the measurements are listed by.
     """
     predicted, true = _both(predicted, true)
+    if np.isnan(load.F11).any():
+        raise ValueError("errors are listed by F11, which this load does not prescribe")
     for name, metric in METRICS.items():
         if metric.whole:
             yield Measurement(name, metric.function(predicted, true), metric.unit)

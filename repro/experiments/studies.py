@@ -16,6 +16,7 @@ import pandas as pd
 from repro import models, paper, surrogate
 from repro.data import dataset
 from repro.data.dataset import DataSet
+from repro.data.flow_rule import FlowRule
 from repro.data.load import LONGER_LOAD, PAPER_LOAD
 from repro.data.microstructure import property_maps
 from repro.data.pairs import Pairs
@@ -39,7 +40,9 @@ LONGER, CONVERGED = "to F11 = 1.008", "to F11 = 1.008, 2 x 2 points per pixel"
 DATA: dict[str, Callable[[int], DataSet]] = {
     PAPER: lambda count: generation.Job("paper").solve(range(count)),
     PICTURES: lambda count: as_pictures(generation.Job("paper").solve(range(count))),
-    GENERATOR: lambda count: generation.Job("paper", M=1.0, h=3.0).solve(range(count)),
+    GENERATOR: lambda count: generation.Job("paper", flow_rule=FlowRule(M=1, h=3)).solve(
+        range(count)
+    ),
     LONGER: lambda count: generation.Job("paper", load=LONGER_LOAD).solve(range(count)),
     CONVERGED: lambda count: generation.Job(
         "paper", load=LONGER_LOAD, discretization=LABELS["converged"]

@@ -250,7 +250,7 @@ class Page:
         grains = np.arange(len(points))
         with self._refresh():
             self.seeds.data = {"x1": points[:, 0], "x2": points[:, 1], "grain": grains}
-            self.stretch.value = float(session.problem.load.F11[-1])
+            self.stretch.value = float(session.data.F11[-1])
             self.discretization.param.update(
                 options=session.discretizations, value=session.problem.discretization
             )

@@ -13,6 +13,7 @@ from repro.damask import exchange
 from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
 from repro.data.discretization import CONVERGED, PAPER, Discretization
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import (
     Microstructure,
@@ -31,7 +32,6 @@ from repro.tools.values import Value, unmasked
 
 NETWORK = "paper_unet"
 FILE = "the stress in the file"  # if the cell comes from one
-LAW = {"M": paper.DAMASK_M, "h": paper.DAMASK_H}
 DISCRETIZATIONS = {  # choice -> what is solved
     "one point per pixel, as the paper": PAPER,
     "2 x 2 points per pixel, rotated": Discretization("rotated", 2),
@@ -51,7 +51,7 @@ class Problem(Value):
     properties: np.ndarray  # (G, 4): E/GPa, nu, xi0/MPa, h0/GPa
     load: Load  # with every increment that is solved
     kept: np.ndarray  # increments of the load that are shown, (T+1,)
-    law: dict[str, float]  # M and h, as for `repro.reference.simulate`
+    flow_rule: FlowRule
     discretization: Discretization = PAPER
     points: np.ndarray | None = None  # seed points (G, 2) in edges of the cell, if it was drawn
     file: tuple[str, int] | None = None  # path, and number of the cell in it, if it was read
@@ -60,34 +60,25 @@ class Problem(Value):
     @property
     def shown_load(self) -> Load:
         """The load with the increments that are shown."""
-        return Load(self.load.time[self.kept], self.load.F11[self.kept])
+        return self.load.at(self.kept)
 
     def solve(self) -> DataSet:
         """This cell and its trajectory, as a data set of one."""
         cell = Microstructure(self.grain_id, self.properties)
         if cell.grain_count < 2:
             raise ValueError("a cell of one grain has the same stress everywhere: use 2 or more")
-        how = {**self.law, "discretization": self.discretization}
+        how = {"flow_rule": self.flow_rule, "discretization": self.discretization}
         run = reference.simulate(cell, self.load, **how)
+        about = {
+            "generator": "repro.explorer",
+            "tolerance": reference.TOLERANCE,
+            "commit": code_commit(),
+            **dataset.solved(self.load),
+            **self.flow_rule.attributes,
+            **self.discretization.attributes,
+        }
         with units_known():
-            return DataSet(
-                cell.grain_id[None].astype(np.uint8),
-                cell.properties[None],
-                self.load.time[self.kept],
-                self.load.F11[self.kept],
-                run.sigma_vm[None, self.kept].astype(np.float32),
-                run.P_mean[None, self.kept],
-                np.array([[-1]]),  # may be changed by hand: no seed gives it
-                {
-                    "generator": "repro.explorer",
-                    "tolerance": reference.TOLERANCE,
-                    "commit": code_commit(),
-                    "solved_time": self.load.time,
-                    "solved_F11": self.load.F11,
-                    **self.law,
-                    **self.discretization.attributes,
-                },
-            )
+            return dataset.of([cell], [run], about, kept=self.kept)
 
 
 class Stored(Surrogate):
@@ -156,7 +147,7 @@ class Session:
                 table3_properties(rng, grains),
                 load,
                 np.arange(load.increments + 1),
-                LAW,
+                PAPER_RULE,
                 kept.discretization if kept else PAPER,
                 points,
             )
@@ -209,16 +200,16 @@ class Session:
             raise DataSetError(
                 f"{path}: its flow rule or its derivative in space is not the reference model's"
             )
-        discretization = options.pop("discretization")
         cell = data.microstructure(i)
+        if not cell.is_square:
+            raise DataSetError(f"{path}: the explorer shows square cells of square pixels only")
         self._change(
             Problem(
                 cell.grain_id,
                 cell.properties,
                 data.solved_load,
                 data.kept,
-                options,
-                discretization,
+                **options,
                 file=(path, i),
                 stored=data.sigma_vm[i],
             )
@@ -251,7 +242,7 @@ class Session:
             return
         cell = Microstructure(problem.grain_id, problem.properties)
         _load(network).check([cell], problem.shown_load)
-        if problem.law != LAW:
+        if problem.flow_rule != PAPER_RULE:
             raise ValueError(f"{network} knows the paper's flow rule alone")
 
     def _changed(self):
@@ -368,7 +359,8 @@ _SOLVE = """\
 import numpy as np
 
 from repro import reference
-from repro.data.discretization import CONVERGED, PAPER, Discretization
+from repro.data.discretization import Discretization
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 {grains}
@@ -380,7 +372,7 @@ truth = reference.simulate(cell, load{options}).sigma_vm  # MPa
 {kept}"""
 _KEPT = """\
 kept = {kept}
-load, truth = Load(load.time[kept], load.F11[kept]), truth[kept]
+load, truth = load.at(kept), truth[kept]
 """
 _PREDICT = """
 from repro import surrogate
@@ -406,7 +398,7 @@ def _grains_in_python(problem: Problem) -> str:
 
 
 def _options_in_python(problem: Problem) -> str:
-    options = {**problem.law, "discretization": problem.discretization}
+    options = {"flow_rule": problem.flow_rule, "discretization": problem.discretization}
     return "".join(f", {name}={value!r}" for name, value in options.items())
 
 
@@ -418,4 +410,7 @@ def _rows(array: np.ndarray) -> str:
 def _load_in_python(load: Load) -> str:
     if load.same_as(Load.stretch(load.F11[-1], load.increments)):
         return f"Load.stretch({load.F11[-1]}, {load.increments})"
-    return f"Load({load.time.tolist()}, {load.F11.tolist()})  # s, F11"
+    if load.is_plane_strain_along_x1:
+        return f"Load({load.time.tolist()}, {load.F11.tolist()})  # s, F11"
+    F, P = (str(array.tolist()).replace("nan", "np.nan") for array in (load.F, load.P))
+    return f"Load({load.time.tolist()}, {F}, {P})  # s, F, P/MPa"

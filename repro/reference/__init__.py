@@ -5,10 +5,10 @@ from repro.reference.many import simulate_many
 from repro.reference.simulation import (
     TOLERANCE,
     ConvergenceError,
+    Fields,
     Trajectory,
     accuracy,
     batch_size,
-    rescaled,
     simulate,
     simulate_batch,
 )
@@ -19,11 +19,11 @@ processor.size_pools()
 __all__ = [
     "TOLERANCE",
     "ConvergenceError",
+    "Fields",
     "Trajectory",
     "accuracy",
     "batch_size",
     "generate",
-    "rescaled",
     "simulate",
     "simulate_batch",
     "simulate_many",

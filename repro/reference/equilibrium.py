@@ -1,6 +1,6 @@
 """Mechanical equilibrium of a periodic cell: div P(F + grad u) = 0 for a periodic u.
 
-The unknown is the displacement fluctuation u of shape (2, N, N) in Fourier space. It is held
+The unknown is the displacement fluctuation u of shape (2, N1, N2) in Fourier space. It is held
 strain-scaled, x = w |k| u_hat, as one real vector; w makes its Euclidean norm the root mean square
 of grad u over the pixels, so that every norm below is a strain.
 """
@@ -19,15 +19,18 @@ REGULARISATION = {"float64": 1e-12, "float32": 1e-6}
 
 
 class Grid(NamedTuple):
-    """Fourier side of an N x N grid over a cell of edge 1."""
+    """Fourier side of an N1 x N2 grid over a cell of edge 1 along x1."""
 
-    k: np.ndarray  # frequency vector, (2, N, N//2 + 1)
+    shape: tuple[int, int]
+    k: np.ndarray  # frequency vector, (2, N1, N2//2 + 1)
     k_norm: np.ndarray  # |k|, 1 where it vanishes
     scale: np.ndarray  # w, so that |x| = rms(grad u); 0 where k vanishes
 
 
-def fourier_grid(N: int, derivative: str = "continuous") -> Grid:
-    """Frequency vectors of a Fourier derivative on N x N points, in strain space.
+def fourier_grid(shape: tuple[int, int], derivative: str = "continuous", edge: float = 1.0) -> Grid:
+    """Frequency vectors of a Fourier derivative on N1 x N2 points, in strain space.
+
+    The edge of the cell is that along x2, over that along x1; here it is 1, and N1 = N2 = N.
 
     "continuous" is i k with k = 2 pi (j1, j2), as in DAMASK: on an even grid each component is zero
     at its own Nyquist index.
@@ -43,36 +46,40 @@ def fourier_grid(N: int, derivative: str = "continuous") -> Grid:
     2 N (sin(xi1/2) cos(xi2/2), cos(xi1/2) sin(xi2/2)). On an even grid it vanishes at (pi, pi):
     that displacement, alternating like a chess board, has no gradient at any centre.
     """
-    j1, j2 = np.fft.fftfreq(N, 1 / N), np.arange(N // 2 + 1)
+    N1, N2 = shape
+    j1, j2 = np.fft.fftfreq(N1, 1 / N1), np.arange(N2 // 2 + 1)
     if derivative == "rotated":
-        sines, cosines = ([f(np.pi * j / N) for j in (j1, j2)] for f in (np.sin, np.cos))
-        if N % 2 == 0:  # exactly: rounding would leave a frequency of its own
-            cosines[0][N // 2] = cosines[1][N // 2] = 0
-        k = 2 * N * np.stack([np.outer(sines[0], cosines[1]), np.outer(cosines[0], sines[1])])
+        angles = np.pi * j1 / N1, np.pi * j2 / N2
+        (s1, s2), (c1, c2) = ([f(angle) for angle in angles] for f in (np.sin, np.cos))
+        for c, N in ((c1, N1), (c2, N2)):
+            if N % 2 == 0:  # exactly: rounding would leave a frequency of its own
+                c[N // 2] = 0
+        k = np.stack([2 * N1 * np.outer(s1, c2), 2 * N2 / edge * np.outer(c1, s2)])
     else:
-        k1, k2 = 2 * np.pi * j1, 2 * np.pi * j2
-        if N % 2 == 0:
-            k1[N // 2] = k2[N // 2] = 0
+        k1, k2 = 2 * np.pi * j1, 2 * np.pi * j2 / edge
+        for k, N in ((k1, N1), (k2, N2)):
+            if N % 2 == 0:
+                k[N // 2] = 0
         k = np.stack(np.meshgrid(k1, k2, indexing="ij"))
     k_norm = np.sqrt((k**2).sum(0))
     # A real transform stores one of each pair of conjugate columns.
-    multiplicity = np.full(N // 2 + 1, 2.0)
+    multiplicity = np.full(N2 // 2 + 1, 2.0)
     multiplicity[0] = 1
-    if N % 2 == 0:
+    if N2 % 2 == 0:
         multiplicity[-1] = 1
-    scale = np.where(k_norm > 0, np.sqrt(multiplicity) / N**2, 0)
-    return Grid(k, np.where(k_norm > 0, k_norm, 1), scale)
+    scale = np.where(k_norm > 0, np.sqrt(multiplicity) / (N1 * N2), 0)
+    return Grid(shape, k, np.where(k_norm > 0, k_norm, 1), scale)
 
 
 def displacement_gradient(x, grid: Grid):
     """In-plane tensor field grad u of the unknown x."""
-    N = grid.k.shape[1]
     unscale = np.where(grid.scale > 0, 1 / np.where(grid.scale > 0, grid.scale, 1), 0)
     factor = unscale / grid.k_norm
     real, imag = x.reshape(2, 2, *factor.shape)
     u_hat = jax.lax.complex(real * factor, imag * factor)
     return tuple(
-        tuple(jnp.fft.irfft2(1j * k * component, s=(N, N)) for k in grid.k) for component in u_hat
+        tuple(jnp.fft.irfft2(1j * k * component, s=grid.shape) for k in grid.k)
+        for component in u_hat
     )
 
 
@@ -100,6 +107,17 @@ def strain_correction(P, lam0, mu0, grid: Grid):
     c1, c2 = ((t - e * along) * grid.scale for t, e in ((t1, e1), (t2, e2)))
     # XLA stacks without computing anew only what ends in a costly operation: so divide last.
     return jnp.stack([part / mu0 for part in (c1.real, c2.real, c1.imag, c2.imag)]).ravel()
+
+
+def mean_compliance(lam0, mu0, components):
+    """Strains, one in each of `components`, by mean stresses in them: (k, k), 1/MPa.
+
+    The reference medium is strained in no other component. They are pairs of 0 to 2; of 12 and 21
+    there may be one.
+    """
+    normal = np.array([i == j for i, j in components], float)
+    stiffness = lam0 * np.outer(normal, normal) + mu0 * np.diag(1 + normal)
+    return jnp.linalg.inv(stiffness)
 
 
 class History(NamedTuple):

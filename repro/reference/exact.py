@@ -5,28 +5,29 @@ integrated to high order; nothing here is shared with the solver. Stresses are i
 """
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from repro import paper
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 
 RTOL, ATOL = 1e-9, 1e-12
+STEEP = 50  # exponent
 _UNIAXIAL = np.array([2, -1, -1]) / np.sqrt(6)  # flow direction under uniaxial strain
 
 
 class Law(NamedTuple):
-    """Parameters of one grain, as in Table 3, and of the flow rule."""
+    """Parameters of one grain, as in Table 3, and its flow rule."""
 
     E: float  # GPa
     nu: float
     xi0: float  # MPa
     h0: float  # GPa
-    n: float = paper.STRESS_EXPONENT
-    gamma_dot_0: float = paper.GAMMA_DOT_0  # 1/s
+    flow_rule: FlowRule = PAPER_RULE
 
     @property
     def lam(self) -> float:
@@ -37,6 +38,12 @@ class Law(NamedTuple):
     def mu(self) -> float:
         """Shear modulus, MPa."""
         return 1e3 * self.E / (2 * (1 + self.nu))
+
+    def rates(self, stress, xi) -> tuple[float, float]:
+        """Rates of the plastic shear, 1/s, and of xi, MPa/s, under |S_dev| = stress."""
+        n, dot_gamma_0, M, h = astuple(self.flow_rule)
+        shear = dot_gamma_0 * (np.sqrt(3 / 2) * stress / (M * xi)) ** n
+        return shear, h * 1e3 * self.h0 * shear
 
 
 def second_piola_kirchhoff(Fe, law: Law):
@@ -63,8 +70,8 @@ def _plastic_rates(F, Fp, xi, law: Law):
     S = second_piola_kirchhoff(F @ np.linalg.inv(Fp), law)
     S = S - np.trace(S) / 3 * np.eye(3)
     norm = np.linalg.norm(S)
-    rate = law.gamma_dot_0 * (norm / xi) ** law.n
-    return rate * S / max(norm, 1e-300) @ Fp, 1e3 * law.h0 * rate
+    shear, hardening = law.rates(norm, xi)
+    return shear * S / max(norm, 1e-300) @ Fp, hardening
 
 
 def _uniaxial_state(F11, gamma, law: Law):
@@ -78,37 +85,41 @@ def _uniaxial_state(F11, gamma, law: Law):
     return np.sqrt(2 / 3) * (S[0, 0] - S[1, 1]), von_mises(F, first_piola_kirchhoff(F, Fp, law))
 
 
-def _integrate(rates, start, load: Load):
-    """States (T+1, D) at the increments of a load, of the equation dy/dt = rates(F11, y)."""
+def _integrate(rates, start, load: Load, laws):
+    """States (T+1, D) at the increments of a load, of the equation dy/dt = rates(F, P, y).
+
+    F and P (3, 3) are the load at that time.
+    """
     states = [np.asarray(start, dtype=float)]
     # Increment by increment, since the load has corners.
-    for F11, slope, dt in zip(load.F11, load.rates, np.diff(load.time), strict=False):
+    for k, dt in enumerate(np.diff(load.time)):
 
-        def derivative(t, y, F11=F11, slope=slope):
-            return rates(F11 + slope * t, y)
+        def derivative(t, y, k=k, dt=dt):
+            F, P = (at[k] + (at[k + 1] - at[k]) * (t / dt) for at in (load.F, load.P))
+            return rates(F, P, y)
 
-        first = dt * 1e-6  # where nothing moves, nothing suggests a step
-        path = solve_ivp(
-            derivative, (0, dt), states[-1], "LSODA", rtol=RTOL, atol=ATOL, first_step=first
-        )
+        # Where nothing moves, nothing suggests a step; a steep law takes no step that goes astray.
+        steep = max(law.flow_rule.n for law in laws) > STEEP
+        steps = {"first_step": dt * 1e-6, "max_step": dt / 300 if steep else np.inf}
+        path = solve_ivp(derivative, (0, dt), states[-1], "LSODA", rtol=RTOL, atol=ATOL, **steps)
         states.append(path.y[:, -1])
     return np.array(states)
 
 
 def homogeneous(law: Law, load: Load) -> np.ndarray:
-    """Von Mises stress of a homogeneous cell at the increments of a load, (T+1,).
+    """Von Mises stress (T+1,) of a homogeneous cell at the increments of a load diag(F11, 1, 1).
 
     The flow is along one direction, Fp = exp(gamma diag(2, -1, -1)/sqrt(6)), forth or back, so that
     the model is one ordinary differential equation for gamma, and one for the flow resistance.
     """
 
-    def rates(F11, y):
+    def rates(F, P, y):
         gamma, resistance = y
-        stress, _ = _uniaxial_state(F11, gamma, law)
-        flow = law.gamma_dot_0 * (abs(stress) / resistance) ** law.n
-        return [np.sign(stress) * flow, 1e3 * law.h0 * flow]
+        stress, _ = _uniaxial_state(F[0, 0], gamma, law)
+        shear, hardening = law.rates(abs(stress), resistance)
+        return [np.sign(stress) * shear, hardening]
 
-    states = _integrate(rates, [0.0, law.xi0], load)
+    states = _integrate(rates, [0.0, law.xi0], load, [law])
     return np.array(
         [
             _uniaxial_state(F11, gamma, law)[1]
@@ -118,7 +129,10 @@ def homogeneous(law: Law, load: Load) -> np.ndarray:
 
 
 def rate_independent(law: Law, F11) -> np.ndarray:
-    """Von Mises stress of a homogeneous cell in the limit n -> infinity: |dev Se| <= xi."""
+    """Von Mises stress of a homogeneous cell in the limit n -> infinity: |dev Se| <= xi.
+
+    Of the paper's flow rule, but for n.
+    """
 
     def excess(gamma, stretch):
         return _uniaxial_state(stretch, gamma, law)[0] - law.xi0 - 1e3 * law.h0 * gamma
@@ -134,15 +148,17 @@ class LaminateResponse(NamedTuple):
 
     sigma_vm: np.ndarray  # of each layer, (T+1, L)
     P_mean: np.ndarray  # (T+1, 3, 3)
+    F_mean: np.ndarray  # (T+1, 3, 3)
 
 
 def laminate(
     laws: Sequence[Law], fractions: Sequence[float], normal: int, load: Load
 ) -> LaminateResponse:
-    """A laminate of two layers under the mean deformation gradient diag(F11, 1, 1).
+    """A laminate of two layers under any load; of equal layers it is a homogeneous cell.
 
     Each layer is homogeneous: F_i = F_mean + a_i x n with sum f_i a_i = 0, and P_i n is the same in
-    both. Along with the plastic states that is a differential-algebraic system of index 1.
+    both. The mean stress is as prescribed in the free components of F_mean. Along with the plastic
+    states that is a differential-algebraic system of index 1.
 
     Parameters
     ----------
@@ -150,50 +166,56 @@ def laminate(
     fractions : two float
         Volume fractions.
     normal : int
-        Axis of the normal n of the layers: 0 is the loading direction.
+        Axis of the normal n of the layers: 0 is x1.
     load : Load
     """
-    n = np.eye(3)[normal]
+    n, free = np.eye(3)[normal], np.isnan(load.F[0])
 
-    def deformation(stretch, a):
-        mean = np.diag([stretch, 1.0, 1.0])
-        return [mean + np.outer(a, n) / fractions[0], mean - np.outer(a, n) / fractions[1]]
+    def deformation(F, z):
+        """Mean deformation gradient and those of the layers, for the unknowns a and free F."""
+        mean = F.copy()
+        mean[free] = np.eye(3)[free] + z[3:]
+        jump = np.outer(z[:3], n)
+        return mean, [mean + jump / fractions[0], mean - jump / fractions[1]]
 
-    def jump(stretch, a, Fp):
-        """Of the traction between the layers."""
-        P1, P2 = map(first_piola_kirchhoff, deformation(stretch, a), Fp, laws)
-        return (P1 - P2) @ n
+    def residual(F, P, z, Fp):
+        """Jump of the traction between the layers, and what the mean stress misses, MPa."""
+        P1, P2 = map(first_piola_kirchhoff, deformation(F, z)[1], Fp, laws)
+        mean = fractions[0] * P1 + fractions[1] * P2
+        return np.concatenate([(P1 - P2) @ n, (mean - P)[free]])
 
-    undeformed = np.array([np.eye(3), np.eye(3)])
-    step = 1e-6
-    tangent = np.column_stack([jump(1, step * e, undeformed) / step for e in np.eye(3)])
+    undeformed, step = np.array([np.eye(3), np.eye(3)]), 1e-6
+    rest = np.where(free, np.nan, np.eye(3)), np.zeros((3, 3))
+    unit = np.eye(3 + free.sum())
+    tangent = np.column_stack([residual(*rest, step * e, undeformed) / step for e in unit])
 
-    def layers(stretch, Fp):
-        """Deformation gradients of the layers, in equilibrium for given plastic states."""
-        a, limit = np.zeros(3), 1e-12 * np.linalg.norm(tangent)
+    def layers(F, P, Fp):
+        """The same deformation gradients, in equilibrium for given plastic states."""
+        z, limit = np.zeros(len(unit)), 1e-12 * np.linalg.norm(tangent)
         for _ in range(100):
             # Nearly linear: the tangent of the undeformed layers gains digits with every step.
-            residual = jump(stretch, a, Fp)
-            if np.linalg.norm(residual) < limit:
-                return deformation(stretch, a)
-            a = a - np.linalg.solve(tangent, residual)
-        raise FloatingPointError(f"no equilibrium of the laminate at F11 = {stretch:g}")
+            missing = residual(F, P, z, Fp)
+            if np.linalg.norm(missing) < limit:
+                return deformation(F, z)
+            z = z - np.linalg.solve(tangent, missing)
+        raise FloatingPointError(f"no equilibrium of the laminate under F = {F.tolist()}")
 
     def unpack(y):
         y = y.reshape(2, 10)
         return y[:, :9].reshape(2, 3, 3), y[:, 9]
 
-    def rates(stretch, y):
+    def rates(F, P, y):
         Fp, xi = unpack(y)
-        of_layers = map(_plastic_rates, layers(stretch, Fp), Fp, xi, laws)
+        of_layers = map(_plastic_rates, layers(F, P, Fp)[1], Fp, xi, laws)
         return np.concatenate([np.append(dFp, dxi) for dFp, dxi in of_layers])
 
     start = np.concatenate([np.append(np.eye(3), law.xi0) for law in laws])
-    sigma_vm, P_mean = [], []
-    for stretch, y in zip(load.F11, _integrate(rates, start, load), strict=True):
+    sigma_vm, P_mean, F_mean = [], [], []
+    for F, P, y in zip(load.F, load.P, _integrate(rates, start, load, laws), strict=True):
         Fp, _ = unpack(y)
-        F = layers(stretch, Fp)
-        P = [first_piola_kirchhoff(*layer) for layer in zip(F, Fp, laws, strict=True)]
-        sigma_vm.append([von_mises(*layer) for layer in zip(F, P, strict=True)])
-        P_mean.append(np.tensordot(fractions, P, 1))
-    return LaminateResponse(np.array(sigma_vm), np.array(P_mean))
+        mean, of_layers = layers(F, P, Fp)
+        stresses = [first_piola_kirchhoff(*one) for one in zip(of_layers, Fp, laws, strict=True)]
+        sigma_vm.append([von_mises(*one) for one in zip(of_layers, stresses, strict=True)])
+        P_mean.append(np.tensordot(fractions, stresses, 1))
+        F_mean.append(mean)
+    return LaminateResponse(*map(np.array, (sigma_vm, P_mean, F_mean)))

@@ -16,6 +16,7 @@ import numpy as np
 from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.discretization import PAPER, Discretization
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.data.suites import SUITES, Suite
@@ -35,8 +36,7 @@ def generate(
     tol: float | None = None,
     workers: int | None = None,
     progress: bool = True,
-    M: float | None = None,
-    h: float | None = None,
+    flow_rule: FlowRule | None = None,
     discretization: Discretization | None = None,
     load: Load | None = None,
     dask: str | None = None,
@@ -65,9 +65,8 @@ def generate(
         Simulations at a time; by default one per core.
     progress : bool
         Whether to show a progress bar.
-    M, h : float, optional
-        Parameters of the flow rule, as for `repro.reference.simulate`; by default those of the
-        suite.
+    flow_rule : FlowRule, optional
+        By default that of the suite.
     discretization : Discretization, optional
         In space, likewise.
     load : Load, optional
@@ -100,15 +99,13 @@ def generate(
         raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
     count = SUITES[suite].count if count is None else count
     workers = available_cores() if workers is None else workers
-    job = Job(suite, seed, size, tol, M, h, discretization, load)
+    job = Job(suite, seed, size, tol, flow_rule, discretization, load)
     per_shard = batch_size() if per_shard is None else per_shard
     numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}
-    numbers |= {"tol": job.tol, "M": job.M}
+    numbers["tol"] = job.tol
     for name, value in numbers.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
-    if not job.h >= 0:
-        raise ValueError(f"h must not be negative, got {job.h}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
     k, n = part or (1, 1)
@@ -172,21 +169,20 @@ def _join(path, shards):
 class Job:
     """One request for microstructures of a suite and their simulations.
 
-    What is None is as the suite says: the pixels along an edge, M and h of the flow rule, the
-    discretization and the load; the tolerance as `repro.reference.accuracy`.
+    What is None is as the suite says: the pixels along an edge, the flow rule, the discretization
+    and the load; the tolerance as `repro.reference.accuracy`.
     """
 
     suite: str
     seed: int = 0
     size: int | None = None
     tol: float | None = None
-    M: float | None = None
-    h: float | None = None
+    flow_rule: FlowRule | None = None
     discretization: Discretization | None = None
     load: Load | None = None
 
     def __post_init__(self):
-        for name in ("size", "M", "h", "discretization", "load"):
+        for name in ("size", "flow_rule", "discretization", "load"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(self._family, name))
         if self.tol is None:
@@ -210,24 +206,15 @@ class Job:
             # Number it as in the suite, not as in the shard.
             error.microstructure = indices[error.microstructure]
             raise
-        return dataset.DataSet(
-            grain_id=np.stack([cell.grain_id for cell in cells]),
-            properties=np.stack([cell.properties for cell in cells]),
-            time=self.load.time,
-            F11=self.load.F11,
-            sigma_vm=np.stack([run.sigma_vm for run in runs]).astype(np.float32),
-            P_mean=np.stack([run.P_mean for run in runs]),
-            seed=np.array(seeds),
-            attributes=self.attributes(),
-        )
+        return dataset.of(cells, runs, self.attributes(), seeds)
 
     @property
     def _how(self) -> dict:
-        law = {"M": self.M, "h": self.h, "discretization": self.discretization}
         # A tolerance that single precision does not reach takes double.
         suits = accuracy(self.discretization)
         dtype = suits["dtype"] if self.tol >= suits["tol"] else np.float64
-        return {**law, "tol": self.tol, "dtype": dtype}
+        how = {"flow_rule": self.flow_rule, "discretization": self.discretization}
+        return {**how, "tol": self.tol, "dtype": dtype}
 
     def write(self, task: tuple[Path, range]) -> Path:
         """Solve and write a shard, (path, indices), and name it; nothing to do if it is there."""
@@ -244,18 +231,18 @@ class Job:
             "suite": self.suite,
             "generator_seed": self.seed,
             "tolerance": self.tol,
-            "M": self.M,
-            "h": self.h,
+            **self.flow_rule.attributes,
             **self.discretization.attributes,
             "commit": code_commit(),
         }
 
     def differs(self, part: dataset.DataSet, indices) -> list[str]:
         """In what a shard found on disk is not what is asked for of microstructures `indices`."""
-        # What is older says nothing of its discretization, which is the paper's.
-        wanted, found = self.attributes(), PAPER.attributes | part.attributes
+        # What is older says nothing of what is as in the paper.
+        found = PAPER_RULE.attributes | PAPER.attributes | part.attributes
+        wanted = self.attributes()
         same = {
-            "pixels": part.grain_id.shape[1] == self.size,
+            "pixels": bool(np.equal(part.grain_id.shape[1:], self.size).all()),
             "load": part.load.same_as(self.load),
             "microstructures": part.seed[:, -1].tolist() == list(indices),
         }

@@ -8,7 +8,7 @@ import numpy as np
 from repro import paper, reference
 from repro.data.discretization import PAPER, Discretization
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, as_cells, grid_of
+from repro.data.microstructure import Microstructure, as_cells, shape_of
 from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
 from repro.tools.values import required
@@ -43,19 +43,19 @@ def simulate_many(
     Raises
     ------
     ValueError
-        If there are no cells, or on grids of several sizes.
+        If there are no cells, or on grids of several shapes.
     ConvergenceError
         As `repro.reference.simulate`, with the number of the cell and of the load's increment.
     """
     cells = as_cells(cells)
-    n = grid_of(cells)
+    grid = shape_of(cells)
     required(load, Load, "load")
     required(discretization, Discretization, "discretization")
-    parts = np.ceil(np.abs(np.diff(load.F11)) / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
+    parts = np.ceil(load.changes / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
     ends = np.concatenate([[0], np.cumsum(parts)])
-    finer = Load(*(np.interp(np.arange(ends[-1] + 1), ends, x) for x in (load.time, load.F11)))
+    finer = load.at(np.interp(np.arange(ends[-1] + 1), ends, np.arange(len(ends))))
     # Filled in place: the cells of a training take gigabytes.
-    sigma_vm = np.empty((len(cells), len(load.time), n, n), np.float32)
+    sigma_vm = np.empty((len(cells), len(load.time), *grid), np.float32)
 
     how = {**reference.accuracy(discretization), "discretization": discretization}
     if tol is not None:

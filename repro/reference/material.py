@@ -1,8 +1,8 @@
 """J2 viscoplastic law of a field of points (Methods of the paper; backward Euler in time).
 
-The cell is in plane strain (F33 = 1) and the grains are isotropic, so a tensor has the in-plane
-components 11, 12, 21, 22 and the component 33; out-of-plane shear never appears. A scalar field
-is an array (N, N), an in-plane tensor field ((T11, T12), (T21, T22)). Stresses are in MPa.
+Nothing varies along x3, F33 is one number, and the grains are isotropic: a tensor has the in-plane
+components 11, 12, 21, 22 and the component 33; out-of-plane shear never appears. A scalar field is
+an array (N1, N2), an in-plane tensor field ((T11, T12), (T21, T22)). Stresses are in MPa.
 
 A step of length dt takes the plastic state by Fp^-1 <- s Fp^-1 (I - dgamma N), with s such that
 det Fp stays 1, and xi <- xi + h0 dgamma, where at the end of the step
@@ -12,6 +12,8 @@ det Fp stays 1, and xi <- xi + h0 dgamma, where at the end of the step
 By isotropy N, Ce, Se and the trial Ce (no flow in the step) share their principal axes, so (*) is
 solved for principal values. The unknowns, `Flow`, are improved along with the displacement: each
 `update` is one iteration of both, and the imbalance of (*) is part of the convergence criterion.
+
+gamma_dot_0 is the paper's: `FlowRule.rescaled` moves that of another flow rule into xi0 and h0.
 """
 
 from typing import NamedTuple
@@ -25,28 +27,27 @@ NEWTON_STEPS = 2  # an update
 
 
 class Material(NamedTuple):
-    """Fields (N, N) of the material parameters and the two constants of the flow rule."""
+    """Fields (N1, N2) of the material parameters, and the exponent of the flow rule."""
 
     lam: jax.Array  # first Lame parameter, MPa
     mu: jax.Array  # shear modulus, MPa
     xi0: jax.Array  # initial flow resistance, MPa
     h0: jax.Array  # hardening modulus, MPa
-    gamma_dot_0: float = paper.GAMMA_DOT_0  # reference rate, 1/s
-    n: int = paper.STRESS_EXPONENT
+    n: jax.Array | int
 
 
 class State(NamedTuple):
     """Plastic state of every point."""
 
     Fp_inv: tuple  # inverse plastic deformation gradient in plane
-    Fp_inv33: jax.Array  # its 33 component, (N, N)
-    xi: jax.Array  # flow resistance, MPa, (N, N)
+    Fp_inv33: jax.Array  # its 33 component, (N1, N2)
+    xi: jax.Array  # flow resistance, MPa, (N1, N2)
 
 
 class Flow(NamedTuple):
     """Plastic flow of a step."""
 
-    root: jax.Array  # (dgamma/(dt gamma_dot_0))^(1/n), (N, N)
+    root: jax.Array  # (dgamma/(dt gamma_dot_0))^(1/n), (N1, N2)
     N1: jax.Array  # first and second principal value of N; the third is -(N1 + N2)
     N2: jax.Array
 
@@ -55,20 +56,24 @@ class Response(NamedTuple):
     """What a step ends with."""
 
     P: tuple  # first Piola-Kirchhoff stress in plane, MPa
-    P33: jax.Array  # its 33 component, MPa, (N, N)
+    P33: jax.Array  # its 33 component, MPa, (N1, N2)
     state: State
-    imbalance: jax.Array  # |left - right side of (*)|/(2 mu), squared: a strain squared, (N, N)
+    dgamma: jax.Array  # plastic shear of the step, (N1, N2)
+    imbalance: jax.Array  # |left - right side of (*)|/(2 mu), squared: a strain squared, (N1, N2)
 
 
-def material_from_maps(E, nu, xi0, h0, **flow_rule) -> Material:
-    """`Material` of property maps (N, N) in the units of Table 3: GPa, -, MPa, GPa."""
+def material_from_maps(E, nu, xi0, h0, n=None) -> Material:
+    """`Material` of property maps (N1, N2) in units of Table 3 (GPa, -, MPa, GPa) and exponent n.
+
+    Without an exponent it is the paper's, which is known when the solver is compiled.
+    """
     E = 1e3 * E
     return Material(
         lam=E * nu / ((1 + nu) * (1 - 2 * nu)),
         mu=E / (2 * (1 + nu)),
         xi0=xi0,
         h0=1e3 * h0,
-        **flow_rule,
+        n=paper.STRESS_EXPONENT if n is None else n,
     )
 
 
@@ -78,9 +83,20 @@ def initial_state(material: Material) -> tuple[State, Flow]:
     return State(((one, zero), (zero, one)), one, material.xi0), Flow(zero, zero, zero)
 
 
+def at_rest(state: State) -> Response:
+    """Response of the undeformed state."""
+    zero = jnp.zeros_like(state.xi)
+    return Response(((zero, zero), (zero, zero)), zero, state, zero, zero)
+
+
 def positive(x):
     """x >= 0, at least the smallest number of its precision: as a divisor it keeps 0/0 at 0."""
     return jnp.maximum(x, jnp.finfo(x.dtype).tiny)
+
+
+def _power(x, n):
+    """x^n for x >= 0; multiplications, if n is known when the solver is compiled."""
+    return x**n if isinstance(n, int) else jnp.maximum(x, 0) ** n
 
 
 class _Trial(NamedTuple):
@@ -92,7 +108,7 @@ class _Trial(NamedTuple):
     sin: jax.Array
 
 
-def _trial(F, state: State) -> _Trial:
+def _trial(F, F33, state: State) -> _Trial:
     (F11, F12), (F21, F22) = F
     (G11, G12), (G21, G22) = state.Fp_inv
     A11, A12 = F11 * G11 + F12 * G21, F11 * G12 + F12 * G22
@@ -101,7 +117,8 @@ def _trial(F, state: State) -> _Trial:
     mean, half = (C11 + C22) / 2, (C11 - C22) / 2
     radius = jnp.sqrt(half * half + C12 * C12)
     scale = 1 / positive(radius)
-    principal = mean + radius, mean - radius, state.Fp_inv33 * state.Fp_inv33
+    A33 = F33 * state.Fp_inv33
+    principal = mean + radius, mean - radius, A33 * A33
     return _Trial(((A11, A12), (A21, A22)), principal, half * scale, C12 * scale)
 
 
@@ -145,7 +162,7 @@ def _improve(flow: Flow, C, xi, material: Material, dgamma_0) -> Flow:
     """
     mu, h0, n = material.mu, material.h0, material.n
     N = _principal_directions(flow)
-    dgamma = dgamma_0 * flow.root**n
+    dgamma = dgamma_0 * _power(flow.root, n)
     c, U = _plastic_stretch(dgamma, N)
     # To first order dev Ce = dev C - 2 dgamma N: with the last term on the other side of (*) the
     # direction hardly depends on dgamma.
@@ -164,7 +181,7 @@ def _improve(flow: Flow, C, xi, material: Material, dgamma_0) -> Flow:
     bound = jnp.exp(jnp.log((slip / dgamma_0).astype(jnp.float32)) / n)
     root = jnp.minimum(a0 / xi, jnp.maximum(flow.root, bound))
     for _ in range(NEWTON_STEPS):
-        power = dgamma_0 * root ** (n - 1)
+        power = dgamma_0 * _power(root, n - 1)
         dgamma = power * root
         resistance = xi + h0 * dgamma
         slope = n * power * (a1 - 2 * dgamma * a2 + h0 * root) + resistance
@@ -172,13 +189,15 @@ def _improve(flow: Flow, C, xi, material: Material, dgamma_0) -> Flow:
     return Flow(root, N[0], N[1])
 
 
-def update(F, state: State, flow: Flow, material: Material, dt) -> tuple[Flow, Response]:
+def update(F, F33, state: State, flow: Flow, material: Material, dt) -> tuple[Flow, Response]:
     """Improve the plastic flow of a step to the deformation gradient F, and respond to it.
 
     Parameters
     ----------
     F : in-plane tensor field
-        Deformation gradient at the end of the step; F33 = 1.
+        Deformation gradient at the end of the step.
+    F33 : float
+        Its 33 component.
     state : State
         At the beginning of the step.
     flow : Flow
@@ -192,16 +211,17 @@ def update(F, state: State, flow: Flow, material: Material, dt) -> tuple[Flow, R
     Flow, Response
         The response satisfies (*) up to its `imbalance`, everything else exactly.
     """
-    flow = _improve(flow, _trial(F, state).C, state.xi, material, dt * material.gamma_dot_0)
-    return flow, respond(F, state, flow, material, dt)
+    C = _trial(F, F33, state).C
+    flow = _improve(flow, C, state.xi, material, dt * paper.GAMMA_DOT_0)
+    return flow, respond(F, F33, state, flow, material, dt)
 
 
-def respond(F, state: State, flow: Flow, material: Material, dt) -> Response:
+def respond(F, F33, state: State, flow: Flow, material: Material, dt) -> Response:
     """Response to a given flow; arguments as `update`."""
-    lam, mu, dgamma_0 = material.lam, material.mu, dt * material.gamma_dot_0
-    trial = _trial(F, state)
+    lam, mu, dgamma_0 = material.lam, material.mu, dt * paper.GAMMA_DOT_0
+    trial = _trial(F, F33, state)
     N = _principal_directions(flow)
-    dgamma = dgamma_0 * flow.root**material.n
+    dgamma = dgamma_0 * _power(flow.root, material.n)
     _, U = _plastic_stretch(dgamma, N)
     squares = [Ui * Ui for Ui in U]
     C = [Ui2 * Ci for Ui2, Ci in zip(squares, trial.C, strict=True)]
@@ -230,7 +250,7 @@ def respond(F, state: State, flow: Flow, material: Material, dt) -> Response:
     D = _deviator(C)
     errors = [Di - strength * Ni for Di, Ni in zip(D, N, strict=True)]
     imbalance = sum(error * error for error in errors) / 4
-    return Response(P, state.Fp_inv33**2 * S3, new, imbalance)
+    return Response(P, F33 * state.Fp_inv33**2 * S3, new, dgamma, imbalance)
 
 
 def _in_plane(T1, T2, trial: _Trial):
@@ -240,13 +260,13 @@ def _in_plane(T1, T2, trial: _Trial):
     return mean + half * trial.cos, T12, T12, mean - half * trial.cos
 
 
-def von_mises(F, P, P33):
-    """Von Mises stress sqrt(3/2 T_dev:T_dev) of the Cauchy stress T = P F^T/det F, MPa, (N, N)."""
+def von_mises(F, F33, P, P33):
+    """Von Mises stress sqrt(3/2 T_dev:T_dev) of the Cauchy stress P F^T/det F, MPa, (N1, N2)."""
     (F11, F12), (F21, F22) = F
     (P11, P12), (P21, P22) = P
-    J = F11 * F22 - F12 * F21
+    J = (F11 * F22 - F12 * F21) * F33
     T11, T22 = P11 * F11 + P12 * F12, P21 * F21 + P22 * F22
-    T12, T33 = P11 * F21 + P12 * F22, P33
+    T12, T33 = P11 * F21 + P12 * F22, P33 * F33
     mean = (T11 + T22 + T33) / 3
     squares = (T11 - mean) ** 2 + (T22 - mean) ** 2 + (T33 - mean) ** 2 + 2 * T12**2
     return jnp.sqrt(1.5 * squares) / J

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,16 +15,18 @@ import numpy as np
 
 from repro import paper
 from repro.data.discretization import PAPER, Discretization, pixel_means, refined
-from repro.data.load import Load
-from repro.data.microstructure import Microstructure, as_cells, of_grains
+from repro.data.flow_rule import PAPER_RULE, FlowRule
+from repro.data.load import PAPER_LOAD, Load
+from repro.data.microstructure import Microstructure, as_cells, shape_of
 from repro.reference import equilibrium, material
 from repro.tools import forks
-from repro.tools.values import Value, number, required, unmasked
+from repro.tools.values import Value, number, required
 
 TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
 SINGLE_TOLERANCE = 1e-6  # strain; that a deformation gradient of single precision still resolves
 # Per increment. A grain that is softer by 1e5 takes nearly as many, in double precision alone.
 MAX_ITERATIONS = {"float64": 3000, "float32": 500}
+STIFFNESS = 1e5  # MPa; makes a strain of a change of stress, where only their ratio counts
 MAX_EXTRAPOLATION = 10.0  # of an increment's change, by the one before: more would be noise
 # Of stiffnesses of the grains, beyond which an increment may fail for it; 36 at most in Table 3.
 HIGH_CONTRAST = 100.0
@@ -34,27 +37,35 @@ CACHED_PIXELS = 4096  # whose constitutive update stays in a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
+class Fields(Value):
+    """Fields at every point along a trajectory, as `simulate` keeps them on request.
+
+    The points are those of the pixels, or of `Microstructure.refined(points_per_pixel)`.
+    """
+
+    F: np.ndarray  # deformation gradient, (T+1, N1, N2, 3, 3)
+    P: np.ndarray  # first Piola-Kirchhoff stress, MPa, (T+1, N1, N2, 3, 3)
+    Fp: np.ndarray  # plastic deformation gradient, (T+1, N1, N2, 3, 3)
+    xi: np.ndarray  # flow resistance, MPa, (T+1, N1, N2)
+    gamma: np.ndarray  # plastic shear, of all flow so far, (T+1, N1, N2)
+
+
+@dataclass(frozen=True, eq=False)
 class Trajectory(Value):
     """Response of one microstructure to its load; increment 0 is the undeformed state."""
 
     load: Load
-    sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N, N)
+    sigma_vm: np.ndarray  # von Mises stress, MPa, (T+1, N1, N2)
+    F_mean: np.ndarray  # mean deformation gradient, (T+1, 3, 3)
     P_mean: np.ndarray  # mean first Piola-Kirchhoff stress, MPa, (T+1, 3, 3)
     evaluations: np.ndarray  # constitutive evaluations per increment, (T+1,)
     residual: np.ndarray  # strain still missing before the last correction, (T+1,)
+    fields: Fields | None = None
 
     @property
     def F11(self) -> np.ndarray:
         """Mean stretch of the increments, (T+1,)."""
-        return self.load.F11
-
-
-class Points(NamedTuple):
-    """Deformation and plastic state of every point along a trajectory."""
-
-    F: np.ndarray  # deformation gradient, (T+1, N, N, 3, 3)
-    Fp_inv: np.ndarray  # inverse plastic deformation gradient, (T+1, N, N, 3, 3)
-    xi: np.ndarray  # flow resistance, MPa, (T+1, N, N)
+        return self.F_mean[:, 0, 0]
 
 
 class ConvergenceError(ArithmeticError):
@@ -87,33 +98,32 @@ def simulate(
     load: Load | None = None,
     *,
     tol: float = TOLERANCE,
-    M: float = paper.DAMASK_M,
-    h: float = paper.DAMASK_H,
+    flow_rule: FlowRule = PAPER_RULE,
     discretization: Discretization = PAPER,
     dtype: type = np.float64,
+    keep_fields: bool = False,
     **stretch,
 ) -> Trajectory:
-    """Load a microstructure along x1: mean deformation gradient diag(F11(t), 1, 1).
+    """Solve a microstructure under a load.
 
     Parameters
     ----------
     microstructure : Microstructure
-        On an (N, N) grid.
+        On an (N1, N2) grid.
     load : Load, optional
-        F11(t); by default the paper's, or what `stretch` says.
+        By default the paper's, or what `stretch` says.
     tol : float
         Strain still missing at which an increment counts as converged: rms over the cell of what
         equilibrium asks for, and at the worst point what the flow rule asks for.
-    M, h : float
-        Parameters of DAMASK's isotropic law, whose flow rule is
-        gamma_dot_0 (sqrt(3/2) |Se_dev|/(M xi))^n with xi growing by h h0 per plastic shear. The
-        defaults, sqrt(3/2) and 1, are the law in the paper's text. The generator of data that its
-        authors published has M = 1, and h is then DAMASK's default, 3. Solved exactly, by
-        `rescaled` properties.
+    flow_rule : FlowRule
+        By default the law in the paper's text.
     discretization : Discretization
         Derivative and points per pixel; by default the paper's.
     dtype : type
         np.float32 takes about 0.6 of the time, for tolerances from `SINGLE_TOLERANCE` on.
+    keep_fields : bool
+        Whether the trajectory keeps strains and stresses of every point, as its `fields`: a MB an
+        increment of 64 x 64 points.
     **stretch
         `F11_max`, `increments` and `rate` of `Load.stretch`, instead of a load.
 
@@ -130,8 +140,9 @@ def simulate(
     RuntimeError
         If the process was forked after a first simulation: start workers with spawn.
     """
-    options = {"tol": tol, "M": M, "h": h, "discretization": discretization, "dtype": dtype}
-    return simulate_batch([microstructure], load, **options, **stretch)[0]
+    how = {"flow_rule": flow_rule, "discretization": discretization, "tol": tol, "dtype": dtype}
+    how["keep_fields"] = keep_fields
+    return simulate_batch([microstructure], load, **how, **stretch)[0]
 
 
 def accuracy(discretization: Discretization) -> dict:
@@ -151,10 +162,10 @@ def simulate_batch(
     load: Load | None = None,
     *,
     tol: float = TOLERANCE,
-    M: float = paper.DAMASK_M,
-    h: float = paper.DAMASK_H,
+    flow_rule: FlowRule = PAPER_RULE,
     discretization: Discretization = PAPER,
     dtype: type = np.float64,
+    keep_fields: bool = False,
     **stretch,
 ) -> list[Trajectory]:
     """`simulate` for several microstructures on equal grids, in one compiled call.
@@ -168,31 +179,28 @@ def simulate_batch(
     """
     load, microstructures = _load(load, stretch), as_cells(microstructures)
     required(discretization, Discretization, "discretization")
-    maps = _property_maps(microstructures, M, h)
+    required(flow_rule, FlowRule, "flow_rule")
+    maps, n = _property_maps(microstructures, flow_rule), _exponent(flow_rule)
     with _solver(tol, dtype):
-        results = jax.device_get(_solve_batch(maps, _steps(load), tol, discretization))
+        how = discretization, load.free, _edge(microstructures[0]), keep_fields
+        results = jax.device_get(_solve_batch(maps, n, _steps(load), tol, *how))
     _check_convergence(results.residual, tol, microstructures)
-    return [Trajectory(load, *(field[i] for field in results[:-1])) for i in range(len(maps))]
+    each = [jax.tree.map(lambda field, i=i: field[i], results) for i in range(len(maps))]
+    return [_trajectory(load, one, flow_rule) for one in each]
 
 
-def simulate_points(
-    microstructure: Microstructure,
-    load: Load | None = None,
-    *,
-    tol: float = TOLERANCE,
-    derivative: str = PAPER.derivative,
-    **stretch,
-) -> tuple[Trajectory, Points]:
-    """`simulate` with one point per pixel, and the deformation and plastic state of every point."""
-    load = _load(load, stretch)
-    (maps,) = _property_maps(as_cells([microstructure]))
-    with _solver(tol):
-        discretization = Discretization(derivative)
-        results = jax.device_get(_solve_points(maps, _steps(load), tol, discretization))
-    _check_convergence(results.residual[None], tol, [microstructure])
-    F, state = results.points
-    points = Points(_tensor(F, 1), _tensor(state.Fp_inv, state.Fp_inv33), state.xi)
-    return Trajectory(load, *results[:-1]), points
+def _trajectory(load, results, flow_rule) -> Trajectory:
+    fields = results.fields
+    if fields is not None:
+        F, response = fields
+        fields = Fields(
+            _tensor(F, results.F_mean[:, 2, 2, None, None]),
+            _tensor(response.P, response.P33),
+            np.linalg.inv(_tensor(response.state.Fp_inv, response.state.Fp_inv33)),
+            response.state.xi / flow_rule.strength,
+            np.cumsum(response.dgamma, 0),
+        )
+    return Trajectory(load, *results[:-1], fields)
 
 
 def _tensor(in_plane, T33) -> np.ndarray:
@@ -203,76 +211,58 @@ def _tensor(in_plane, T33) -> np.ndarray:
     return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
+_STRETCH = signature(Load.stretch).parameters.keys()
+
+
 def _load(load, stretch) -> Load:
+    for name in stretch.keys() - _STRETCH:
+        raise TypeError(f"the reference model has no option {name}; see repro.reference.simulate")
     if load is None:
-        return Load.stretch(**stretch)
+        return Load.stretch(**stretch) if stretch else PAPER_LOAD
     if stretch:
         raise ValueError(f"give either a load or {', '.join(stretch)}, not both")
     required(load, Load, "load")
     return load
 
 
-def rescaled(
-    properties,
-    M=paper.DAMASK_M,
-    h=paper.DAMASK_H,
-    dot_gamma_0=paper.GAMMA_DOT_0,
-    n=paper.STRESS_EXPONENT,
-) -> np.ndarray:
-    """Properties (G, 4) with which the paper's law is DAMASK's with these parameters, exactly.
-
-    dot_gamma depends on xi by dot_gamma_0 / (M xi)^n alone, so that each factor can be moved into
-    xi, and with it into the hardening; h multiplies the hardening. Parameters are numbers or (G,).
-
-    Raises
-    ------
-    ValueError
-        If something is masked, or no number, or the properties are not (G, 4).
-    """
-    parameters = {"M": M, "h": h, "dot_gamma_0": dot_gamma_0, "n": n}
-    M, h, dot_gamma_0, n = (unmasked(value, name) for name, value in parameters.items())
-    scaled = of_grains(properties).copy()
-    strength = np.divide(M, paper.DAMASK_M) * np.divide(
-        paper.GAMMA_DOT_0, dot_gamma_0
-    ) ** np.divide(1, n)
-    scaled[:, 2] *= strength
-    scaled[:, 3] *= strength * np.divide(h, paper.DAMASK_H)
-    return scaled
-
-
-def _property_maps(microstructures, M=paper.DAMASK_M, h=paper.DAMASK_H) -> np.ndarray:
-    """Property maps (B, 4, N, N) with which the text's law is DAMASK's with M and h."""
-    M, h = number(M, "M"), number(h, "h")
-    for name, value, valid, rule in (
-        ("M", M, M > 0, "be positive"),
-        ("h", h, h >= 0, "not be negative"),
-    ):
-        if not (valid and np.isfinite(value)):
-            raise ValueError(f"{name} must {rule} and be finite, got {value}")
-    sizes = {m.grain_id.shape for m in microstructures}
-    if not sizes:
-        raise ValueError("a batch needs at least one microstructure")
-    if len(sizes) > 1:
-        raise ValueError(f"a batch needs microstructures on equal grids, got {sorted(sizes)}")
-    maps = [rescaled(m.properties, M, h)[m.grain_id] for m in microstructures]
+def _property_maps(microstructures, flow_rule) -> np.ndarray:
+    """Property maps (B, 4, N1, N2) with which the paper's law, but for n, is that of the rule."""
+    shape_of(microstructures)  # raises if there are several
+    maps = [flow_rule.rescaled(m.properties)[m.grain_id] for m in microstructures]
     return np.moveaxis(maps, -1, 1)
+
+
+def _edge(microstructure) -> float:
+    """Edge of the cell along x2 over that along x1."""
+    L1, L2 = microstructure.edges
+    return float(L2 / L1)
+
+
+def _exponent(flow_rule) -> float | None:
+    """n as the solver takes it: None is the paper's, whose powers are multiplications."""
+    return None if flow_rule.n == paper.STRESS_EXPONENT else flow_rule.n
 
 
 class _Steps(NamedTuple):
     """The increments of a load, each array (T,)."""
 
-    F11: np.ndarray  # at the end
+    F: np.ndarray  # mean deformation gradient at the end, (T, 3, 3), undeformed where it is free
+    P: np.ndarray  # mean stress at the end in the components that are free, MPa, (T, k)
     dt: np.ndarray  # s
-    extrapolation: np.ndarray  # change of F11 over that of the increment before
+    extrapolation: np.ndarray  # change of what is prescribed over that in the increment before
 
 
 def _steps(load: Load) -> _Steps:
-    dF11 = np.diff(load.F11)
-    before = np.append(dF11[0], dF11[:-1])
+    components = np.reshape(load.free, (-1, 2)).astype(int).T
+    F = np.where(np.isnan(load.F), np.eye(3), load.F)
+    P = load.P[:, *components]
+    change = np.diff(np.column_stack([F.reshape(len(F), 9), P / STIFFNESS]), axis=0)
+    before = np.concatenate([change[:1], change[:-1]])
+    along, length = (change * before).sum(1), (before**2).sum(1)
     # After a pause nothing says how the fluctuation will change.
-    ratio = np.divide(dF11, before, out=np.zeros_like(dF11), where=before != 0)
+    ratio = np.divide(along, length, out=np.zeros_like(along), where=length > 0)
     extrapolation = np.clip(ratio, -MAX_EXTRAPOLATION, MAX_EXTRAPOLATION)
-    return _Steps(load.F11[1:], np.diff(load.time), extrapolation)
+    return _Steps(F[1:], P[1:], np.diff(load.time), extrapolation)
 
 
 def _solver(tol, dtype=np.float64):
@@ -327,20 +317,21 @@ def _advice(cell: Microstructure) -> str:
     )
 
 
-class _Fields(NamedTuple):
+class _Results(NamedTuple):
     sigma_vm: jax.Array
+    F_mean: jax.Array
     P_mean: jax.Array
     evaluations: jax.Array
     residual: jax.Array
-    points: tuple | None  # F and State, if they are to be kept
+    fields: tuple | None  # F and the response, if they are to be kept
 
 
-def _solve_batch(maps, steps, tol, discretization) -> _Fields:
-    """Solve property maps (B, 4, N, N) along the steps of a load."""
+def _solve_batch(maps, *problem) -> _Results:
+    """Solve property maps (B, 4, N1, N2); the other arguments are those of `_solve`."""
     if jax.default_backend() == "cpu":
-        results = [_solve_one(cell, steps, tol, discretization) for cell in maps]
+        results = [_solve_one(cell, *problem) for cell in maps]
         return jax.tree.map(lambda *fields: np.stack(fields), *results)
-    return _solve_together(maps, steps, tol, discretization)
+    return _solve_together(maps, *problem)
 
 
 def _softness(lam, mu, lam0, mu0):
@@ -365,33 +356,50 @@ class _Iteration(NamedTuple):
     evaluations: jax.Array
 
 
-def _solve(maps, steps, tol, discretization, keep_points=False) -> _Fields:
+def _solve(maps, n, steps, tol, discretization, free, edge, keep_fields) -> _Results:
     points_per_pixel = discretization.points_per_pixel
-    mat = material.material_from_maps(*refined(maps, points_per_pixel))
-    grid = equilibrium.fourier_grid(mat.mu.shape[-1], discretization.derivative)
+    mat = material.material_from_maps(*refined(maps, points_per_pixel), n)
+    grid = equilibrium.fourier_grid(mat.mu.shape, discretization.derivative, edge)
     most = MAX_ITERATIONS[mat.mu.dtype.name]
     lam0, mu0 = ((jnp.min(m) + jnp.max(m)) / 2 for m in (mat.lam, mat.mu))
 
     softness = _softness(mat.lam, mat.mu, lam0, mu0)
 
+    # Components of the mean deformation gradient that are unknown stand behind the fluctuation.
+    fluctuation, components = 2 * grid.k.size, tuple(np.transpose(free))
+    if free:
+        compliance = equilibrium.mean_compliance(lam0, mu0, free)
+
     def missing(it):
         return jnp.maximum(softness * jnp.linalg.norm(it.r), jnp.sqrt(jnp.max(it.imbalance)))
 
-    def deformation(x, F11):
-        (H11, H12), (H21, H22) = equilibrium.displacement_gradient(x, grid)
-        return (F11 + H11, H12), (H21, 1 + H22)
+    def mean_deformation(x, step):
+        return step.F.at[components].add(x[fluctuation:]) if free else step.F
+
+    def deformation(x, step):
+        H, F = equilibrium.displacement_gradient(x[:fluctuation], grid), mean_deformation(x, step)
+        return tuple(tuple(F[i, j] + H[i][j] for j in (0, 1)) for i in (0, 1)), F[2, 2]
+
+    def correction(P, P33, step):
+        r = equilibrium.strain_correction(P, lam0, mu0, grid)
+        if not free:
+            return r
+        mean = jnp.stack([jnp.mean(P33 if c == (2, 2) else P[c[0]][c[1]]) for c in free])
+        return jnp.concatenate([r, compliance @ (step.P - mean)])
 
     def equilibrate(x, step, state, flow, history, failed):
-        def respond(points):
-            F, state, flow, parameters = points
-            law = material.Material(*parameters)
-            flow, response = material.update(F, state, flow, law, step.dt)
-            return response.P, flow, response.imbalance
-
         def evaluate(x, flow):
-            F = deformation(x, step.F11)
-            P, flow, imbalance = _by_blocks(respond, (F, state, flow, mat[:4]))
-            return x, equilibrium.strain_correction(P, lam0, mu0, grid), flow, imbalance
+            F, F33 = deformation(x, step)
+
+            def respond(points):
+                F, state, flow, parameters = points
+                law = material.Material(*parameters, mat.n)
+                flow, response = material.update(F, F33, state, flow, law, step.dt)
+                P33 = response.P33 if (2, 2) in free else None
+                return response.P, P33, flow, response.imbalance
+
+            P, P33, flow, imbalance = _by_blocks(respond, (F, state, flow, mat[:4]))
+            return x, correction(P, P33, step), flow, imbalance
 
         def unfinished(it):
             residual = missing(it)
@@ -409,49 +417,52 @@ def _solve(maps, steps, tol, discretization, keep_points=False) -> _Fields:
 
     def increment(carry, step):
         x, x_before, state, flow, history, failed = carry
-        # Start from the linear extrapolation of the last two increments over F11.
+        # Start from the linear extrapolation of the last two increments over the load.
         start = x + step.extrapolation * (x - x_before)
         it = equilibrate(start, step, state, flow, history, failed)
         # What is still missing is known: adding it halves the error and costs little, since the
         # increment has to end with the response to its deformation anyway.
         end = equilibrium.accelerate(it.history, it.x, it.r)
-        F = deformation(end, step.F11)
+        F, F33 = deformation(end, step)
         (F11, F12), (F21, F22) = F
-        turned_inside_out = jnp.min(F11 * F22 - F12 * F21) <= 0
+        turned_inside_out = jnp.minimum(jnp.min(F11 * F22 - F12 * F21), F33) <= 0
         residual = jnp.where(failed | turned_inside_out, jnp.nan, missing(it))
-        flow, response = material.update(F, state, it.flow, mat, step.dt)
-        fields = _Fields(
-            pixel_means(material.von_mises(F, response.P, response.P33), points_per_pixel),
+        flow, response = material.update(F, F33, state, it.flow, mat, step.dt)
+        sigma_vm = material.von_mises(F, F33, response.P, response.P33)
+        fields = _Results(
+            pixel_means(sigma_vm, points_per_pixel),
+            mean_deformation(end, step),
             _mean_P(response),
             it.evaluations,
             residual,
-            (F, response.state) if keep_points else None,
+            (F, response) if keep_fields else None,
         )
         # The differences stay useful: the next increment has nearly the same Jacobian.
         return (end, x, response.state, flow, it.history, ~(residual < tol)), fields
 
-    x = jnp.zeros(2 * grid.k.size)
+    x = jnp.zeros(fluctuation + len(free))
     state, flow = material.initial_state(mat)
     start = (x, x, state, flow, equilibrium.empty_history(x), jnp.bool_(False))
     _, fields = jax.lax.scan(increment, start, steps)
-    undeformed = _Fields(
+    undeformed = _Results(
         jnp.zeros_like(maps[0]),
+        jnp.eye(3),
         jnp.zeros((3, 3)),
         0,
         0.0,
-        (state.Fp_inv, state) if keep_points else None,
+        (state.Fp_inv, material.at_rest(state)) if keep_fields else None,
     )
     return jax.tree.map(lambda f0, f: jnp.concatenate([jnp.array([f0]), f]), undeformed, fields)
 
 
 def _by_blocks(function, fields):
-    """Apply a pointwise function to fields (N, N); on a processor, by blocks that fit its cache."""
-    N = jax.tree.leaves(fields)[0].shape[-1]
-    rows = CACHED_PIXELS // N
-    if jax.default_backend() != "cpu" or rows == 0 or N % rows or rows >= N:
+    """Apply a pointwise function to fields; on a processor, by blocks that fit its cache."""
+    N1, N2 = jax.tree.leaves(fields)[0].shape
+    rows = CACHED_PIXELS // N2
+    if jax.default_backend() != "cpu" or rows == 0 or N1 % rows or rows >= N1:
         return function(fields)
-    blocks = jax.tree.map(lambda field: field.reshape(N // rows, rows, N), fields)
-    return jax.tree.map(lambda field: field.reshape(N, N), jax.lax.map(function, blocks))
+    blocks = jax.tree.map(lambda field: field.reshape(N1 // rows, rows, N2), fields)
+    return jax.tree.map(lambda field: field.reshape(N1, N2), jax.lax.map(function, blocks))
 
 
 def _mean_P(response: material.Response):
@@ -459,14 +470,14 @@ def _mean_P(response: material.Response):
     return jnp.array([[P11, P12, 0], [P21, P22, 0], [0, 0, jnp.mean(response.P33)]])
 
 
-_compiled = partial(jax.jit, static_argnames=("discretization", "keep_points"))
+_compiled = partial(jax.jit, static_argnames=("discretization", "free", "edge", "keep_fields"))
 _solve_one = _compiled(_solve)
-_solve_points = _compiled(partial(_solve, keep_points=True))
 
 
-@partial(jax.jit, static_argnums=3)
-def _solve_together(maps, steps, tol, discretization):
-    return jax.vmap(lambda cell: _solve(cell, steps, tol, discretization))(maps)
+@_compiled
+def _solve_together(maps, n, steps, tol, discretization, free, edge, keep_fields):
+    how = n, steps, tol, discretization, free, edge, keep_fields
+    return jax.vmap(lambda cell: _solve(cell, *how))(maps)
 
 
 def _use_compilation_cache():

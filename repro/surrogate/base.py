@@ -120,5 +120,10 @@ class OfNetwork(Surrogate):
         self._check_grid = cache(partial(models.check_grid, self.network))
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
-        """Raise ValueError for a grid that the network does not suit."""
+        """Raise ValueError for a grid that the network does not suit, or a load of another kind."""
         self._check_grid(grid_of(cells))
+        if not load.is_plane_strain_along_x1:
+            raise ValueError(
+                "networks know loads diag(F11, 1, 1) alone: solve others with "
+                "repro.reference.simulate_many"
+            )

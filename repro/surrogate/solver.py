@@ -69,8 +69,7 @@ class CoarseSolve(Surrogate):
         """Solve one cell in these increments."""
         if self.increments != load.increments:
             ends = np.linspace(0, load.increments, self.increments + 1)
-            along = np.arange(load.increments + 1)
-            load = Load(*(np.interp(ends, along, values) for values in (load.time, load.F11)))
+            load = load.at(ends)
         how = {"tol": self.tol, "dtype": self.dtype, "discretization": self.discretization}
         return reference.simulate(cell, load, **how)
 

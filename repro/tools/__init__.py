@@ -10,4 +10,5 @@ __all__ = [
     "provenance",
     "timing",
     "values",
+    "vtk",
 ]
