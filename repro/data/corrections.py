@@ -7,6 +7,7 @@ window of `WINDOW` of them at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Corrections(Samples):
     increments of the paper that the window is made of, MPa.
     """
 
-    OF_CELLS = (*Samples.OF_CELLS, "coarse")
+    OF_CELLS: ClassVar[tuple[str, ...]] = (*Samples.OF_CELLS, "coarse")
 
     coarse: np.ndarray  # stress of the coarse solve at the ends of its increments, (M, K+1, N, N)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,7 +37,8 @@ class Samples(Value):
     """
 
     COPIES = False
-    OF_CELLS = ("properties", "sigma_vm")  # arrays whose first axis is the cells
+    # Arrays whose first axis is the cells.
+    OF_CELLS: ClassVar[tuple[str, ...]] = ("properties", "sigma_vm")
 
     properties: np.ndarray  # (M, N, N, 4) float32
     sigma_vm: np.ndarray  # (M, T+1, N, N) float32, MPa

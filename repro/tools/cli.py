@@ -73,7 +73,7 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _one_line(message, *_) -> str:
+def _one_line(message, category, filename, lineno, line=None) -> str:
     """A warning without the line of code that it comes from, which says nothing to a user."""
     return f"warning: {' '.join(str(message).split())}\n"
 

@@ -84,6 +84,6 @@ def confined_to(cores: int) -> Iterator[None]:
 @contextmanager
 def process_on(cores: int) -> Iterator[Callable[..., Any]]:
     """Yield a function that calls its arguments in a new process that has so many cores."""
-    of_user = {"initializer": extensions.use_all, "initargs": (tuple(extensions.USED),)}
-    with confined_to(cores), ProcessPoolExecutor(1, get_context("spawn"), **of_user) as pool:
+    spawn, files = get_context("spawn"), (tuple(extensions.USED),)
+    with confined_to(cores), ProcessPoolExecutor(1, spawn, extensions.use_all, files) as pool:
         yield lambda function, *arguments: pool.submit(function, *arguments).result()
