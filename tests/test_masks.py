@@ -8,11 +8,11 @@ from repro.damask import deviations, export
 from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.checks import is_periodic
+from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
 from repro.data.pairs import from_rest, make_pairs, unloaded
 from repro.evaluation import metrics, regions
 from repro.models import layers
-from repro.reference import rescaled
 from repro.surrogate import correction, modes
 from repro.surrogate.calibration import Calibration, conformal_quantile
 
@@ -58,8 +58,7 @@ CALLS = {
     "is_periodic": (lambda: is_periodic(masked(2, 4, 4, dtype=int)), "grain_id"),
     "pad_properties": (lambda: dataset.pad_properties(masked(2, 4), 3), "properties"),
     "from_rest": (lambda: from_rest(masked(1, 2, 4, 4)), "sigma_vm"),
-    "rescaled": (lambda: rescaled(masked(2, 4)), "properties"),
-    "rescaled, M": (lambda: rescaled([GRAIN, GRAIN], M=masked(2)), "M"),
+    "rescaled": (lambda: FlowRule(n=5).rescaled(masked(2, 4)), "properties"),
     "mae": (in_metric(metrics.mae), "predicted"),
     "rmse": (in_metric(metrics.rmse), "predicted"),
     "quantile": (in_metric(lambda *fields: metrics.quantile(*fields, q=0.5)), "predicted"),
@@ -86,9 +85,7 @@ CALLS = {
         lambda: correction.corrected(None, masked(1, 4, 4, 4), np.ones((1, 6, 4, 4))),
         "maps",
     ),
-    "DAMASK's load": (lambda: export.load(1 + masked(3), [0, 1, 2]), "F11"),
     "DAMASK's material": (lambda: export.material(masked(2, 4)), "properties"),
-    "DAMASK's grid": (lambda: export.vti(masked(4, 4, dtype=int)), "grain_id"),
     "effect": (lambda: deviations.effect(masked(2, 4, 4), np.ones((2, 4, 4))), "sigma_vm"),
     "normalize": (lambda: layers.normalize(layers.physical_inputs(), masked(2, 5)), "bounds"),
 }

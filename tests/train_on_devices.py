@@ -21,9 +21,11 @@ if os.environ["KERAS_BACKEND"] == "tensorflow":
 
 from repro import models  # noqa: E402
 from repro.data import dataset  # noqa: E402
+from repro.data.load import LONGER_LOAD  # noqa: E402
 from repro.data.pairs import make_pairs  # noqa: E402
-from repro.experiments.surrogates import WHOLE_PATH  # noqa: E402
+from repro.experiments.samples import trajectories  # noqa: E402
 from repro.models.backend import keras  # noqa: E402
+from repro.reference import generation  # noqa: E402
 from repro.training import snapshot  # noqa: E402
 from repro.training.devices import DistributedEngine, all_devices  # noqa: E402
 from repro.training.engine import TrainingEngine  # noqa: E402
@@ -56,11 +58,11 @@ def save_then_die(directory, state, identity):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def error_of_whole_paths(engine):
+def error_of_direct_prediction(engine):
     keras.utils.set_random_seed(0)
-    cells = [data.microstructure(i) for i in (0, 1, 2, 5)]
-    pairs = [WHOLE_PATH.pairs(part) for part in (cells[:3], cells[3:])]
-    network = WHOLE_PATH.build(filters=2, blocks=1, levels=1)
+    longer = generation.Job("paper", size=16, load=LONGER_LOAD).solve(range(4))
+    pairs = [trajectories(longer, part) for part in (range(3), [3])]
+    network = models.direct_prediction(filters=2, blocks=1, levels=1)
     config = TrainingConfig(1, batch_size=2)
     state = train(network, *pairs, config, out / engine.__name__, progress=False, engine=engine)
     return state.history[-1]["mae_validation"]
@@ -77,5 +79,5 @@ else:
     run("all", EPOCHS, DistributedEngine)
     if keras.backend.backend() == "jax":
         run("scanned", EPOCHS, ScannedEngine)
-        one, other = map(error_of_whole_paths, (TrainingEngine, ScannedEngine))
+        one, other = map(error_of_direct_prediction, (TrainingEngine, ScannedEngine))
         assert abs(one - other) < 1e-4 * one

@@ -126,9 +126,10 @@ def _properties(data):
 
 def _size(data):
     N1, N2 = data.grain_id.shape[1:]
-    square = data.microstructure(0).is_square
-    found = f"{N1}x{N2}" + ", not square" * (N1 == N2 and not square)
-    return Check("pixels", found, f"{paper.GRID}x{paper.GRID}", square and N1 == paper.GRID)
+    square = bool(np.isclose(*(data.edges / (N1, N2))))
+    found = f"{N1}x{N2}" if square else f"{N1}x{N2}, not square"
+    passed = square and (N1, N2) == (paper.GRID, paper.GRID)
+    return Check("pixels", found, f"{paper.GRID}x{paper.GRID}", passed)
 
 
 def _split(data):

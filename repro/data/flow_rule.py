@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from repro import paper
-from repro.tools.values import number
+from repro.tools.values import number, unmasked
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class FlowRule:
         The rate depends on xi by dot_gamma_0/(M xi)^n alone: so both parameters can be moved into
         xi0 and h0, and h into h0.
         """
-        return np.asarray(properties, float) * [1, 1, self.strength, self.strength * self.h]
+        factors = [1, 1, self.strength, self.strength * self.h]
+        return unmasked(properties, "properties", float) * factors
 
     @property
     def attributes(self) -> dict[str, Any]:
