@@ -149,14 +149,14 @@ def _further(kind: type[Samples], options: RunOptions) -> DataSet:
 
 def _report(network, data, example, state, out):
     """Result rows and their page, then the pictures: one prediction and the learning curve."""
-    one = surrogate.load(out)
+    one, steps = surrogate.load(out), models.NETWORKS[network].samples is Pairs
     results.write_rows(out / "results.csv", assess(one, data))
     table = results.read_rows(out / "results.csv")
     tables.write_report(table, out / "RESULTS.md", f"{network}: {out.name}")
     print(tables.markdown(tables.errors(table)))
     drawn = {
         "prediction": lambda: gallery.prediction_figure(one, data, example),
-        "learning_curve": lambda: figures.learning_curve(state.history, network),
+        "learning_curve": lambda: figures.learning_curve(state.history, network, steps),
     }
     for name, draw in drawn.items():
         pictures.save_if_possible(out / f"{name}.png", draw)

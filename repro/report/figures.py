@@ -270,24 +270,29 @@ def points_figure(fields: dict[str, dict[int, np.ndarray]], F11: float) -> Figur
 # --- Curves --------------------------------------------------------------------------------
 
 
-def learning_curve(history: list[dict], title: str) -> Figure:
+def learning_curve(history: list[dict], title: str, steps: bool = True) -> Figure:
     """MAE over epochs; `history` has a row of epoch, mae_training, mae_validation an epoch."""
-    return learning_curves({title: pd.DataFrame(history)})
+    return learning_curves({title: pd.DataFrame(history)}, steps)
 
 
 @styled
-def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
-    """MAE over epochs of several runs; histories as in `learning_curve`."""
+def learning_curves(histories: dict[str, pd.DataFrame], steps: bool = True) -> Figure:
+    """MAE over epochs of several runs; histories as in `learning_curve`.
+
+    If it is of single steps, that of the paper stands beside it; else it is of whole trajectories.
+    """
     figure = Figure(figsize=(ONE_COLUMN, 3.1), layout="constrained")
     axes = figure.subplots()
     for colour, (name, history) in enumerate(histories.items()):
         style = {"color": f"C{colour}", "marker": "." if len(history) < 10 else ""}
         axes.plot(history["epoch"], history["mae_training"], ls=":", **style)
         axes.plot(history["epoch"], history["mae_validation"], label=name, **style)
-    axes.axhline(paper.MAE_VALIDATION, color="k", ls="--", lw=0.8)
-    axes.plot([], [], "k--", lw=0.8, label=f"paper, validation, {paper.EPOCHS} epochs")
+    if steps:
+        axes.axhline(paper.MAE_VALIDATION, color="k", ls="--", lw=0.8)
+        axes.plot([], [], "k--", lw=0.8, label=f"paper, validation, {paper.EPOCHS} epochs")
     axes.plot([], [], "k:", label="training, running mean")
-    axes.set(xlabel="epoch", ylabel="one-step MAE / MPa", yscale="log")
+    kind = "one-step" if steps else "trajectory"
+    axes.set(xlabel="epoch", ylabel=f"{kind} MAE / MPa", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _plain_numbers(axes.yaxis)
     figure.legend(loc="outside lower center", ncols=2, fontsize=6)

@@ -32,9 +32,9 @@ def example_index(suite: str) -> int:
     return 0
 
 
-def solve_example(suite: str, size: int | None = None) -> DataSet:
+def solve_example(suite: str, discretization: Discretization | None = None) -> DataSet:
     """The shown microstructure of a suite and its solution, as a data set of one."""
-    return generation.Job(suite, size=size).solve([example_index(suite)])
+    return generation.Job(suite, discretization=discretization).solve([example_index(suite)])
 
 
 def predict_example(one: Surrogate, data: DataSet, i: int = 0, mode: str | None = None) -> Example:

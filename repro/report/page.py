@@ -222,8 +222,8 @@ def _figures(sources: Sources) -> dict[Path, Callable[[], Figure]]:
         for picture, draw in benchmark_pages.drawings(name, rows).items():
             found[sources.directory / f"{picture}.png"] = draw
     for name, path in sources.models.items() if sources.readme else ():
-        curve = partial(figures.learning_curves, {name: histories[name]})
-        found[path / "learning_curve.png"] = curve
+        curve = {name: histories[name]}, _steps(sources, name)
+        found[path / "learning_curve.png"] = partial(figures.learning_curves, *curve)
         found[path / "prediction.png"] = partial(_field_figure, _weights(path), "paper")
     return found
 
@@ -246,7 +246,9 @@ _points_example = cache(gallery.points_example)
 
 
 def _field_figure(weights, suite):
-    return gallery.prediction_figure(_load(weights), _example(suite))
+    """Beside the solution that the surrogate is judged by."""
+    one = _load(weights)
+    return gallery.prediction_figure(one, _example(suite, one.against))
 
 
 def _figure_9():
