@@ -30,10 +30,11 @@ def main(
     from repro.report import figures, gallery, paraview, pictures
 
     pictures.check_film(out)
-    cells = exchange.read(data) if data else gallery.solve_example("paper")
+    one = surrogate.load(model)
+    cells = exchange.read(data) if data else gallery.solve_example("paper", one.against)
     if not 0 <= index < len(cells):
         raise ValueError(f"no cell {index}: the data set has 0 to {len(cells) - 1}")
-    shown = gallery.predict_example(surrogate.load(model), cells, index, mode)
+    shown = gallery.predict_example(one, cells, index, mode)
     film = figures.loading_film(shown.F11, shown.sigma_rm, shown.sigma_network)
     pictures.save_film(out, film)
     print(f"{out} written")
