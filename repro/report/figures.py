@@ -414,7 +414,7 @@ def pareto_figure(speed: pd.DataFrame) -> Figure:
                 part = part.sort_values("seconds")
                 axes.plot(1000 * part["seconds"], part[column], label=name, **styles[name])
             axes.set(xscale="log", yscale="log", ylabel=f"MAE against {against} / MPa")
-            axes.set_title(machine, fontsize=6)
+            axes.set_title(machine.replace("; ", ";\n"), fontsize=6)
             axes.grid(alpha=0.3, which="both")
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_formatter(StrMethodFormatter("{x:g}"))
