@@ -135,7 +135,7 @@ def _data(kind: type[Samples], options: RunOptions) -> DataSet:
     path = options.data
     if path is None:
         path = samples.path_of(kind, options.preset, options.labels)
-        samples.generated(kind, path, options.labels, PRESETS[options.preset]["count"])
+        samples.generate(kind, path, options.labels, PRESETS[options.preset]["count"])
     return dataset.read(path, in_memory=not options.from_file)
 
 
@@ -143,7 +143,7 @@ def _further(kind: type[Samples], options: RunOptions) -> DataSet:
     """Cells to train on alone, which no suite has."""
     count = options.further
     path = samples.path_of(kind, options.preset, options.labels, count)
-    samples.generated(kind, path, options.labels, count, samples.FURTHER_SEED)
+    samples.generate(kind, path, options.labels, count, samples.FURTHER_SEED)
     return dataset.read(path)
 
 

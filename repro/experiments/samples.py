@@ -114,11 +114,10 @@ def path_of(
     return Path(folder, f"{name}{LABELS[labels].suffix}.h5")
 
 
-def generated(kind: type[Samples], path, labels: str = "paper", count: int = 0, seed: int = 0):
-    """The path of a data set, which is generated if it is not there."""
+def generate(kind: type[Samples], path, labels: str, count: int, seed: int = 0) -> None:
+    """Generate a data set for a kind of samples, unless it is there."""
     from repro.reference import generation
 
     if not Path(path).exists():
         how = {"load": LOADS[kind], "discretization": LABELS[labels], "seed": seed}
         generation.generate(path, count=count, **how)
-    return path

@@ -391,7 +391,7 @@ def _model_card(directory: Path, results: pd.DataFrame, built: dict[str, pd.Data
     own = results[results["model"].str.removesuffix(tables.LAST) == name]
     columns = ["model", "suite", "split", "mode", "MAE / MPa", "q99 / MPa", "paper MAE / MPa", "n"]
     history = read_history(directory)
-    network = models.load(directory)
+    network = _load(_weights(directory)).network  # which the picture shows, too
     bounds = (table for table, of in BOUNDS.items() if of.removesuffix("_averaged") == name)
     return render(
         "model_card",
