@@ -65,11 +65,11 @@ def corrections(
     derivative : str
         Derivative in space of the coarse solve.
     """
-    from repro.surrogate.correction import coarse_solve
+    from repro.surrogate.correction import solve_coarsely
 
     found = _pairs_of(data, cells, [LONGER_LOAD, PAPER_LOAD])
     solved = [data.microstructure(i) for i in cells]
-    coarse = coarse_solve(solved, data.load, tol, derivative, progress=True)
+    coarse = solve_coarsely(solved, data.load, tol, derivative, progress=True)
     return Corrections(found.properties, found.sigma_vm, coarse.sigma_vm)
 
 

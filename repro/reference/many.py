@@ -7,6 +7,7 @@ import numpy as np
 
 from repro import paper, reference
 from repro.data.discretization import PAPER, Discretization
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import PAPER_LOAD, Load
 from repro.data.microstructure import Microstructure, as_cells, shape_of
 from repro.tools.processor import available_cores
@@ -19,6 +20,7 @@ def simulate_many(
     load: Load = PAPER_LOAD,
     discretization: Discretization = PAPER,
     *,
+    flow_rule: FlowRule = PAPER_RULE,
     tol: float | None = None,
     progress: bool = False,
 ) -> np.ndarray:
@@ -33,6 +35,8 @@ def simulate_many(
         On equal grids.
     load : Load
     discretization : Discretization
+        By default the paper's.
+    flow_rule : FlowRule
         By default the paper's.
     tol : float, optional
         As for `repro.reference.simulate`; by default, and the precision, by
@@ -51,13 +55,12 @@ def simulate_many(
     grid = shape_of(cells)
     required(load, Load, "load")
     required(discretization, Discretization, "discretization")
-    parts = np.ceil(load.changes / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
-    ends = np.concatenate([[0], np.cumsum(parts)])
-    finer = load.at(np.interp(np.arange(ends[-1] + 1), ends, np.arange(len(ends))))
+    finer, ends = divided(load)
     # Filled in place: the cells of a training take gigabytes.
     sigma_vm = np.empty((len(cells), len(load.time), *grid), np.float32)
 
     how = {**reference.accuracy(discretization), "discretization": discretization}
+    how["flow_rule"] = flow_rule
     if tol is not None:
         how["tol"] = tol
 
@@ -80,6 +83,16 @@ def simulate_many(
 
     on_all_cores(fill, range(len(cells)), progress)
     return sigma_vm
+
+
+def divided(load: Load) -> tuple[Load, np.ndarray]:
+    """A load in increments as small as the paper's, and which of them end those that were given.
+
+    A hold is not divided.
+    """
+    parts = np.ceil(load.changes / paper.STRETCH_STEP - 1e-6).clip(1).astype(int)
+    ends = np.concatenate([[0], np.cumsum(parts)])
+    return load.at(np.interp(np.arange(ends[-1] + 1), ends, np.arange(len(ends)))), ends
 
 
 def on_all_cores(solve: Callable, cells: Sequence, progress: bool = False) -> list:

@@ -8,7 +8,9 @@ has those that come with the project.
 `predict` asks a surrogate, calibrates its error on reference solutions of some of the same cells,
 and solves those cells whose bound misses the tolerance. The reference solution is converged in the
 grid, unless fields of the paper's kind are asked for. Nothing is assumed of the cells but that
-those to calibrate on are drawn from them at random.
+those to calibrate on are drawn from them at random. No network was trained on other loads and flow
+rules than the paper's, and none imitates one point per pixel in less time than the reference model
+takes to as large an error: there the surrogate is the reference model itself, solved coarsely.
 """
 
 from collections.abc import Sequence
@@ -17,15 +19,16 @@ from functools import partial
 
 import numpy as np
 
-from repro.data.discretization import CONVERGED, PAPER, Discretization
+from repro.data.discretization import CONVERGED, Discretization
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, as_cells, grid_of
+from repro.data.microstructure import Microstructure, as_cells, shape_of
 from repro.reference import ConvergenceError, simulate_many
 from repro.surrogate import registry
 from repro.surrogate.averaged import REFLECTIONS, Averaged
 from repro.surrogate.base import Prediction, Predictor, Surrogate
 from repro.surrogate.calibration import Calibration, check_sample, features_of
-from repro.surrogate.correction import Corrected
+from repro.surrogate.correction import Corrected, check_load
 from repro.surrogate.direct import Direct
 from repro.surrogate.modes import MODES, network_predictor, one_step, rollout
 from repro.surrogate.registry import SURROGATES, load, of_network, register
@@ -77,6 +80,7 @@ class Answer(Value):
     field_bound: np.ndarray  # of the mean absolute error of each field, MPa, (n, T+1)
     confidence: float  # share of all cells, and of all fields of an increment, within the bounds
     discretization: Discretization  # of the reference solution, which errors are against
+    predictor: str | None  # name of the surrogate that was asked; None if all cells were solved
 
 
 def predict(
@@ -85,6 +89,7 @@ def predict(
     load: Load = PAPER_LOAD,
     *,
     discretization: Discretization = CONVERGED,
+    flow_rule: FlowRule = PAPER_RULE,
     predictor: Predictor | str | None = None,
     calibration: int = CALIBRATION,
     confidence: float = 0.9,
@@ -109,9 +114,11 @@ def predict(
         Of the reference solution. By default it is converged: 0.03 MPa from the limit of ever more
         points on the paper's cells. `PAPER` is the solution on one point per pixel, as the paper's
         data and DAMASK's default are.
+    flow_rule : FlowRule
+        Of the reference solution; by default the paper's. A predictor of your own has to know it.
     predictor : callable or str, optional
-        A surrogate, or its name in `SURROGATES`. By default the learned correction that was trained
-        for such a reference solution.
+        A surrogate, or its name in `SURROGATES`. By default the learned correction, if it knows
+        cells, load, flow rule and discretization, and else a coarse solve, which knows all.
     calibration : int
         Cells to calibrate on.
     confidence : float
@@ -137,25 +144,29 @@ def predict(
     if not number(tolerance, "tolerance") >= 0:
         raise ValueError(f"tolerance must not be negative (MPa), got {tolerance}")
     about = {"load": load, "confidence": confidence, "discretization": discretization}
+    solve = partial(_reference, cells, load=load, flow_rule=flow_rule)
     if len(cells) <= calibration:
-        sigma_vm = simulate_many(cells, load, discretization)
-        none = np.zeros(sigma_vm.shape[:2])
-        solved = np.ones(len(cells), bool)
-        return Answer(sigma_vm=sigma_vm, solved=solved, bound=none[:, 0], field_bound=none, **about)
-    sigma_vm, scores = _asked(predictor or _default(discretization), cells, load)
+        sigma_vm = solve(np.arange(len(cells)), discretization)
+        none, solved = np.zeros(sigma_vm.shape[:2]), np.ones(len(cells), bool)
+        bounds = {"bound": none[:, 0], "field_bound": none}
+        return Answer(sigma_vm=sigma_vm, solved=solved, predictor=None, **bounds, **about)
+    if predictor is None:
+        predictor = _default(cells, load, discretization, flow_rule)
+    sigma_vm, scores = _asked(predictor, cells, load)
     chosen = np.random.default_rng(seed).permutation(len(cells))[:calibration]
-    sample, true = [cells[i] for i in chosen], _reference(cells, chosen, load, discretization)
+    sample, true = [cells[i] for i in chosen], solve(chosen, discretization)
     measured = _measured(sample, sigma_vm[chosen], true, scores[chosen], confidence)
     bound, field_bound = measured.of_cells(scores), measured.of_fields(scores)
     sigma_vm[chosen], bound[chosen], field_bound[chosen] = true, 0, 0
     poor = np.flatnonzero(bound > tolerance)
     if len(poor):
         sigma_vm[poor], bound[poor], field_bound[poor] = _solved(
-            cells, poor, chosen, true, tolerance, **about
+            solve, poor, chosen, sample, true, tolerance, confidence, discretization
         )
     solved = np.zeros(len(cells), bool)
     solved[chosen] = solved[poor] = True
-    return Answer(sigma_vm=sigma_vm, solved=solved, bound=bound, field_bound=field_bound, **about)
+    bounds = {"bound": bound, "field_bound": field_bound}
+    return Answer(sigma_vm=sigma_vm, solved=solved, predictor=_name(predictor), **bounds, **about)
 
 
 def calibrate(
@@ -164,6 +175,7 @@ def calibrate(
     load: Load = PAPER_LOAD,
     confidence: float = 0.9,
     discretization: Discretization = CONVERGED,
+    flow_rule: FlowRule = PAPER_RULE,
 ) -> Calibration:
     """Measure a predictor on cells, for bounds of others that are drawn as these.
 
@@ -178,6 +190,7 @@ def calibrate(
     confidence : float
         Share of the errors that the bounds are to hold for.
     discretization : Discretization
+    flow_rule : FlowRule
         Of the reference solution, as for `predict`.
 
     Raises
@@ -187,7 +200,7 @@ def calibrate(
     """
     cells = _checked(cells, load, discretization)
     sigma_vm, scores = _asked(predictor, cells, load)
-    true = simulate_many(cells, load, discretization)
+    true = simulate_many(cells, load, discretization, flow_rule=flow_rule)
     return _measured(cells, sigma_vm, true, scores, confidence)
 
 
@@ -196,13 +209,24 @@ def _checked(cells, load, discretization) -> list[Microstructure]:
     required(load, Load, "load")
     required(discretization, Discretization, "discretization")
     cells = as_cells(cells)
-    grid_of(cells)  # raises if there are several
+    shape_of(cells)  # raises if there are several
     return cells
 
 
-def _default(discretization) -> str:
-    """The learned correction for reference solutions of some discretization."""
-    return "learned_correction" + ("" if discretization == PAPER else "_converged")
+def _default(cells, load, discretization, flow_rule) -> Surrogate:
+    """The learned correction where it suits, and else the reference model, solved coarsely."""
+    # Towards one point per pixel the learned correction is no faster than solving.
+    if (discretization, flow_rule) == (CONVERGED, PAPER_RULE):
+        try:
+            check_load(load)  # first, since it needs no network
+            correction = registry.load("learned_correction_converged")
+            correction.check(cells, load)
+            return correction
+        except ValueError:
+            pass
+    points = max(discretization.points_per_pixel // 2, 1)
+    coarser = replace(discretization, points_per_pixel=points)
+    return CoarseSolve(dtype=np.float32, discretization=coarser, flow_rule=flow_rule)
 
 
 def _asked(predictor, cells, load) -> Prediction:
@@ -214,32 +238,35 @@ def _asked(predictor, cells, load) -> Prediction:
 
 def _answered(predictor, cells, load) -> Prediction:
     """What a surrogate says of cells; ValueError names one that says what it must not."""
+    name = f"the surrogate {_name(predictor)}"
     if not callable(predictor):
-        raise ValueError(f"{_name(predictor)} cannot be called: give a function of cells and load")
+        raise ValueError(f"{name} cannot be called: give a function of cells and load")
     said = predictor(cells, load)
     if not isinstance(said, tuple) or len(said) != 2:
-        raise ValueError(f"{_name(predictor)} must return a pair, stress and scores")
-    sigma_vm = unmasked(said[0], f"the stress of {_name(predictor)}")
-    scores = unmasked(said[1], f"the scores of {_name(predictor)}")
+        raise ValueError(f"{name} must return a pair, stress and scores")
+    sigma_vm = unmasked(said[0], f"the stress of {name}")
+    scores = unmasked(said[1], f"the scores of {name}")
     wanted = (len(cells), len(load.time), *cells[0].grain_id.shape)
     if sigma_vm.shape != wanted or scores.shape != (len(cells),):
         raise ValueError(
-            f"{_name(predictor)} returned stress {sigma_vm.shape} and scores {scores.shape}, not "
+            f"{name} returned stress {sigma_vm.shape} and scores {scores.shape}, not "
             f"{wanted} and {(len(cells),)}"
         )
     if not (scores > 0).all():
-        raise ValueError(f"{_name(predictor)} returned a score of {scores.min():g}, not above 0")
+        raise ValueError(f"{name} returned a score of {scores.min():g}, not above 0")
     # An infinite score says of a cell that it is not predicted.
     if np.isnan(sigma_vm[np.isfinite(scores)]).any():
-        raise ValueError(f"{_name(predictor)} returned a stress that is not a number")
+        raise ValueError(f"{name} returned a stress that is not a number")
     return Prediction(sigma_vm, scores)
 
 
 def _name(predictor) -> str:
-    return f"the surrogate {getattr(predictor, '__qualname__', type(predictor).__name__)}"
+    if isinstance(predictor, str | Surrogate):
+        return getattr(predictor, "name", predictor)
+    return getattr(predictor, "__qualname__", type(predictor).__name__)
 
 
-def _solved(cells, poor, chosen, true, tolerance, load, confidence, discretization) -> tuple:
+def _solved(solve, poor, chosen, sample, true, tolerance, confidence, discretization) -> tuple:
     """Stress of the cells `poor` by the reference model, and bounds of its error.
 
     On half as many points along an edge, if its error there, which the cells `chosen` tell, is
@@ -248,21 +275,19 @@ def _solved(cells, poor, chosen, true, tolerance, load, confidence, discretizati
     points = discretization.points_per_pixel
     if points % 2 == 0:
         coarser = replace(discretization, points_per_pixel=points // 2)
-        solve_coarser = partial(_reference, cells, load=load, discretization=coarser)
-        sample = [cells[i] for i in chosen]
         alike = np.ones(len(chosen))
-        calibrated = _measured(sample, solve_coarser(chosen), true, alike, confidence)
+        calibrated = _measured(sample, solve(chosen, coarser), true, alike, confidence)
         if calibrated.of_cells([1.0])[0] <= tolerance:
             same = np.ones(len(poor))
-            bounds = calibrated.of_cells(same), calibrated.of_fields(same)
-            return solve_coarser(poor), *bounds
-    return _reference(cells, poor, load, discretization), 0, 0
+            return solve(poor, coarser), calibrated.of_cells(same), calibrated.of_fields(same)
+    return solve(poor, discretization), 0, 0
 
 
-def _reference(cells, chosen, load, discretization) -> np.ndarray:
+def _reference(cells, chosen, discretization, load, flow_rule) -> np.ndarray:
     """Stress of the cells with the indices `chosen` by the reference model; errors name those."""
     try:
-        return simulate_many([cells[i] for i in chosen], load, discretization)
+        sample = [cells[i] for i in chosen]
+        return simulate_many(sample, load, discretization, flow_rule=flow_rule)
     except ConvergenceError as error:
         error.microstructure = int(chosen[error.microstructure])
         raise

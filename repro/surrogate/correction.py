@@ -6,20 +6,19 @@ precision, to a loose tolerance and on one point per pixel; the network of
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from repro import models, paper, reference
+from repro import models, paper
 from repro.data.corrections import COARSENING, FINE, inputs_of, windows
 from repro.data.discretization import PAPER, Discretization
 from repro.data.load import PAPER_LOAD, Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import from_rest
 from repro.models.runs import config_of
-from repro.reference.many import on_all_cores
 from repro.surrogate.base import OfNetwork, Prediction
 from repro.surrogate.modes import network_predictor
+from repro.surrogate.solver import Coarse, coarse_solve, score_of
 from repro.tools.values import unmasked
 
 COARSE_TOLERANCE = 3e-5
@@ -29,8 +28,7 @@ BATCH = 8  # windows that the network is asked at a time: what is between layers
 class Corrected(OfNetwork):
     """A coarse solve, corrected by a trained network.
 
-    Its score is the strain that the coarse solve still misses, as a stress: times the mean shear
-    modulus of the cell, MPa.
+    Its score is that of the coarse solve (`score_of`).
 
     Parameters
     ----------
@@ -60,11 +58,9 @@ class Corrected(OfNetwork):
     def __call__(self, cells: Sequence[Microstructure], load: Load) -> Prediction:
         """Solve cells coarsely on all cores, and correct them."""
         self.check(cells, load)
-        coarse, maps = coarse_solve(cells, load, **self.coarse), property_maps(cells)
-        E, nu = maps[..., 0], maps[..., 1]
-        modulus = 1e3 * (E / (2 * (1 + nu))).mean((1, 2))
-        score = modulus * coarse.missing[:, 1:].mean(1)
-        return Prediction(from_rest(corrected(self._ask, maps, coarse.sigma_vm)), score)
+        coarse, maps = solve_coarsely(cells, load, **self.coarse), property_maps(cells)
+        stress = from_rest(corrected(self._ask, maps, coarse.sigma_vm))
+        return Prediction(stress, score_of(cells, coarse.missing))
 
 
 def check_load(load: Load) -> None:
@@ -79,16 +75,7 @@ def check_load(load: Load) -> None:
         )
 
 
-class Coarse(NamedTuple):
-    """The coarse solve of some cells, at the ends of its increments."""
-
-    sigma_vm: np.ndarray  # (n, K+1, N, N) float32, MPa
-    missing: np.ndarray  # strain that equilibrium still asks for, (n, K+1)
-
-    # Where a cell did not converge, its stress is NaN and the missing strain infinite.
-
-
-def coarse_solve(
+def solve_coarsely(
     cells: Sequence[Microstructure],
     load: Load = PAPER_LOAD,
     tol: float = COARSE_TOLERANCE,
@@ -105,17 +92,7 @@ def coarse_solve(
     check_load(load)
     coarse = Load(load.time[::COARSENING], load.F11[::COARSENING])
     how = {"tol": tol, "dtype": np.float32, "discretization": Discretization(derivative)}
-
-    def solve_coarsely(cell):
-        try:
-            path = reference.simulate(cell, coarse, **how)
-            return path.sigma_vm, path.residual
-        except reference.ConvergenceError:
-            ends = len(coarse.time)
-            return np.full((ends, *cell.grain_id.shape), np.nan, np.float32), np.full(ends, np.inf)
-
-    sigma_vm, missing = zip(*on_all_cores(solve_coarsely, cells, progress), strict=True)
-    return Coarse(np.stack(sigma_vm), np.stack(missing))
+    return coarse_solve(cells, coarse, progress, **how)
 
 
 def corrected(
