@@ -26,7 +26,7 @@ from repro.experiments.options import training_command
 from repro.models import runs
 from repro.reference import generation
 from repro.report import gallery, page, pictures
-from repro.tools import cli
+from repro.tools import cli, extensions
 from repro.training import snapshot
 from repro.training.devices import DistributedEngine
 from repro.training.recipes import TrainingConfig, recipe_of
@@ -441,6 +441,12 @@ def test_a_file_of_a_user_adds_a_suite_a_metric_and_a_surrogate(tmp_path):
     whole = found[(found["region"] == "all") & found["distance_px"].isna()]
     means = whole.set_index("metric")["value"]
     assert means["largest"] > means["MAE"] > 10
+
+
+def test_a_file_of_a_user_that_is_no_python_is_said_in_a_line(tmp_path):
+    (tmp_path / "mine.py").write_text("x = (")
+    with pytest.raises(ValueError, match=r"mine.py is no Python: '\(' was never closed"):
+        extensions.use(tmp_path / "mine.py")
 
 
 # Each command that touches a network, with what it needs to get there.

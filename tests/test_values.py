@@ -146,3 +146,11 @@ def test_a_mask_that_hides_nothing_is_fine():
 def test_what_is_empty_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_samples_hold_arrays_whatever_they_were_given():
+    properties, stress = np.ones((1, 2, 2, 4)), np.ones((1, 3, 2, 2), np.float32)
+    pairs = Pairs(memoryview(properties), stress.tolist(), 1)
+    np.testing.assert_array_equal(pairs.gather(pairs.in_order())[1], np.ones((2, 2, 2, 1)))
+    with pytest.raises(ValueError, match="sigma_vm must be an array of real numbers"):
+        Pairs(properties, iter(stress), 1)

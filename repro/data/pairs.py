@@ -134,6 +134,7 @@ class _PropertyMaps:
     def __init__(self, data, microstructures):
         self.grain_id = data.grain_id[microstructures]
         self.properties = data.properties[microstructures].astype(np.float32)
+        self.shape = (*self.grain_id.shape, self.properties.shape[-1])
 
     def __getitem__(self, index) -> np.ndarray:
         cell, x1, x2 = index

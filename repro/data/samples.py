@@ -44,17 +44,17 @@ class Samples(Value):
     sigma_vm: np.ndarray  # (M, T+1, N, N) float32, MPa
 
     def __post_init__(self):
-        fields = {name: getattr(self, name) for name in Samples.OF_CELLS}
-        # What stays in a file, or is on a device, was checked before.
-        if any(isinstance(field, np.ndarray | list | tuple) for field in fields.values()):
-            properties, sigma_vm = (unmasked(field, name).shape for name, field in fields.items())
-            if (len(properties), len(sigma_vm)) != (4, 4) or (
-                (sigma_vm[0], *sigma_vm[2:]) != properties[:3]
-            ):
-                raise ValueError(
-                    "samples need properties (M, N, N, 4) and sigma_vm (M, T+1, N, N), got shapes "
-                    f"{properties} and {sigma_vm}"
-                )
+        for name in Samples.OF_CELLS:
+            if not _elsewhere(getattr(self, name)):
+                object.__setattr__(self, name, unmasked(getattr(self, name), name))
+        properties, sigma_vm = self.properties.shape, self.sigma_vm.shape
+        if (len(properties), len(sigma_vm)) != (4, 4) or (
+            (sigma_vm[0], *sigma_vm[2:]) != properties[:3]
+        ):
+            raise ValueError(
+                "samples need properties (M, N, N, 4) and sigma_vm (M, T+1, N, N), got shapes "
+                f"{properties} and {sigma_vm}"
+            )
         super().__post_init__()
 
     # --- What every kind says of itself ---
@@ -127,6 +127,11 @@ class Samples(Value):
             samples[:, SHIFTS] = rng.integers(self.sigma_vm.shape[-1], size=(len(self), 2))
             samples[:, REFLECTIONS] = rng.integers(2, size=(len(self), 2))
         return samples
+
+
+def _elsewhere(field) -> bool:
+    """Whether a field stays in a file, or on a device: it is not brought into memory."""
+    return hasattr(field, "shape") and not isinstance(field, np.ndarray | memoryview)
 
 
 def pixels(samples, n: int):

@@ -14,10 +14,16 @@ def use(path) -> None:
     ------
     FileNotFoundError
         If there is no such file.
+    ValueError
+        If it is no Python.
     """
     path = Path(path).absolute()
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
+    try:
+        compile(path.read_bytes(), path.name, "exec")
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{path} is no Python: {error}") from None
     runpy.run_path(str(path))
     USED.append(str(path))
 
