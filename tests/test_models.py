@@ -10,8 +10,9 @@ import pytest
 
 from repro import models, paper
 from repro.models import summary
-from repro.models.custom_layers import ElasticStiffness
+from repro.models.custom_layers import CircularPadding2D, ElasticStiffness
 from repro.models.layers import physical_inputs
+from repro.training import acceleration
 from repro.training.acceleration import accelerated
 from repro.training.matrix_products import collect, depthwise_convolution, spread
 
@@ -257,6 +258,30 @@ def test_accelerated_copy_has_the_same_output_gradients_and_statistics(rng, kern
     assert np.abs(model.non_trainable_weights[0]).max() > 0
     for got, wanted in zip(fast.non_trainable_weights, model.non_trainable_weights, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6, err_msg=wanted.path)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_accelerated_periodic_padding_has_the_same_gradient(rng, width):
+    tf = pytest.importorskip("tensorflow")
+    inputs = keras.Input((8, 5, 3))
+    model = keras.Model(inputs, CircularPadding2D(width)(inputs))
+    fast = accelerated(model)
+    assert type(fast.layers[-1]) is acceleration.FastGradientCircularPadding2D
+    x = tf.constant(rng.normal(size=(2, 8, 5, 3)), tf.float32)
+    weights = tf.constant(rng.normal(size=(2, 8 + 2 * width, 5 + 2 * width, 3)), tf.float32)
+
+    def gradient(network):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(network(x) * weights)
+        return loss, tape.gradient(loss, x)
+
+    for got, wanted in zip(gradient(fast), gradient(model), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    # Where the borders overlap the layer stays as it is.
+    small = keras.Input((2 * width - 1, 5, 3))
+    model = keras.Model(small, CircularPadding2D(width)(small))
+    assert type(accelerated(model).layers[-1]) is CircularPadding2D
 
 
 def test_layers_that_do_something_else_are_left_as_they_are():

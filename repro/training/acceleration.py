@@ -1,7 +1,7 @@
 """Layers that train faster with TensorFlow on a CPU: same mathematics, same weights.
 
-Only the order of summation differs. Five things take most of a training step of the paper's
-network there, and can be had for less:
+Only the order of summation differs. Six things take most of a training step of the networks there,
+and can be had for less:
 
 - the gradient of a depthwise kernel, which TensorFlow computes several times slower than a forward
   pass with as many operations. But it *is* a forward pass: the input of a sample, convolved with
@@ -10,11 +10,14 @@ network there, and can be had for less:
   coarse pixels the channels can be summed for each tap of the kernel, with matrix products alone;
 - batch normalization, which Keras puts together from a dozen operations; TensorFlow has it as one;
 - the gradient of a pointwise kernel, which is a matrix product;
-- ReLU before a maximum pooling, which is the same after it, on a quarter of the pixels.
+- ReLU before a maximum pooling, which is the same after it, on a quarter of the pixels;
+- the gradient of periodic padding, for which TensorFlow fills a whole field with zeros for every
+  slice, and adds these fields. But only the border gains something.
 """
 
 import numpy as np
 
+from repro.models import custom_layers
 from repro.models.backend import keras
 
 # Kernel gradients of samples of so many values are taken one at a time: that stays in the cache.
@@ -38,7 +41,8 @@ def accelerated(model: keras.Model) -> keras.Model:
         origins[id(output)] = layer, keras.tree.flatten(inputs)
         return output
 
-    return copied(model, FastGradientSeparableConv2D, FusedBatchNormalization, call_function=call)
+    classes = FastGradientSeparableConv2D, FusedBatchNormalization, FastGradientCircularPadding2D
+    return copied(model, *classes, call_function=call)
 
 
 def _pooled_alone(model) -> set[str]:
@@ -86,6 +90,34 @@ def _with_upsampling(layer, x, origins):
         if UpsampledSeparableConv2D.suits(layer, concatenation, upsampling):
             return UpsampledSeparableConv2D.from_config(layer.get_config()), [*fields, beside]
     return layer, x
+
+
+class FastGradientCircularPadding2D(custom_layers.CircularPadding2D):
+    """`CircularPadding2D` whose gradient is that of the field, with what its border gains."""
+
+    @staticmethod
+    def suits(layer: custom_layers.CircularPadding2D) -> bool:
+        """Whether this class can stand in for a layer: the two borders must not overlap."""
+        edges = layer.input.shape[1:3]
+        return layer.width > 0 and all(edge and edge >= 2 * layer.width for edge in edges)
+
+    def call(self, x):
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def padded(x):
+            y = super(FastGradientCircularPadding2D, self).call(x)
+            return y, lambda gradient: self._folded(self._folded(gradient, axis=2), axis=1)
+
+        return padded(x)
+
+    def _folded(self, gradient, axis):
+        """The gradient without the padding along an axis, which is added where it came from."""
+        import tensorflow as tf
+
+        w, inside = self.width, gradient.shape[axis] - 4 * self.width
+        before, first, middle, last, after = tf.split(gradient, [w, w, inside, w, w], axis)
+        return tf.concat([first + after, middle, last + before], axis)
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
