@@ -182,3 +182,16 @@ def test_a_data_set_is_warned_of_once(data_file, tmp_path):
         cells = [found.microstructure(i) for i in range(len(found))]
         naive.taylor_estimate(found.first(1), [0], 20)
     assert cells[0].properties[0, 2] < 0.5
+
+
+def test_a_cell_is_resampled_onto_another_grid():
+    cell = ms.polycrystal(ms.generator(0), 4, (6, 9), edges=(2, 3))
+    assert cell.refined(3).resampled((6, 9)) == cell
+    finer = cell.resampled((9, 9))
+    assert finer.grain_id.shape == (9, 9) and not finer.is_square
+    np.testing.assert_array_equal(finer.edges, cell.edges)
+    # Centres of nine pixels, in pixels of six: 0.33, 1, 1.67, 2.33, ...
+    np.testing.assert_array_equal(finer.grain_id[:4], cell.grain_id[[0, 1, 1, 2]])
+    assert cell.resampled(4).grain_id.shape == (4, 4)
+    with pytest.raises(ValueError, match="grid must be a positive whole number, got 2.5"):
+        cell.resampled(2.5)
