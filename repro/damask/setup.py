@@ -12,11 +12,14 @@ dot_gamma_0 are the paper's, exactly, with other xi0 and h0 (`FlowRule.rescaled`
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import yaml
 
 from repro.data.flow_rule import FlowRule
+from repro.data.load import Load
+from repro.tools.files import read_text
 from repro.tools.values import Value
 
 # Defaults of DAMASK 3.0.2 for what an input file may leave out.
@@ -104,12 +107,7 @@ class Setup:
 
         NaN where they are not prescribed, or start where they were not.
         """
-        time = [np.zeros(1)]
-        for step in self.steps:
-            time.append(time[-1][-1] + step.time)
-        F, P = (np.concatenate([getattr(step, name) for step in self.steps]) for name in "FP")
-        F0, P0 = np.where(np.isnan(F[0]), np.nan, np.eye(3)), np.where(np.isnan(P[0]), np.nan, 0)
-        return np.concatenate(time), np.stack([F0, *F]), np.stack([P0, *P])
+        return _joined(self.steps)
 
     @property
     def properties(self) -> np.ndarray:
@@ -175,6 +173,30 @@ def parse(texts: dict[str, str], used: Collection[str] | None = None) -> Setup:
         raise SetupError(f"set-up not understood: {error}") from None
 
 
+def read_load(path) -> Load:
+    """Read a load file of DAMASK, with every increment that it asks to solve.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    SetupError
+        If it is none, or prescribes what a `Load` cannot say.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        tree = _tree(path.name, read_text(path))
+        if not isinstance(tree, dict) or "loadstep" not in tree:
+            raise SetupError("no load file of DAMASK: it has no 'loadstep'")
+        return Load(*_joined(_steps(tree["loadstep"])))
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise SetupError(f"{path}: incomplete load, at {error}") from None
+    except (ValueError, OverflowError) as error:
+        raise SetupError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
 class _Text(yaml.SafeLoader):
     """YAML with every scalar left as text, as DAMASK takes names: 001, 1e3, no."""
 
@@ -217,6 +239,16 @@ def _steps(loadsteps) -> list[Step]:
         steps.append(Step(time, F, P / 1e6, every))
         F, P = F[-1], P[-1]
     return steps
+
+
+def _joined(steps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`Setup.load` of steps that follow one another."""
+    time = [np.zeros(1)]
+    for step in steps:
+        time.append(time[-1][-1] + step.time)
+    F, P = (np.concatenate([getattr(step, name) for step in steps]) for name in "FP")
+    F0, P0 = np.where(np.isnan(F[0]), np.nan, np.eye(3)), np.where(np.isnan(P[0]), np.nan, 0)
+    return np.concatenate(time), np.stack([F0, *F]), np.stack([P0, *P])
 
 
 # What a boundary condition says of a component, after t of the T seconds of a step.

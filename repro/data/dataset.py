@@ -262,9 +262,7 @@ def of(cells, runs, attributes: dict | None = None, seed=None, kept=slice(None))
     DataSetError
         If a cell has too many grains.
     """
-    load, grains = runs[0].load, max(len(cell.properties) for cell in cells)
-    if grains > MAX_GRAINS:
-        raise DataSetError(f"{grains} grains, at most {MAX_GRAINS} are supported")
+    load, grains = runs[0].load, most_grains(cells)
     F_mean = np.stack([run.F_mean[kept] for run in runs])
     F11, more = load.F11[kept], {}
     if not load.is_plane_strain_along_x1:
@@ -281,6 +279,14 @@ def of(cells, runs, attributes: dict | None = None, seed=None, kept=slice(None))
         attributes={**(attributes or {}), **_edges(cells[0])},
         **more,
     )
+
+
+def most_grains(cells) -> int:
+    """Number of grains of the cell that has most; DataSetError if a data set has no room."""
+    grains = max(len(cell.properties) for cell in cells)
+    if grains > MAX_GRAINS:
+        raise DataSetError(f"{grains} grains, at most {MAX_GRAINS} are supported")
+    return grains
 
 
 def _edges(cell) -> dict:

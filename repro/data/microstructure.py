@@ -236,8 +236,11 @@ def check_square(square: bool) -> None:
         raise ValueError("networks take square cells of N x N square pixels only")
 
 
-def check_properties(properties: np.ndarray) -> None:
-    """Refuse properties (G, 4) that no material has; see `Microstructure` for the bounds."""
+def check_properties(properties: np.ndarray, grains: Sequence[int] | None = None) -> None:
+    """Refuse properties (G, 4) that no material has; see `Microstructure` for the bounds.
+
+    The message numbers the grains as `grains`, by default from 0.
+    """
     E, nu, xi0, h0 = properties.T
     rules = (
         ("E", E, E > 0, "must be positive"),
@@ -248,7 +251,8 @@ def check_properties(properties: np.ndarray) -> None:
     for name, values, valid, rule in rules:
         bad = np.flatnonzero(~(valid & np.isfinite(values)))
         if bad.size:
-            raise ValueError(f"{name} of grain {bad[0]} is {values[bad[0]]:g}: it {rule}")
+            grain = bad[0] if grains is None else grains[bad[0]]
+            raise ValueError(f"{name} of grain {grain} is {values[bad[0]]:g}: it {rule}")
 
 
 def warn_of_units(properties: np.ndarray, stacklevel: int) -> None:

@@ -1,7 +1,7 @@
 """The reference model (RM) of the paper: what the networks learn from."""
 
 from repro.reference.generation import generate
-from repro.reference.many import simulate_many
+from repro.reference.many import simulate_many, solve
 from repro.reference.simulation import (
     TOLERANCE,
     ConvergenceError,
@@ -27,4 +27,5 @@ __all__ = [
     "simulate",
     "simulate_batch",
     "simulate_many",
+    "solve",
 ]

@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from repro import paper, reference
+from repro.data import dataset
+from repro.data.dataset import DataSet
 from repro.data.discretization import PAPER, Discretization
 from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, as_cells, shape_of
+from repro.data.microstructure import Microstructure, as_cells, shape_of, units_known
 from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
+from repro.tools.provenance import code_commit
 from repro.tools.values import required
 
 
@@ -64,18 +67,9 @@ def simulate_many(
     if tol is not None:
         how["tol"] = tol
 
-    def solved(cell):
-        try:
-            return reference.simulate(cell, finer, **how)
-        except reference.ConvergenceError:
-            if how["dtype"] is np.float64:
-                raise
-            # Single precision does not resolve what a soft grain misses beside stiff ones.
-            return reference.simulate(cell, finer, **how | {"dtype": np.float64})
-
     def fill(i):
         try:
-            sigma_vm[i] = solved(cells[i]).sigma_vm[ends]
+            sigma_vm[i] = _solved(cells[i], finer, how).sigma_vm[ends]
         except reference.ConvergenceError as error:
             error.microstructure = i
             error.increment = int(np.searchsorted(ends, error.increment))
@@ -83,6 +77,69 @@ def simulate_many(
 
     on_all_cores(fill, range(len(cells)), progress)
     return sigma_vm
+
+
+def solve(
+    cells: Sequence[Microstructure],
+    load: Load = PAPER_LOAD,
+    discretization: Discretization = PAPER,
+    *,
+    flow_rule: FlowRule = PAPER_RULE,
+    attributes: dict | None = None,
+    progress: bool = False,
+) -> DataSet:
+    """Cells and their trajectories as a data set, by the reference model, on all cores.
+
+    The increments are solved as the load has them. Other parameters are as for `simulate_many`.
+
+    Parameters
+    ----------
+    attributes : dict, optional
+        What the data set says of itself beside how it was solved.
+
+    Raises
+    ------
+    DataSetError
+        If a cell has more grains than a data set can keep.
+    ValueError, ConvergenceError
+        As `simulate_many`.
+    """
+    cells = as_cells(cells)
+    shape_of(cells)
+    dataset.most_grains(cells)
+    required(load, Load, "load")
+    required(discretization, Discretization, "discretization")
+    how = {**reference.accuracy(discretization), "discretization": discretization}
+    how["flow_rule"] = flow_rule
+
+    def solved(i):
+        try:
+            return _solved(cells[i], load, how)
+        except reference.ConvergenceError as error:
+            error.microstructure = i
+            raise
+
+    runs = on_all_cores(solved, range(len(cells)), progress)
+    about = {
+        "generator": "repro.reference",
+        "tolerance": how["tol"],
+        **flow_rule.attributes,
+        **discretization.attributes,
+        "commit": code_commit(),
+        **(attributes or {}),
+    }
+    with units_known():
+        return dataset.of(cells, runs, about)
+
+
+def _solved(cell, load, how):
+    try:
+        return reference.simulate(cell, load, **how)
+    except reference.ConvergenceError:
+        if how["dtype"] is np.float64:
+            raise
+        # Single precision does not resolve what a soft grain misses beside stiff ones.
+        return reference.simulate(cell, load, **how | {"dtype": np.float64})
 
 
 def divided(load: Load) -> tuple[Load, np.ndarray]:
