@@ -64,7 +64,7 @@ def main(
         if unused:
             print(f"{properties}: no map has grain {', '.join(map(str, unused))}")
     else:
-        cells = [found.draw(generator(seed, i)) for i, found in enumerate(maps)]
+        cells = [found.cell(found.draw(generator(seed, i))) for i, found in enumerate(maps)]
     sources = {"sources": "\n".join(map(str, files))}
     data = reference.solve(cells, path, discretization, attributes=sources, progress=True)
     dataset.write(out, data)

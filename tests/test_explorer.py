@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from unittest.mock import Mock
 
+import grain_map_files
 import numpy as np
 import pytest
 from damask_files import PAPER, results
@@ -14,9 +15,11 @@ from repro import explore
 from repro.damask import dadf5, exchange
 from repro.data import dataset
 from repro.data.flow_rule import FlowRule
+from repro.data.grain_maps import read_grain_map
+from repro.data.load import Load
 from repro.data.microstructure import generator, polycrystal
 from repro.explorer import session as module
-from repro.explorer.session import FILE, Session
+from repro.explorer.session import FILE, LOADS, STRETCH, Session
 
 
 @pytest.fixture
@@ -57,7 +60,8 @@ def test_a_seed_point_moves_across_the_edge_and_one_can_be_left_out(session):
 
 
 def test_the_load_keeps_the_increments_of_the_paper(session):
-    session.stretch(0.998)
+    session.put_under(STRETCH, -0.002)
+    assert session.data.load.same_as(Load.stretch(0.998, 10))
     np.testing.assert_allclose(np.diff(session.data.F11), -2e-4)
     assert session.increment == session.increments[-1] == 10
 
@@ -79,7 +83,7 @@ def test_a_network_is_shown_at_the_increments_that_it_predicts(session, stepper_
 
 def test_an_answer_that_comes_late_is_not_shown(session):
     answer = session.ask()
-    session.stretch(1.002)
+    session.put_under(STRETCH, 0.002)
     assert not session.accept(answer)
     assert session.example is None
 
@@ -112,12 +116,15 @@ def test_a_result_of_damask_is_opened_with_its_stress(session):
     ("change", "sentence"),
     [
         (lambda s: s.draw(grains=1, size=16), "a cell of one grain has the same stress"),
-        (lambda s: s.draw(size=63), "63 x 63 pixels: their edge must be a multiple of 16"),
         (lambda s: s.draw(size=4096), r"must lie in 1\.\.\.256, got 4096"),
         (lambda s: s.draw(seed=-1), "the seed must not be negative"),
         (lambda s: s.set_properties([[100, 0.6, 100, 1]] * 4), "nu of grain 0 is 0.6"),
-        (lambda s: s.stretch(1), "F11_max must be a positive stretch other than 1"),
-        (lambda s: s.stretch(2), r"F11 must lie in 0\.98\.\.\.1\.02 here"),
+        (lambda s: s.draw(size=(16, 257)), r"must lie in 1\.\.\.256, got 257"),
+        (lambda s: s.put_under(STRETCH, 0), "the strain must not be 0"),
+        (lambda s: s.put_under(STRETCH, 1), r"strain must lie in -0\.02\.\.\.0\.02 here, got 1"),
+        (lambda s: s.put_under(STRETCH, None), "strain must be a number, got None"),
+        (lambda s: s.put_under([*LOADS][-1], 0.01), r"strain must lie in -0\.005\.\.\.0\.005"),
+        (lambda s: s.upload("map.jpg", b"no image"), r"^map.jpg: cannot be read as .jpg"),
         (lambda s: s.place(s.problem.points[:1], [0]), "a cell of one grain"),
         (lambda s: s.open(__file__), "test_explorer.py: not a readable HDF5 file"),
         (lambda s: s.open("nowhere.h5"), "nowhere.h5: no such file"),
@@ -130,44 +137,122 @@ def test_bad_input_ends_in_a_sentence_and_keeps_what_is_shown(session, change, s
     assert all(old is new for old, new in zip(before, shown(session), strict=True))
 
 
-def test_a_network_that_does_not_suit_the_load_keeps_what_is_shown(session, stepper_of_five):
-    session.stretch(1.0006)
-    before = shown(session)
-    with pytest.raises(ValueError, match="stride 5 does not divide the 3 increments"):
-        session.compare(stepper_of_five, "rollout")
-    assert all(old is new for old, new in zip(before, shown(session), strict=True))
+def test_a_network_that_does_not_suit_the_load_says_so_in_its_place(session, stepper_of_five):
+    session.put_under(STRETCH, 0.0006)
+    session.compare(stepper_of_five, "rollout")
+    check_refusal(session, "stride 5 does not divide the 3 increments")
+    assert session.increments == [1, 2, 3]
+    session.put_under(STRETCH, 0.001)
+    assert not session.refusal
+    session.predict()
+    assert session.example is not None
+
+
+def check_refusal(session, sentence):
+    """The reference model is shown, and the network's place says why it is not asked."""
+    assert sentence in session.refusal
+    session.predict()
+    assert session.example is None
+    assert session.read_out()[1] == f"{session.network} is not asked: {session.refusal}"
+    with pytest.raises(ValueError, match=sentence):
+        session.picture()
+    exec(session.python(), found := {})
+    np.testing.assert_allclose(found["truth"], session.data.sigma_vm[0], atol=1e-3)
+    assert "predicted" not in found
+
+
+@pytest.mark.parametrize("kind", LOADS)
+def test_every_load_is_solved(session, kind):
+    strain = 0.001 if "reversed" in kind else 0.004  # 20 increments each
+    session.put_under(kind, strain)
+    load, data = session.data.load, session.data
+    assert load.increments == 20
+    np.testing.assert_allclose(load.changes, 2e-4)
+    F = load.F if data.F_mean is None else data.F_mean[0]
+    assert abs(F - np.eye(3))[:, 0, :2].max() == pytest.approx(strain)
+    for i, j in load.free:
+        np.testing.assert_allclose(data.P_mean[0, :, i, j], 0, atol=0.01)
+    name, at = session.course
+    assert (np.diff(at) > 0).all()
+    assert name == ("time / s" if "shear" in kind or "reversed" in kind else "mean stretch F11")
+    if load.is_plane_strain_along_x1:
+        check_python(session)
+    else:
+        check_refusal(session, r"networks know loads diag")
+
+
+def test_a_rectangular_cell_is_solved_kept_and_no_network_asked(session, tmp_path):
+    session.draw(grains=4, seed=3, size=(16, 32))
+    cell = polycrystal(generator(3), grains=4, size=(16, 32))
+    np.testing.assert_array_equal(session.data.grain_id[0], cell.grain_id)
+    check_refusal(session, "networks take square cells")
+    (tmp_path / "wide.h5").write_bytes(session.hdf5())
+    before = session.data
+    session.place(session.problem.points + 0.1, range(4))
+    assert session.data.grain_id.shape == (1, 16, 32)
+    session.open(tmp_path / "wide.h5")
+    assert session.network == FILE
+    np.testing.assert_array_equal(session.data.sigma_vm, before.sigma_vm)
 
 
 @pytest.mark.parametrize(
-    ("network", "worst", "F11", "sentence"),
+    ("network", "worst", "strain", "sentence"),
     [
-        ("learned_correction", 5, 1.0036, "correction knows increments of 0.0002"),
-        ("direct_prediction", 20, 1.0082, "stretch at 0.001 1/s up to F11 = 1.008"),
+        ("learned_correction", 5, 0.0036, "correction knows increments of 0.0002"),
+        ("direct_prediction", 20, 0.0082, "stretch at 0.001 1/s up to F11 = 1.008"),
     ],
 )
 def test_a_surrogate_without_steps_is_close_and_knows_its_load_and_law_alone(
-    session, network, worst, F11, sentence
+    session, network, worst, strain, sentence
 ):
     assert network in session.contenders
     session.compare(network, "rollout")
     session.predict()
     assert 0 < session.errors().max() < worst
+    has_score = network == "learned_correction"
+    assert ("score" in session.read_out()[-1]) == has_score
     check_python(session)
-    before = shown(session)
-    with pytest.raises(ValueError, match=sentence):
-        session.stretch(F11)
-    assert all(old is new for old, new in zip(before, shown(session), strict=True))
+    session.put_under(STRETCH, strain)
+    check_refusal(session, sentence)
     session.problem = replace(session.problem, flow_rule=FlowRule(M=1))
-    with pytest.raises(ValueError, match=f"{network} knows the paper's flow rule"):
-        session.set_properties(session.problem.properties)
+    session.set_properties(session.problem.properties)
+    check_refusal(session, f"{network} knows the paper's flow rule")
 
 
-def test_a_cell_that_does_not_suit_the_direct_prediction_keeps_what_is_shown(session):
+def test_a_cell_that_does_not_suit_a_network_is_shown_without_it(session):
     session.compare("direct_prediction", "rollout")
-    before = shown(session)
-    with pytest.raises(ValueError, match="their edge must be a multiple of 8"):
-        session.draw(size=20)
-    assert all(old is new for old, new in zip(before, shown(session), strict=True))
+    session.draw(size=20)
+    check_refusal(session, "their edge must be a multiple of 8")
+
+
+def test_a_grain_map_is_opened_and_uploaded(session, tmp_path, monkeypatch):
+    path = grain_map_files.FOLDER / "binary.tesr"
+    session.put_under(STRETCH, 0.001)
+    session.open(path)
+    cell = read_grain_map(path)
+    assert session.data.load.increments == 5  # the load stays
+    np.testing.assert_array_equal(session.data.grain_id[0], cell.grain_id)
+    np.testing.assert_array_equal(session.data.edges, cell.edges)
+    check_refusal(session, "networks take square cells")
+    shown, properties = session.data.grain_id, session.data.properties
+    session.upload(path.name, path.read_bytes())
+    np.testing.assert_array_equal(session.data.grain_id, shown)
+    np.testing.assert_array_equal(session.data.properties, properties)
+    monkeypatch.chdir(grain_map_files.FOLDER)  # the lines name the file as it was sent
+    check_refusal(session, "networks take square cells")
+    grain_map_files.tesr(tmp_path / "volume.tesr", ids=np.stack([cell.ids, 10 * cell.ids], -1))
+    with pytest.raises(ValueError, match="has no layer z=2: they are z=0 to 1"):
+        session.open(tmp_path / "volume.tesr", 2)
+    session.open(tmp_path / "volume.tesr", 1)
+    np.testing.assert_array_equal(session.data.grain_id, shown)
+
+
+def test_a_data_set_is_uploaded(session, data_file, data):
+    session.upload("cells.h5", data_file.read_bytes(), 2)
+    np.testing.assert_array_equal(session.data.grain_id[0], data.grain_id[2])
+    assert FILE in session.contenders
+    with pytest.raises(ValueError, match=r"no cell 6: cells.h5 has 0 to 5"):
+        session.upload("cells.h5", data_file.read_bytes(), 6)
 
 
 def test_files_with_no_such_cell_or_another_law_are_refused(session, data_file, data, tmp_path):
@@ -184,7 +269,7 @@ def test_files_with_no_such_cell_or_another_law_are_refused(session, data_file, 
 def test_the_python_lines_give_the_same_fields(session, stride, mode, stepper_of_five):
     session.place(session.problem.points + 0.1, range(4))
     session.set_properties(1.05 * session.problem.properties)
-    session.stretch(1.003)
+    session.put_under(STRETCH, 0.003)
     session.compare("paper_unet" if stride == 1 else stepper_of_five, mode)
     check_python(session)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import grain_map_files
 import pytest
 
 pytest.importorskip("panel")
@@ -184,8 +185,22 @@ def test_a_wrong_file_shows_a_sentence_and_a_right_one_its_cell(page, data_file,
 
 
 def open_file(page, path):
-    page.get_by_label("data set or DADF5").fill(str(path))
+    page.get_by_label("data set, DADF5, grain map").fill(str(path))
     page.get_by_role("button", name="Open the file").click()
+
+
+def test_a_grain_map_is_uploaded_and_sheared_without_a_network(page):
+    path = grain_map_files.FOLDER / "nx.dream3d"
+    page.locator("input[type=file]").set_input_files(path)
+    expect(read_out(page)).to_contain_text("is not asked: networks take square cells")
+    before = fields(page)
+    assert len(before[0]) == 6 * 4
+    assert set(before[1]) == set(before[2]) == {None}
+    width, height = frame(page)
+    assert height / width == pytest.approx(4 / 3, rel=0.02)
+    page.get_by_label("load", exact=True).select_option("simple shear")
+    expect(page.get_by_text("time / s: 4.0000 (increment 20)")).to_be_visible()
+    assert fields(page)[0] != before[0]
 
 
 def test_two_tabs_do_not_share_their_state(page, browser, address):

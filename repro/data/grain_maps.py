@@ -83,10 +83,16 @@ class GrainMap(Value):
         Raises
         ------
         GrainMapError
-            If a grain has no properties.
+            If pixels belong to no grain, or a grain has no properties.
         """
         missing = [grain for grain in self.grains if grain not in properties]
-        self._check_indexed(missing)
+        outside = [grain for grain in missing if grain < self.first]
+        if outside:
+            count = int(np.isin(self.ids, outside).sum())
+            raise GrainMapError(
+                f"{self.source}: {count} pixels belong to no grain (id {self._listed(outside)}): "
+                "fill them, or give that id a row in the table of properties"
+            )
         if missing:
             raise GrainMapError(
                 f"{self.source}: no properties of grain {self._listed(missing)}: give each a row"
@@ -94,16 +100,10 @@ class GrainMap(Value):
         rows = np.array([properties[grain] for grain in self.grains])
         return Microstructure(self.grain_id, rows, self.edges)
 
-    def draw(self, rng: np.random.Generator) -> Microstructure:
-        """The cell with properties that are drawn from the paper's Table 3.
-
-        Raises
-        ------
-        GrainMapError
-            If pixels belong to no grain.
-        """
-        self._check_indexed(self.grains)
-        return Microstructure(self.grain_id, table3_properties(rng, len(self.grains)), self.edges)
+    def draw(self, rng: np.random.Generator) -> dict[int, np.ndarray]:
+        """Properties of the grains, as `cell` takes them, drawn from the paper's Table 3."""
+        rows = zip(self.grains, table3_properties(rng, len(self.grains)), strict=True)
+        return {grain: row for grain, row in rows if grain >= self.first}
 
     def summary(self) -> str:
         """Size, grains, and how much of the border meets another grain, in one line."""
@@ -116,15 +116,6 @@ class GrainMap(Value):
             f"periodic: {across[0]:.0%} of the pixels meet another grain across the border along "
             f"x1, {across[1]:.0%} along x2, {inside:.0%} inside"
         )
-
-    def _check_indexed(self, grains) -> None:
-        none = [grain for grain in grains if grain < self.first]
-        if none:
-            count = int(np.isin(self.ids, none).sum())
-            raise GrainMapError(
-                f"{self.source}: {count} pixels belong to no grain (id {self._listed(none)}): fill "
-                "them, or give that id a row in the table of properties"
-            )
 
     def _listed(self, grains) -> str:
         names = [f"#{grain:06x}" if self.colours else str(grain) for grain in grains[:SHOWN]]

@@ -16,7 +16,7 @@ from bokeh.models import ColumnDataSource, NumberFormatter, Span
 
 from repro import paper
 from repro.explorer import plots
-from repro.explorer.session import Session
+from repro.explorer.session import LOADS, Session
 from repro.report import figures
 
 FADED = 0.35  # opacity of what is to be replaced
@@ -24,7 +24,6 @@ PAUSE = 100  # ms without a change, after which the network is asked
 PROPERTIES = dict(zip(paper.PROPERTY_NAMES, ("E / GPa", "ν", "ξ0 / MPa", "h0 / GPa"), strict=True))
 STEPS = (1.0, 0.005, 1.0, 0.5)  # of the sliders
 STRESSES = ("reference model", "network", "|difference|")
-STRETCH = "mean stretch F11"
 FORMATS = dict(zip(PROPERTIES, ("0.0", "0.000", "0.0", "0.0"), strict=True))
 SIDE, MAP, STRESS = 224, 138, 248  # pixels: width of the controls, edges of the pictures
 WIDTH = 2 * (MAP + 52)  # of two maps with their colour bars
@@ -63,7 +62,7 @@ class Page:
         self.curve = ColumnDataSource()
         nothing = {name: [np.full((1, 1), np.nan)] for name in STRESSES}
         self.fields = ColumnDataSource(nothing, name="fields")
-        self.predicted = ColumnDataSource({"F11": [], "mean": [], "error": []})
+        self.predicted = ColumnDataSource({"at": [], "mean": [], "error": []})
         self.message = pn.pane.HTML(css_classes=["message"], visible=False, width=620)
         self.read_out = pn.pane.HTML(css_classes=["read-out"])
         self.progress = pn.pane.HTML(css_classes=["progress"])
@@ -78,20 +77,23 @@ class Page:
     # --- Controls ----------------------------------------------------------------------
 
     def _make_controls(self):
-        number = partial(pn.widgets.IntInput, width=SIDE // 3 - 8, start=None)
+        number = partial(pn.widgets.IntInput, width=SIDE // 4 - 6, start=None)
         self.draw = [
             number(name="grains", value=paper.GRAINS),
             number(name="seed", value=0),
             number(name="pixels", value=paper.GRID, step=16),
+            number(name="along x2", value=paper.GRID, step=16),
         ]
         self.draw_button = pn.widgets.Button(name="Draw a polycrystal", width=SIDE)
         self.path = pn.widgets.TextInput(
-            name="data set or DADF5", placeholder="path of a file", width=SIDE - 78
+            name="data set, DADF5, grain map", placeholder="path of a file", width=SIDE - 78
         )
         self.number = pn.widgets.IntInput(name="cell", value=0, width=58)
         self.open_button = pn.widgets.Button(name="Open the file", width=SIDE)
-        self.stretch = pn.widgets.FloatInput(
-            name="F11 at the end", value=paper.F11_TRAINING, step=0.001, format="0.0000", width=SIDE
+        self.file = pn.widgets.FileInput(name="or one from this computer", width=SIDE)
+        self.kind = pn.widgets.Select(name="load", options=[*LOADS], width=SIDE - 88)
+        self.strain = pn.widgets.FloatInput(
+            name="strain", value=paper.F11_TRAINING - 1, step=0.001, format="0.0000", width=68
         )
         self.discretization = pn.widgets.Select(
             name="points of the reference model", options={}, width=SIDE
@@ -117,12 +119,18 @@ class Page:
         )
         self.network = pn.widgets.Select(name="compare with", options=[], width=SIDE)
         self.mode = pn.widgets.RadioButtonGroup(options=["one-step", "rollout"], width=SIDE)
-        self.load = pn.widgets.DiscreteSlider(name=STRETCH, options=[0, 1], width=2 * STRESS + 110)
+        self.load = pn.widgets.DiscreteSlider(options=[0, 1], width=2 * STRESS + 110)
+        self.picture_button = _download("picture", "cell.png", self.session.picture)
         self._watch_controls()
 
     def _watch_controls(self):
         session = self.session
-        self._on_change(self.stretch, lambda: self._change(session.stretch, self.stretch.value))
+        for control in (self.kind, self.strain):
+            self._on_change(
+                control,
+                lambda: self._change(session.put_under, self.kind.value, self.strain.value),
+            )
+        self._on_change(self.file, self._upload)
         self._on_change(
             self.discretization,
             lambda: self._change(session.discretize, self.discretization.value),
@@ -133,7 +141,11 @@ class Page:
         for column, slider in enumerate(self.sliders):
             self._on_change(slider, partial(self._slide, column))
         self.draw_button.on_click(
-            lambda _: self._change(session.draw, *(widget.value for widget in self.draw))
+            lambda _: self._change(
+                session.draw,
+                *(widget.value for widget in self.draw[:2]),
+                tuple(widget.value for widget in self.draw[2:]),
+            )
         )
         self.open_button.on_click(
             lambda _: self._change(session.open, self.path.value, self.number.value)
@@ -178,6 +190,11 @@ class Page:
     def _edit(self, properties):
         self._change(self.session.set_properties, properties)
 
+    def _upload(self):
+        if self.file.value:
+            name, content = self.file.filename, self.file.value
+            self._change(self.session.upload, name, content, self.number.value)
+
     def _compare(self):
         self._change(self.session.compare, self.network.value, self.mode.value)
 
@@ -187,9 +204,9 @@ class Page:
             self._change(self.session.place, points, [int(grain) for grain in new["grain"]])
 
     def _tap(self, event):
-        x1, x2 = (int(len(self._grain_id) * x) for x in (event.x, event.y))
-        if min(x1, x2) >= 0 and max(x1, x2) < len(self._grain_id):
-            self._select_grain(int(self._grain_id[x1, x2]))
+        (N1, N2), x, y = self._grain_id.shape, event.x, event.y
+        if 0 <= x < 1 and 0 <= y < 1:
+            self._select_grain(int(self._grain_id[int(N1 * x), int(N2 * y)]))
 
     def _select_grain(self, grain):
         self.grain = grain
@@ -235,10 +252,16 @@ class Page:
         """Everything as the session has it, the stress first; the network has still to answer."""
         session = self.session
         self.grain = min(self.grain, len(session.problem.properties) - 1)
-        sigma = session.data.sigma_vm[0]
+        sigma, (name, at) = session.data.sigma_vm[0], session.course
         self.stress_colours.high = sigma.max()
+        for pictures, edge in ((self.maps, MAP), (self.stresses, STRESS)):
+            L1, L2 = session.data.edges / session.data.edges.max()
+            for picture in pictures:
+                picture.update(frame_width=round(edge * L1), frame_height=round(edge * L2))
+        for curve in self.curves:
+            curve.xaxis.axis_label = name
         self._show_increment()
-        self.curve.data = {"F11": session.data.F11, "mean": sigma.mean((1, 2))}
+        self.curve.data = {"at": at, "mean": sigma.mean((1, 2))}
         self._mark_progress(f"{session.network} computes …", FADED)
         self._predict_soon()
         self._soon(self._show_controls)
@@ -250,15 +273,16 @@ class Page:
         grains = np.arange(len(points))
         with self._refresh():
             self.seeds.data = {"x1": points[:, 0], "x2": points[:, 1], "grain": grains}
-            self.stretch.value = float(session.data.F11[-1])
+            if session.problem.loading:
+                self.kind.value, self.strain.value = session.problem.loading
             self.discretization.param.update(
                 options=session.discretizations, value=session.problem.discretization
             )
             self.network.param.update(options=session.contenders, value=session.network)
             self.mode.value = session.mode
-            self.load.options = {
-                f"{session.data.F11[i]:.4f} (increment {i})": i for i in session.increments
-            }
+            self.picture_button.disabled = bool(session.refusal)
+            self.load.name, at = session.course
+            self.load.options = {f"{at[i]:.4f} (increment {i})": i for i in session.increments}
             self.load.value = session.increment
             self.table.value = self._properties()
         self._show_grain()
@@ -283,8 +307,12 @@ class Page:
 
     def _show_prediction(self):
         shown = self.session.example
+        if shown is None:  # the read-out says why
+            self.predicted.data = {name: [] for name in self.predicted.data}
+            self._mark_progress("", 1.0)
+            return
         self.predicted.data = {
-            "F11": shown.F11,
+            "at": self.session.course[1][self.session.increments],
             "mean": shown.sigma_network.mean((1, 2)),
             "error": self.session.errors(),
         }
@@ -305,9 +333,11 @@ class Page:
         if session.example:
             network = session.example.sigma_network[session.step].T
             shown |= {STRESSES[1]: [network], STRESSES[2]: [np.abs(network - truth)]}
+        elif session.refusal:
+            shown |= {name: [np.full_like(truth, np.nan)] for name in STRESSES[1:]}
         self.fields.data = shown
         for span in self.spans:
-            span.location = session.data.F11[at]
+            span.location = session.course[1][at]
         self.read_out.object = f"<div role=status>{'<br>'.join(session.read_out())}</div>"
 
     # --- Pictures ----------------------------------------------------------------------
@@ -327,13 +357,13 @@ class Page:
             for name, mapper in zip(STRESSES, mappers, strict=True)
         ]
         size = STRESS + 52, (STRESS + 38) // 2
-        mean = plots.curve("mean σvM / MPa (points: network)", STRETCH, *size)
-        error = plots.curve("mean |difference| / MPa", STRETCH, *size)
+        mean = plots.curve("mean σvM / MPa (points: network)", *size)
+        error = plots.curve("mean |difference| / MPa", *size)
         error.x_range = mean.x_range
-        mean.line("F11", "mean", source=self.curve, color="black")
-        mean.scatter("F11", "mean", source=self.predicted, color=plots.MARK)
-        error.line("F11", "error", source=self.predicted, color=plots.MARK)
-        error.scatter("F11", "error", source=self.predicted, color=plots.MARK)
+        mean.line("at", "mean", source=self.curve, color="black")
+        mean.scatter("at", "mean", source=self.predicted, color=plots.MARK)
+        error.line("at", "error", source=self.predicted, color=plots.MARK)
+        error.scatter("at", "error", source=self.predicted, color=plots.MARK)
         self.curves = mean, error
         dashed = {"line_color": plots.MARK, "line_dash": "dashed"}
         self.spans = [Span(dimension="height", **dashed) for _ in self.curves]
@@ -344,7 +374,7 @@ class Page:
         self.grain_title = pn.pane.HTML()
         save = [
             _download("data set", "cell.h5", self.session.hdf5),
-            _download("picture", "cell.png", self.session.picture),
+            self.picture_button,
             _download("Python", "cell.py", lambda: self.session.python().encode()),
         ]
         controls = pn.Column(
@@ -353,10 +383,11 @@ class Page:
             self.draw_button,
             pn.Row(self.path, self.number),
             self.open_button,
+            self.file,
             self.grain_title,
             *self.sliders,
             _title("Load"),
-            self.stretch,
+            pn.Row(self.kind, self.strain),
             self.discretization,
             _title("Network"),
             self.network,

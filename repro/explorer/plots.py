@@ -59,9 +59,9 @@ def let_drag(picture: figure, cell: ColumnDataSource, seeds: ColumnDataSource) -
     return picture
 
 
-def curve(title: str, label: str, width: int, height: int) -> figure:
-    """An empty plot of something positive over the stretch."""
-    plot = figure(title=title, width=width, height=height, x_axis_label=label, **_BARE)
+def curve(title: str, width: int, height: int) -> figure:
+    """An empty plot of something positive over the load."""
+    plot = figure(title=title, width=width, height=height, **_BARE)
     plot.xaxis.formatter = NumeralTickFormatter(format="0.000")
     plot.y_range.start = 0
     return plot

@@ -14,10 +14,12 @@ from repro.data import dataset
 from repro.data.dataset import DataSet, DataSetError
 from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.flow_rule import PAPER_RULE, FlowRule
+from repro.data.grain_maps import READERS, read_grain_map
 from repro.data.load import Load
 from repro.data.microstructure import (
     Microstructure,
     generator,
+    grid_shape,
     seed_points,
     table3_properties,
     units_known,
@@ -28,7 +30,7 @@ from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
 from repro.surrogate import SURROGATES, Prediction, Surrogate
 from repro.tools.provenance import code_commit
-from repro.tools.values import Value, unmasked
+from repro.tools.values import Value, number, unmasked
 
 NETWORK = "paper_unet"
 FILE = "the stress in the file"  # if the cell comes from one
@@ -37,6 +39,15 @@ DISCRETIZATIONS = {  # choice -> what is solved
     "2 x 2 points per pixel, rotated": Discretization("rotated", 2),
     "4 x 4 points per pixel, rotated": CONVERGED,
 }
+STRETCH, FREE, SHEAR = "stretch, sides held", np.nan, np.outer([1, 0, 0], [0, 1, 0])
+LOADS = {  # choice -> corners of the mean deformation gradient for a strain; NaN is free of stress
+    STRETCH: lambda e: [np.diag([1 + e, 1, 1])],
+    "tension, sides free": lambda e: [np.diag([1 + e, FREE, FREE])],
+    "biaxial stretch, thickness free": lambda e: [np.diag([1 + e, 1 + e, FREE])],
+    "simple shear": lambda e: [np.eye(3) + e * SHEAR],
+    "stretch, reversed, and back": lambda e: [np.diag([1 + c, 1, 1]) for c in (e, -e, 0)],
+}
+DATA_SETS = (".h5", ".hdf5")  # suffixes that a grain map may have, too
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
 
 
@@ -47,14 +58,17 @@ _load = cache(surrogate.load)
 class Problem(Value):
     """What is solved: a cell, its load and its flow rule, and where they come from."""
 
-    grain_id: np.ndarray  # (N, N)
+    grain_id: np.ndarray  # (N1, N2)
     properties: np.ndarray  # (G, 4): E/GPa, nu, xi0/MPa, h0/GPa
     load: Load  # with every increment that is solved
     kept: np.ndarray  # increments of the load that are shown, (T+1,)
     flow_rule: FlowRule
     discretization: Discretization = PAPER
+    loading: tuple[str, float] | None = None  # one of LOADS and its strain, if it is one
+    edges: np.ndarray | None = None  # of the cell, if its pixels are not square
     points: np.ndarray | None = None  # seed points (G, 2) in edges of the cell, if it was drawn
     file: tuple[str, int] | None = None  # path, and number of the cell in it, if it was read
+    grain_map: tuple[str, str] | None = None  # path and layer, if only the grains were read
     stored: np.ndarray | None = None  # the stress in the file, as long as nothing is changed, MPa
 
     @property
@@ -62,9 +76,15 @@ class Problem(Value):
         """The load with the increments that are shown."""
         return self.load.at(self.kept)
 
+    @property
+    def cell(self) -> Microstructure:
+        """What is solved."""
+        return Microstructure(self.grain_id, self.properties, self.edges)
+
     def solve(self) -> DataSet:
         """This cell and its trajectory, as a data set of one."""
-        cell = Microstructure(self.grain_id, self.properties)
+        cell = self.cell
+        dataset.most_grains([cell])
         if cell.grain_count < 2:
             raise ValueError("a cell of one grain has the same stress everywhere: use 2 or more")
         how = {"flow_rule": self.flow_rule, "discretization": self.discretization}
@@ -81,8 +101,13 @@ class Problem(Value):
             return dataset.of([cell], [run], about, kept=self.kept)
 
 
+def _check_size(grid: tuple[int, int]) -> None:
+    if max(grid) > MAX_SIZE:
+        raise ValueError(f"the pixels along an edge must lie in 1...{MAX_SIZE}, got {max(grid)}")
+
+
 class Stored(Surrogate):
-    """The stress in a file (T+1, N, N), MPa, in the place of a prediction."""
+    """The stress in a file (T+1, N1, N2), MPa, in the place of a prediction."""
 
     def __init__(self, sigma_vm: np.ndarray):
         self.sigma_vm = sigma_vm
@@ -106,6 +131,8 @@ class Session:
         One of `contenders`: a name in `SURROGATES`, or `FILE`.
     mode : str
         "one-step" or "rollout".
+    refusal : str
+        Why the network does not predict such a cell under such a load; empty if it does.
     example : Example or None
         The prediction, once `predict` was asked for it.
     increment : int
@@ -115,41 +142,51 @@ class Session:
     def __init__(self):
         self.network, self.mode, self.increment, self.changes = NETWORK, "rollout", 0, 0
         self.problem: Problem | None = None
+        self.refusal = ""
         self.draw()
 
     # --- Changes -----------------------------------------------------------------------
 
-    def draw(self, grains: int = paper.GRAINS, seed: int = 0, size: int = paper.GRID) -> None:
+    def draw(
+        self,
+        grains: int = paper.GRAINS,
+        seed: int = 0,
+        size: int | tuple[int, int] = paper.GRID,
+    ) -> None:
         """Draw a polycrystal, that of `polycrystal(generator(seed), grains, size)`.
 
         Parameters
         ----------
         grains, seed : int
-        size : int
-            Pixels along an edge.
+        size : int or (int, int)
+            Pixels along both edges, or N1 and N2; they are square.
 
         Raises
         ------
         ValueError
-            If there is no such cell, or the network does not suit its size.
+            If there is no such cell.
         """
         if seed < 0:
             raise ValueError(f"the seed must not be negative, got {seed}")
-        if not 1 <= size <= MAX_SIZE:
-            raise ValueError(f"the pixels along an edge must lie in 1...{MAX_SIZE}, got {size}")
+        _check_size(grid_shape(size))
         rng = generator(seed)
         points = seed_points(rng, grains, size)
+        self._new(voronoi(points, size), table3_properties(rng, grains), points=points)
+
+    def _new(self, grain_id, properties, **origin) -> None:
+        """Take another cell, under the load of the present one unless that was read with it."""
         kept = self.problem if self.problem and not self.problem.file else None
         load = kept.load if kept else Load.stretch()
         self._change(
             Problem(
-                voronoi(points, size),
-                table3_properties(rng, grains),
+                grain_id,
+                properties,
                 load,
                 np.arange(load.increments + 1),
                 PAPER_RULE,
                 kept.discretization if kept else PAPER,
-                points,
+                kept.loading if kept else (STRETCH, paper.F11_TRAINING - 1),
+                **origin,
             )
         )
 
@@ -159,7 +196,7 @@ class Session:
         `grains` are those that the points belong to; a grain that is not among them is left out.
         """
         points, properties = np.asarray(points, float) % 1, self.problem.properties[grains]
-        grain_id = voronoi(points, len(self.problem.grain_id))
+        grain_id = voronoi(points, self.problem.grain_id.shape)
         self._change(replace(self.problem, points=points, properties=properties, grain_id=grain_id))
 
     def set_properties(self, properties: np.ndarray) -> None:
@@ -167,15 +204,25 @@ class Session:
         properties = unmasked(properties, "properties", float)
         self._change(replace(self.problem, properties=properties, stored=None))
 
-    def stretch(self, F11: float) -> None:
-        """Load to a mean stretch at the paper's rate, in increments as those of the paper."""
-        increments = max(1, round(abs(F11 - 1) / paper.STRETCH_STEP))
-        if increments > MAX_INCREMENTS:
-            most = MAX_INCREMENTS * paper.STRETCH_STEP
-            raise ValueError(f"F11 must lie in {1 - most:g}...{1 + most:g} here, got {F11:g}")
-        load = Load.stretch(F11, increments)
-        kept = np.arange(increments + 1)
-        self._change(replace(self.problem, load=load, kept=kept, stored=None))
+    def put_under(self, kind: str, strain: float) -> None:
+        """Load to a strain in one of the ways of `LOADS`, in increments as those of the paper."""
+        strain = number(strain, "strain")
+        if strain == 0:
+            raise ValueError("the strain must not be 0: there is nothing to solve")
+        corners = LOADS[kind](strain)
+        F = np.array([np.eye(3) + 0 * corners[0], *corners])
+        changes = np.nanmax(abs(np.diff(F, axis=0)), axis=(1, 2))
+        increments = np.maximum(1, np.rint(changes / paper.STRETCH_STEP))
+        if not increments.sum() <= MAX_INCREMENTS:
+            most = MAX_INCREMENTS * paper.STRETCH_STEP * abs(strain) / changes.sum()
+            raise ValueError(f"the strain must lie in {-most:g}...{most:g} here, got {strain:g}")
+        time, ends = (np.append(0, each.cumsum()) for each in (changes / paper.RATE, increments))
+        places = np.interp(np.arange(ends[-1] + 1), ends, np.arange(len(ends)))
+        load = Load(time, F).at(places)
+        kept = np.arange(load.increments + 1)
+        self._change(
+            replace(self.problem, load=load, kept=kept, loading=(kind, strain), stored=None)
+        )
 
     def discretize(self, discretization: Discretization) -> None:
         """Solve on other points, or with another derivative in space."""
@@ -184,7 +231,8 @@ class Session:
     def open(self, path, i: int = 0) -> None:
         """Take cell `i` of a data set, or the one of a DADF5 file of DAMASK, with its load.
 
-        It is compared with the stress in the file if the network does not know such a problem.
+        It is compared with the stress in the file if the network does not know such a problem. Of a
+        grain map (`repro.data.grain_maps`) it is the layer z = i; properties are drawn.
 
         Raises
         ------
@@ -192,6 +240,9 @@ class Session:
             If the file is none, has no such cell, or was solved in a way that is not ours.
         """
         path = str(Path(path).expanduser().resolve())
+        suffix = Path(path).suffix.lower()
+        if suffix in READERS and suffix not in DATA_SETS:
+            return self._open_map(path, f"z={i}")
         data = exchange.read(path)
         if not 0 <= i < len(data):
             raise DataSetError(f"no cell {i}: {path} has 0 to {len(data) - 1}")
@@ -201,8 +252,6 @@ class Session:
                 f"{path}: its flow rule or its derivative in space is not the reference model's"
             )
         cell = data.microstructure(i)
-        if not cell.is_square:
-            raise DataSetError(f"{path}: the explorer shows square cells of square pixels only")
         self._change(
             Problem(
                 cell.grain_id,
@@ -210,40 +259,57 @@ class Session:
                 data.solved_load,
                 data.kept,
                 **options,
+                edges=cell.edges,
                 file=(path, i),
                 stored=data.sigma_vm[i],
             )
         )
 
+    def _open_map(self, path: str, layer: str) -> None:
+        found = read_grain_map(path, layer)
+        _check_size(found.ids.shape)
+        cell = found.cell(found.draw(generator(0)))
+        self._new(cell.grain_id, cell.properties, edges=cell.edges, grain_map=(path, layer))
+
+    def upload(self, name: str, content: bytes, i: int = 0) -> None:
+        """`open` a file that a browser has sent."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder).resolve() / Path(name).name
+            path.write_bytes(content)
+            try:
+                self.open(path, i)
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(path), path.name)) from None
+        places = {place: getattr(self.problem, place) for place in ("file", "grain_map")}
+        named = {place: (path.name, found[1]) for place, found in places.items() if found}
+        self.problem = replace(self.problem, **named)
+
     def compare(self, network: str, mode: str) -> None:
         """Choose what is compared with the reference model: one of `contenders`, and how."""
-        self._check(self.problem, network)
+        self.refusal = self._refusal(self.problem, network)
         self.network, self.mode = network, mode
         self._changed()
 
     def _change(self, problem: Problem) -> None:
-        network = NETWORK if self.network == FILE and problem.stored is None else self.network
-        if problem.stored is not None and not self._knows(network, problem):
-            network = FILE
-        self._check(problem, network)
         data = problem.solve()
+        network = NETWORK if self.network == FILE and problem.stored is None else self.network
+        if problem.stored is not None and self._refusal(problem, network):
+            network = FILE
+        self.refusal = self._refusal(problem, network)
         self.problem, self.data, self.network = problem, data, network
         self._changed()
 
-    def _knows(self, network, problem) -> bool:
-        try:
-            self._check(problem, network)
-        except ValueError:
-            return False
-        return True
-
-    def _check(self, problem, network) -> None:
+    def _refusal(self, problem, network) -> str:
         if network == FILE:
-            return
-        cell = Microstructure(problem.grain_id, problem.properties)
-        _load(network).check([cell], problem.shown_load)
+            return ""
+        one = _load(network)
         if problem.flow_rule != PAPER_RULE:
-            raise ValueError(f"{network} knows the paper's flow rule alone")
+            return f"{network} knows the paper's flow rule alone"
+        try:
+            one.check([problem.cell], problem.shown_load)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def _changed(self):
         self.example = None
@@ -268,8 +334,15 @@ class Session:
     @property
     def increments(self) -> list[int]:
         """Increments that the network predicts: every one, or as many apart as it was trained."""
-        stride = self.surrogate.stride
+        stride = 1 if self.refusal else self.surrogate.stride
         return list(range(stride, self.data.load.increments + 1, stride))
+
+    @property
+    def course(self) -> tuple[str, np.ndarray]:
+        """What the increments are shown over, (T+1,), and its name."""
+        F11 = self.data.F11
+        steady = abs(np.sign(np.diff(F11)).sum()) == self.data.load.increments
+        return ("mean stretch F11", F11) if steady else ("time / s", self.data.time)
 
     @property
     def surrogate(self) -> Surrogate:
@@ -281,12 +354,12 @@ class Session:
         """Number of the shown increment among those of the network."""
         return self.increments.index(self.increment)
 
-    def ask(self) -> tuple[int, Example]:
+    def ask(self) -> tuple[int, Example | None]:
         """What the network predicts, and of which state: takes longer, may run in a thread."""
         changes, data, mode = self.changes, self.data, self.mode
-        return changes, predict_example(self.surrogate, data, mode=mode)
+        return changes, None if self.refusal else predict_example(self.surrogate, data, mode=mode)
 
-    def accept(self, answer: tuple[int, Example]) -> bool:
+    def accept(self, answer: tuple[int, Example | None]) -> bool:
         """Show the answer of `ask`, unless something was changed meanwhile; whether it is shown."""
         changes, example = answer
         if changes == self.changes:
@@ -306,6 +379,8 @@ class Session:
         """The shown increment in numbers, one line per contender."""
         true = self.data.sigma_vm[0, self.increment]
         lines = [f"reference model: mean {true.mean():.1f} MPa, largest {true.max():.1f} MPa"]
+        if self.refusal:
+            lines.append(f"{self.network} is not asked: {self.refusal}")
         if self.example:
             predicted = self.example.sigma_network[self.step]
             difference = np.abs(predicted - true)
@@ -313,6 +388,9 @@ class Session:
                 f"{self.network}: mean {predicted.mean():.1f} MPa, off by "
                 f"{difference.mean():.2f} MPa on average, {difference.max():.1f} MPa at most"
             )
+            if self.example.score is not None:
+                score = f"{self.example.score:.2f} MPa"
+                lines.append(f"its score of this cell, larger where it is less sure: {score}")
         return lines
 
     # --- What is taken away ------------------------------------------------------------
@@ -326,6 +404,8 @@ class Session:
 
     def picture(self) -> bytes:
         """Cell, fields, difference and mean stress in the form of the paper's Figs. 1-8, PNG."""
+        if self.refusal:
+            raise ValueError(self.refusal)
         if self.example is None:
             self.predict()
         shown = self.example
@@ -336,16 +416,19 @@ class Session:
         )
 
     def python(self) -> str:
-        """Python that computes the same fields: `truth` and `predicted`, (steps, N, N) in MPa."""
+        """Python that computes the same fields: `truth` and `predicted`, (steps, N1, N2) in MPa."""
         problem = self.problem
         whole = len(problem.kept) == len(problem.load.time)
         solve = _SOLVE.format(
             grains=_grains_in_python(problem),
             properties=_rows(problem.properties),
+            edges="" if problem.edges is None else f", {problem.edges.tolist()}",
             load=_load_in_python(problem.load),
             options=_options_in_python(problem),
             kept="" if whole else _KEPT.format(kept=problem.kept.tolist()),
         )
+        if self.refusal:
+            return solve
         if self.network == FILE:
             return f"{solve}\npredicted = data.sigma_vm[{problem.file[1]}, 1:]\n"
         modes = self.surrogate.modes(
@@ -366,7 +449,7 @@ from repro.data.microstructure import Microstructure
 {grains}
 # E/GPa, nu, xi0/MPa, h0/GPa of each grain
 properties = np.array({properties})
-cell = Microstructure(grain_id, properties)
+cell = Microstructure(grain_id, properties{edges})
 load = {load}
 truth = reference.simulate(cell, load{options}).sigma_vm  # MPa
 {kept}"""
@@ -389,11 +472,17 @@ def _grains_in_python(problem: Problem) -> str:
             "from repro.damask import exchange\n\n"
             f"data = exchange.read({path!r})\ngrain_id = data.microstructure({i}).grain_id"
         )
+    if problem.grain_map:
+        path, layer = problem.grain_map
+        return (
+            "from repro.data.grain_maps import read_grain_map\n\n"
+            f"grain_id = read_grain_map({path!r}, {layer!r}).grain_id"
+        )
     points = _rows(problem.points)
     return (
         "from repro.data.microstructure import voronoi\n\n"
         f"# x1, x2 of the seed points, in edges of the cell\npoints = np.array({points})\n"
-        f"grain_id = voronoi(points, {len(problem.grain_id)})"
+        f"grain_id = voronoi(points, {problem.grain_id.shape})"
     )
 
 
@@ -408,8 +497,9 @@ def _rows(array: np.ndarray) -> str:
 
 
 def _load_in_python(load: Load) -> str:
-    if load.same_as(Load.stretch(load.F11[-1], load.increments)):
-        return f"Load.stretch({load.F11[-1]}, {load.increments})"
+    F11 = load.F11[-1]
+    if F11 != 1 and load.same_as(Load.stretch(F11, load.increments)):
+        return f"Load.stretch({F11}, {load.increments})"
     if load.is_plane_strain_along_x1:
         return f"Load({load.time.tolist()}, {load.F11.tolist()})  # s, F11"
     F, P = (str(array.tolist()).replace("nan", "np.nan") for array in (load.F, load.P))

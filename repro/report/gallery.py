@@ -12,6 +12,7 @@ from repro.data.discretization import DERIVATIVES, Discretization, pixel_means
 from repro.reference import generation
 from repro.report import figures
 from repro.surrogate import Surrogate
+from repro.surrogate.base import TRAJECTORY
 from repro.tools.values import Value
 
 
@@ -23,6 +24,7 @@ class Example(Value):
     F11: np.ndarray  # (S,)
     sigma_rm: np.ndarray  # (S, N, N), MPa
     sigma_network: np.ndarray  # (S, N, N), MPa
+    score: float | None = None  # of the surrogate for the cell, if it tells cells apart
 
 
 def example_index(suite: str) -> int:
@@ -52,7 +54,11 @@ def predict_example(one: Surrogate, data: DataSet, i: int = 0, mode: str | None 
     modes = one.modes([cell], data.load, true)
     ask = modes.get(mode, [*modes.values()][-1])
     steps = slice(one.stride, None, one.stride)
-    return Example(cell.property_maps(), data.F11[steps], true[0, steps], ask()[0])
+    about = cell.property_maps(), data.F11[steps], true[0, steps]
+    if TRAJECTORY not in modes:
+        return Example(*about, ask()[0])
+    sigma_vm, (score,) = one([cell], data.load)
+    return Example(*about, sigma_vm[0, steps], float(score) if score != 1 else None)
 
 
 def prediction_figure(one: Surrogate, data: DataSet, i: int = 0) -> Figure:
