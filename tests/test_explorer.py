@@ -119,6 +119,7 @@ def test_a_result_of_damask_is_opened_with_its_stress(session):
         (lambda s: s.draw(size=4096), r"must lie in 1\.\.\.256, got 4096"),
         (lambda s: s.draw(seed=-1), "the seed must not be negative"),
         (lambda s: s.set_properties([[100, 0.6, 100, 1]] * 4), "nu of grain 0 is 0.6"),
+        (lambda s: s.draw(size="16 by 8"), "such as 64 or 96 x 48, got '16 by 8'"),
         (lambda s: s.draw(size=(16, 257)), r"must lie in 1\.\.\.256, got 257"),
         (lambda s: s.put_under(STRETCH, 0), "the strain must not be 0"),
         (lambda s: s.put_under(STRETCH, 1), r"strain must lie in -0\.02\.\.\.0\.02 here, got 1"),
@@ -182,7 +183,7 @@ def test_every_load_is_solved(session, kind):
 
 
 def test_a_rectangular_cell_is_solved_kept_and_no_network_asked(session, tmp_path):
-    session.draw(grains=4, seed=3, size=(16, 32))
+    session.draw(grains=4, seed=3, size="16 x 32")
     cell = polycrystal(generator(3), grains=4, size=(16, 32))
     np.testing.assert_array_equal(session.data.grain_id[0], cell.grain_id)
     check_refusal(session, "networks take square cells")

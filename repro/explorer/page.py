@@ -77,23 +77,22 @@ class Page:
     # --- Controls ----------------------------------------------------------------------
 
     def _make_controls(self):
-        number = partial(pn.widgets.IntInput, width=SIDE // 4 - 6, start=None)
+        number = partial(pn.widgets.IntInput, width=SIDE // 3 - 8, start=None)
         self.draw = [
             number(name="grains", value=paper.GRAINS),
             number(name="seed", value=0),
-            number(name="pixels", value=paper.GRID, step=16),
-            number(name="along x2", value=paper.GRID, step=16),
+            pn.widgets.TextInput(name="pixels", value=str(paper.GRID), width=SIDE // 3 - 8),
         ]
         self.draw_button = pn.widgets.Button(name="Draw a polycrystal", width=SIDE)
         self.path = pn.widgets.TextInput(
-            name="data set, DADF5, grain map", placeholder="path of a file", width=SIDE - 78
+            name="data set or grain map", placeholder="path of a file", width=SIDE - 78
         )
         self.number = pn.widgets.IntInput(name="cell", value=0, width=58)
-        self.open_button = pn.widgets.Button(name="Open the file", width=SIDE)
-        self.file = pn.widgets.FileInput(name="or one from this computer", width=SIDE)
-        self.kind = pn.widgets.Select(name="load", options=[*LOADS], width=SIDE - 88)
+        self.open_button = pn.widgets.Button(name="Open the file", width=SIDE // 2 - 10)
+        self.file = pn.widgets.FileInput(width=SIDE // 2 - 10)
+        self.kind = pn.widgets.Select(name="load", options=[*LOADS], width=SIDE - 104)
         self.strain = pn.widgets.FloatInput(
-            name="strain", value=paper.F11_TRAINING - 1, step=0.001, format="0.0000", width=68
+            name="strain", value=paper.F11_TRAINING - 1, step=0.001, format="0.0000", width=84
         )
         self.discretization = pn.widgets.Select(
             name="points of the reference model", options={}, width=SIDE
@@ -141,11 +140,7 @@ class Page:
         for column, slider in enumerate(self.sliders):
             self._on_change(slider, partial(self._slide, column))
         self.draw_button.on_click(
-            lambda _: self._change(
-                session.draw,
-                *(widget.value for widget in self.draw[:2]),
-                tuple(widget.value for widget in self.draw[2:]),
-            )
+            lambda _: self._change(session.draw, *(widget.value for widget in self.draw))
         )
         self.open_button.on_click(
             lambda _: self._change(session.open, self.path.value, self.number.value)
@@ -382,8 +377,7 @@ class Page:
             pn.Row(*self.draw),
             self.draw_button,
             pn.Row(self.path, self.number),
-            self.open_button,
-            self.file,
+            pn.Row(self.open_button, self.file),
             self.grain_title,
             *self.sliders,
             _title("Load"),

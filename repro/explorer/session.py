@@ -1,5 +1,6 @@
 """What the explorer knows and does, without a page: pytest asks it what the browser asks."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -151,15 +152,15 @@ class Session:
         self,
         grains: int = paper.GRAINS,
         seed: int = 0,
-        size: int | tuple[int, int] = paper.GRID,
+        size: int | tuple[int, int] | str = paper.GRID,
     ) -> None:
         """Draw a polycrystal, that of `polycrystal(generator(seed), grains, size)`.
 
         Parameters
         ----------
         grains, seed : int
-        size : int or (int, int)
-            Pixels along both edges, or N1 and N2; they are square.
+        size : int, (int, int) or str
+            Pixels along both edges, or N1 and N2, such as "96 x 48"; they are square.
 
         Raises
         ------
@@ -168,6 +169,10 @@ class Session:
         """
         if seed < 0:
             raise ValueError(f"the seed must not be negative, got {seed}")
+        if isinstance(size, str):
+            if not re.fullmatch(r"\s*\d+\s*(x\s*\d+\s*)?", size):
+                raise ValueError(f"pixels are a number or two, such as 64 or 96 x 48, got {size!r}")
+            size = tuple(map(int, size.split("x") * (1 + ("x" not in size))))
         _check_size(grid_shape(size))
         rng = generator(seed)
         points = seed_points(rng, grains, size)
