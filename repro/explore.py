@@ -17,7 +17,8 @@ def main(
     """Serve the explorer to the browsers of this machine, and open one. Ctrl-C ends it.
 
     Args:
-        file: Data set (HDF5) or result of DAMASK (DADF5) to begin with. Default: a drawn cell.
+        file: Data set (HDF5), result of DAMASK (DADF5) or grain map, such as an image, to begin
+            with. Default: a drawn cell.
         port: Port of 127.0.0.1 to listen at. Default: any that is free.
         browser: Open a browser.
         allow_origin: HOST:PORT that browsers may reach the page under beside its own, such as

@@ -27,6 +27,10 @@ STRESSES = ("reference model", "network", "|difference|")
 FORMATS = dict(zip(PROPERTIES, ("0.0", "0.000", "0.0", "0.0"), strict=True))
 SIDE, MAP, STRESS = 224, 138, 248  # pixels: width of the controls, edges of the pictures
 WIDTH = 2 * (MAP + 52)  # of two maps with their colour bars
+ABOUT_LOADS = (
+    "A stretch holds the sides, a tension leaves them free of stress, a biaxial stretch the "
+    "thickness. Cyclic: to the strain, to its negative, and back."
+)
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _networks = ThreadPoolExecutor(1)  # apart, since they would keep the page waiting
 
@@ -90,7 +94,9 @@ class Page:
         self.number = pn.widgets.IntInput(name="cell", value=0, width=58)
         self.open_button = pn.widgets.Button(name="Open the file", width=SIDE // 2 - 10)
         self.file = pn.widgets.FileInput(width=SIDE // 2 - 10)
-        self.kind = pn.widgets.Select(name="load", options=[*LOADS], width=SIDE - 104)
+        self.kind = pn.widgets.Select(
+            name="load", options=[*LOADS], description=ABOUT_LOADS, width=SIDE - 104
+        )
         self.strain = pn.widgets.FloatInput(
             name="strain", value=paper.F11_TRAINING - 1, step=0.001, format="0.0000", width=84
         )

@@ -40,13 +40,13 @@ DISCRETIZATIONS = {  # choice -> what is solved
     "2 x 2 points per pixel, rotated": Discretization("rotated", 2),
     "4 x 4 points per pixel, rotated": CONVERGED,
 }
-STRETCH, FREE, SHEAR = "stretch, sides held", np.nan, np.outer([1, 0, 0], [0, 1, 0])
+STRETCH, FREE, SHEAR = "stretch", np.nan, np.outer([1, 0, 0], [0, 1, 0])
 LOADS = {  # choice -> corners of the mean deformation gradient for a strain; NaN is free of stress
     STRETCH: lambda e: [np.diag([1 + e, 1, 1])],
-    "tension, sides free": lambda e: [np.diag([1 + e, FREE, FREE])],
-    "biaxial stretch, thickness free": lambda e: [np.diag([1 + e, 1 + e, FREE])],
+    "tension": lambda e: [np.diag([1 + e, FREE, FREE])],
+    "biaxial stretch": lambda e: [np.diag([1 + e, 1 + e, FREE])],
     "simple shear": lambda e: [np.eye(3) + e * SHEAR],
-    "stretch, reversed, and back": lambda e: [np.diag([1 + c, 1, 1]) for c in (e, -e, 0)],
+    "cyclic stretch": lambda e: [np.diag([1 + c, 1, 1]) for c in (e, -e, 0)],
 }
 DATA_SETS = (".h5", ".hdf5")  # suffixes that a grain map may have, too
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
