@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("panel")
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
+expect.set_options(timeout=60_000)  # the solver is compiled first, perhaps on a busy machine
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -194,13 +195,13 @@ def test_a_grain_map_is_uploaded_and_sheared_without_a_network(page, tmp_path):
     path = grain_map_files.FOLDER / "nx.dream3d"
     page.locator("input[type=file]").set_input_files(path)
     asked = "is not asked: networks take square cells"
-    expect(read_out(page)).to_contain_text(asked, timeout=60_000)  # the solver is compiled
+    expect(read_out(page)).to_contain_text(asked)
     page.wait_for_function(f"{FIELDS}['network'][0].length === 6 * 4")
     before = fields(page)
     assert all(math.isnan(value) for field in before[1:] for value in field)
     page.screenshot(path=tmp_path / "wide.png")
     page.get_by_label("load", exact=True).select_option("simple shear")
-    expect(page.get_by_text("time / s: 4.0000 (increment 20)")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("time / s: 4.0000 (increment 20)")).to_be_visible()
     page.wait_for_function(f"{FIELDS}['reference model'][0][0] !== {before[0][0]}")
 
 

@@ -27,6 +27,7 @@ from repro.data.microstructure import (
     voronoi,
 )
 from repro.evaluation.metrics import mae
+from repro.reference.many import divided
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
 from repro.surrogate import SURROGATES, Prediction, Surrogate
@@ -217,13 +218,13 @@ class Session:
         corners = LOADS[kind](strain)
         F = np.array([np.eye(3) + 0 * corners[0], *corners])
         changes = np.nanmax(abs(np.diff(F, axis=0)), axis=(1, 2))
-        increments = np.maximum(1, np.rint(changes / paper.STRETCH_STEP))
-        if not increments.sum() <= MAX_INCREMENTS:
-            most = MAX_INCREMENTS * paper.STRETCH_STEP * abs(strain) / changes.sum()
+        most = (
+            MAX_INCREMENTS * paper.STRETCH_STEP / changes.sum()
+        )  # of such loads, one after another
+        if not most > 1 - 1e-6:
+            most *= abs(strain)
             raise ValueError(f"the strain must lie in {-most:g}...{most:g} here, got {strain:g}")
-        time, ends = (np.append(0, each.cumsum()) for each in (changes / paper.RATE, increments))
-        places = np.interp(np.arange(ends[-1] + 1), ends, np.arange(len(ends)))
-        load = Load(time, F).at(places)
+        load, _ = divided(Load(np.append(0, changes.cumsum() / paper.RATE), F))
         kept = np.arange(load.increments + 1)
         self._change(
             replace(self.problem, load=load, kept=kept, loading=(kind, strain), stored=None)
