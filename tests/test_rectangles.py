@@ -104,7 +104,7 @@ def test_data_sets_keep_rectangles_and_networks_refuse_them(tmp_path):
     with pytest.raises(ValueError, match=square):
         make_pairs(data, [0])
     with pytest.raises(ValueError, match=square):
-        surrogate.predict(cells, 1.0)
+        surrogate.load("learned_correction")(cells, runs[0].load)
     assert simulate_many(cells, runs[0].load).shape == (2, 3, 8, 16)
 
 

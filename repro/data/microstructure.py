@@ -111,7 +111,7 @@ class Microstructure(Value):
         ValueError
             If that is no number of pixels.
         """
-        shape = (grid, grid) if np.ndim(grid) == 0 else grid
+        shape = grid if isinstance(grid, tuple) else (grid, grid)
         x1, x2 = (
             ((np.arange(whole(n, "grid")) + 0.5) * N / n).astype(int)
             for n, N in zip(shape, self.grain_id.shape, strict=True)
