@@ -11,15 +11,13 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from repro import models, paper, train_advanced, train_baseline, train_paper
-from repro.data import dataset, microstructure
+from repro.data import dataset
 from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.experiments.options import training_command
@@ -153,31 +151,6 @@ def test_wrong_inputs_end_in_one_line(data_file, tmp_path):
     assert f"{tmp_path}: a folder" in last_error(run)
     run = in_process("train_paper", "--data", data_file, "--out", text)
     assert "notes.txt is a file: choose another --out" in last_error(run)
-
-
-def test_the_examples_of_the_readme_run(capsys, monkeypatch):
-    small = partial(microstructure.polycrystal, size=32)
-    monkeypatch.setattr(microstructure, "polycrystal", small)
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
-    of_cell, converged, other_load, of_many, at_any_stretch = blocks
-    exec(of_cell, names := {})
-    error, *unit = capsys.readouterr().out.splitlines()[-1].split()
-    assert float(error) < 10
-    assert unit == ["MPa", "off"]
-    paper_like = names["truth"].sigma_vm
-    exec(converged, names)
-    assert 1 < abs(names["truth"].sigma_vm - paper_like)[1:].mean() < 5
-    exec(other_load, names)
-    np.testing.assert_allclose(names["path"].P_mean[:, 1, 1], 0, atol=0.01)
-    names = {}
-    few = "calibration=12, "  # and two beside those
-    of_many = of_many.replace("tolerance", few + "tolerance").replace("range(200)", "range(14)")
-    exec(of_many, names)
-    assert names["answer"].solved.sum() >= 12
-    assert names["answer"].sigma_vm.shape == (14, 21, 32, 32)
-    exec(at_any_stretch.replace("predictor=", few + "predictor="), names)
-    assert names["answer"].sigma_vm.shape == (14, 6, 32, 32)
 
 
 def test_a_stride_is_refused_before_data_is_generated(tmp_path, monkeypatch):

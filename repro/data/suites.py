@@ -146,6 +146,7 @@ SUITES = {
     "square25": _inclusion("square of edge 0.25", 19, ms.square_inclusion, edge=0.25),
     "square75": _inclusion("square of edge 0.75", 20, ms.square_inclusion, edge=0.75),
 }
+"""All registered suites: name -> `Suite`."""
 
 
 def paper_mae(suite: str, part: str = "all") -> float | None:

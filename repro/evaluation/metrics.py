@@ -85,6 +85,7 @@ METRICS = {
     "q99": Metric(partial(quantile, q=0.99)),
     "mean stress error": Metric(mean_stress_error, "%", whole=False, by_increment=True),
 }
+"""All registered metrics: name -> `Metric`."""
 
 
 def measure(predicted, true, increments, load: Load, grain_id) -> Iterator[Measurement]:

@@ -43,7 +43,9 @@ __all__ = [
 ]
 
 SHIPPED = Path(__file__).with_name("shipped")
-BEST = "best.keras"  # what a directory stands for
+"""Folder of the trained networks that come with the project."""
+BEST = "best.keras"
+"""The file of a run directory that `load` reads: weights of the best epoch."""
 
 
 def load(path_or_name) -> keras.Model:

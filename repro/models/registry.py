@@ -13,6 +13,7 @@ from repro.models.backend import as_networks_need_it, keras
 from repro.tools import extensions
 
 NETWORKS: dict[str, Network] = {}
+"""All registered networks: name of the builder -> `Network`."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from repro.reference import equilibrium, material
 from repro.tools import forks
 from repro.tools.values import Value, number, required
 
-TOLERANCE = 1e-7  # strain; 0.003 MPa against the limit of tight tolerances
+TOLERANCE = 1e-7
+"""Default tolerance, a strain: 0.003 MPa from the limit of tight tolerances."""
 SINGLE_TOLERANCE = 1e-6  # strain; that a deformation gradient of single precision still resolves
 # Per increment. A grain that is softer by 1e5 takes nearly as many, in double precision alone.
 MAX_ITERATIONS = {"float64": 3000, "float32": 500}

@@ -13,8 +13,8 @@ from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.surrogate.base import Prediction, Surrogate
 
-# Axes x1 and x2 that are reversed.
 REFLECTIONS = ((), (0,), (1,), (0, 1))
+"""All reflections of a cell: the axes, x1 = 0 and x2 = 1, that each of them reverses."""
 TURNED = ((), (0, 1))  # as it is, and by 180 degrees
 SMALLEST_SCORE = 1e-3  # MPa; a network may be symmetric up to rounding
 

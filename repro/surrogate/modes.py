@@ -65,3 +65,4 @@ def _in_chunks(ask, pairs):
 
 
 MODES = {"one-step": one_step, "rollout": rollout}
+"""How a network that steps the stress is evaluated: name -> function of network and pairs."""

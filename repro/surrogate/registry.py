@@ -21,6 +21,7 @@ KINDS: dict[type, Callable[..., Surrogate]] = {
     Trajectories: Direct,
 }
 SURROGATES: dict[str, Callable[[], Surrogate]] = {}
+"""All registered surrogates: name -> a function that makes the surrogate."""
 
 
 def register(name: str, make: Callable[[], Surrogate]) -> None:
