@@ -46,7 +46,7 @@ COPIED = (
     "repro/models/shipped/*/*.md",
     "repro/models/shipped/*/*.png",
 )
-WIDTH = 92  # columns of a help text
+WIDTH = 96  # columns of a help text
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]*)")
 TABLE = re.compile(r"<!-- table (\S+) (\w+)=(.+?) -->")
 DOCSTRING = re.compile(r"<!-- docstring (\S+) -->")
@@ -153,14 +153,14 @@ def _commands_page() -> str:
     ]
     for name in commands():
         text, subcommands = _help(name)
-        parts += [f"\n## repro.{name} {{ #{name} }}\n", f"```text\n{text}\n```"]
+        parts += [f"\n## repro.{name} {{ #{name} }}\n", text]
         for sub in subcommands:
-            parts += [f"\n### {name} {sub}\n", f"```text\n{_help(name, sub)[0]}\n```"]
+            parts += [f"\n### {name} {sub}\n", _help(name, sub)[0]]
     return "\n".join(parts) + "\n"
 
 
-def _help(*words) -> tuple[str, list[str]]:
-    """What --help of a command prints, without frames, and its subcommands."""
+def _help(*words: str) -> tuple[str, list[str]]:
+    """What --help of a command prints, as Markdown, and its subcommands."""
     parsed, subcommands, output = cli._parsed, [], io.StringIO()
 
     def recorded(main):
@@ -178,15 +178,16 @@ def _help(*words) -> tuple[str, list[str]]:
         except SystemExit as stop:
             if stop.code:
                 raise PluginError(f"{' '.join(words)} --help fails") from None
-    return "\n".join(_unframed(output.getvalue().strip())), subcommands
+    return _as_markdown(output.getvalue().strip()), subcommands
 
 
-def _unframed(text) -> Iterator[str]:
-    for line in text.splitlines():
-        if line.startswith("╭"):
-            yield line.strip("╭─╮ ") + ":"
-        elif not line.startswith("╰"):
-            yield re.sub(r"^│ ?|\s*│$", "  " if line.startswith("│") else "", line).rstrip()
+def _as_markdown(text) -> str:
+    """A help text: usage and options as they are, without rules, and what is between as text."""
+    usage, _, rest = text.partition("\n\n")
+    about, *sections = re.split(r"^ (\S.*)\n -+$", rest, flags=re.M)
+    titled = zip(sections[::2], sections[1::2], strict=True)
+    options = "".join(f"{title}:{body}" for title, body in titled)
+    return f"```text\n{usage}\n```\n\n{about.strip()}\n\n```text\n{options.rstrip()}\n```"
 
 
 # --- Docstrings ------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def main(
         model: A .keras file, a run directory, or a name in `repro.surrogate.SURROGATES`, such as
             that of a shipped network.
         suite: Test suites, generated first if their files are missing; "all" takes half an hour.
-            Default: the training data, "paper". Where that is there or asked for, its mean is one
+            Default: the training data, "paper". If that exists or is chosen, its mean is one
             of the naive references.
         data: Data set (HDF5) of your own instead of a suite.
         stride: Increments per step. Default: as the network was trained if its run says so, else 1.

@@ -57,7 +57,7 @@ def run(count: int = 200, repeats: int = 3, size: int | None = None) -> pd.DataF
 
 
 def engines(job, shards: dict, workers: int, repeats: int) -> Iterator[dict]:
-    """Seconds per simulation of threads and of workers that are there, and of a task of nothing.
+    """Seconds per simulation with threads and with running Dask workers, and per empty task.
 
     `cpu_seconds` are those of this process, in which the scheduler is, and of all workers.
     """

@@ -1,4 +1,4 @@
-"""Cells and loads: how they are drawn, kept, checked, and paired for training."""
+"""Cells and loads: drawing, storing and checking them, and making training samples."""
 
 from repro.data.checks import Check, verify
 from repro.data.dataset import DataSet, DataSetError, Split, read, split, write

@@ -54,18 +54,18 @@ class Discretization:
 
     @property
     def suffix(self) -> str:
-        """What the name of a data set says of it: of the paper's nothing."""
+        """Suffix of the name of a data set; empty for the paper's discretization."""
         points = f"{self.points_per_pixel}x{self.points_per_pixel}"
         return "" if self == PAPER else f"_{self.derivative}_{points}"
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """As a data set keeps it."""
+        """Parameters by name, as a data set stores them."""
         return asdict(self)
 
     @classmethod
     def of(cls, attributes: dict[str, Any]) -> "Discretization":
-        """That of a data set, by its attributes; without any it is the paper's."""
+        """Discretization of a data set with these attributes; by default the paper's."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: attributes[name] for name in names if name in attributes})
 

@@ -72,12 +72,12 @@ class FlowRule:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """As a data set keeps it."""
+        """Parameters by name, as a data set stores them."""
         return asdict(self)
 
     @classmethod
     def of(cls, attributes: dict[str, Any]) -> "FlowRule":
-        """That of a data set, by its attributes; without any it is the paper's."""
+        """Flow rule of a data set with these attributes; by default the paper's."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: attributes[name] for name in names if name in attributes})
 

@@ -1,4 +1,4 @@
-"""How wrong a prediction is: metrics, naive references, result rows."""
+"""Errors of predictions: metrics, naive references, result rows."""
 
 from repro.evaluation.assessment import assess, label_noise
 from repro.evaluation.campaign import evaluate_data, evaluate_suites, load_suite

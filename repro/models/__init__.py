@@ -1,4 +1,4 @@
-"""The networks, in physical units at both ends.
+"""The networks, with inputs and outputs in physical units.
 
 One that steps the stress maps (n, N, N, 5) to (n, N, N, 1) = sigma_vM(t + dt)/MPa; if it takes more
 than the present stress, it has more channels (`repro.models.layers.physical_inputs`). The learned

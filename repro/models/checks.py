@@ -76,7 +76,7 @@ def _asked(network, x) -> np.ndarray:
         return keras.ops.convert_to_numpy(network(x))
     except Exception as error:
         raise ValueError(
-            f"{network.name} cannot be asked for cells of {x.shape[1]} x {x.shape[2]} pixels, "
+            f"{network.name} cannot predict cells of {x.shape[1]} x {x.shape[2]} pixels, "
             f"though its input is {network.input_shape} ({_in_one_line(error)})"
         ) from None
 

@@ -1,4 +1,4 @@
-"""The network that predicts a trajectory directly: its stress at any strain, from the properties.
+"""The direct prediction: a network from the properties to the stress at any strain.
 
 No solve and no stress goes in: what equilibrium does over the cell, the network has to know. At
 64x64 pixels it works on a quarter of the pixels, since the properties are constant in a grain; at

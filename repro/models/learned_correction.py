@@ -1,4 +1,4 @@
-"""The network that corrects a coarse solve: what its large increments and few points get wrong.
+"""The learned correction: a network that corrects what large increments and few points get wrong.
 
 Equilibrium, once per increment, is what takes the reference model its time. What large increments
 get wrong is mostly the integration of the flow rule in time, which is local; what a coarse grid

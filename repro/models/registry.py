@@ -1,4 +1,4 @@
-"""Which networks there are. A network's own file registers it: how it is built and trained."""
+"""The registry of networks. The file of a network registers how it is built and trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference model (RM) of the paper: what the networks learn from."""
+"""The reference model (RM): it solves cells under a load, and the networks learn from it."""
 
 from repro.reference.generation import generate
 from repro.reference.many import simulate_many, solve

@@ -1,16 +1,17 @@
-"""Stress fields faster than the reference model, with a bound of their error that was measured.
+"""Surrogates of the reference model, and conformal bounds of their errors.
 
-A surrogate takes cells and a load, and gives stress over the load with a score of each cell
-(`repro.surrogate.base`). Rollouts of networks that step, the learned correction of a coarse solve,
-the direct prediction, averages over symmetries and the coarse solve itself are such. `SURROGATES`
-has those that come with the project.
+A surrogate takes cells and a load, and gives stress over the load with a score for each cell
+(`repro.surrogate.base`). There are five kinds: the rollout of a network that steps the stress, the
+learned correction of a coarse solution, the direct prediction of the trajectory, the average over
+symmetries (test-time augmentation), and the coarse solution itself. `SURROGATES` lists those that
+come with the project.
 
-`predict` asks a surrogate, calibrates its error on reference solutions of some of the same cells,
-and solves those cells whose bound misses the tolerance. The reference solution is converged in the
-grid, unless fields of the paper's kind are asked for. Nothing is assumed of the cells but that
-those to calibrate on are drawn from them at random. No network was trained on other loads and flow
-rules than the paper's, and none imitates one point per pixel in less time than the reference model
-takes to as large an error: there the surrogate is the reference model itself, solved coarsely.
+`predict` predicts cells by a surrogate, calibrates its error on reference solutions of some of
+them, and solves those cells whose bound is above the tolerance. By default the reference solution
+has converged in the grid. The only assumption is that the cells to calibrate on are drawn from all
+cells at random. For other loads and flow rules than the paper's, which no network learned, and for
+fields on one point per pixel, the surrogate is the reference model itself, solved coarsely: no
+network is faster than it there at equal error.
 """
 
 from collections.abc import Sequence
@@ -66,7 +67,7 @@ TOGETHER = 100  # cells that a surrogate is asked at a time: their inputs are in
 
 @dataclass(frozen=True, eq=False)
 class Answer(Value):
-    """Stress of some cells under a load, and how far off it may be.
+    """Stress of some cells under a load, and bounds of its error.
 
     The arrays are read-only views of those that were given, since they may take gigabytes.
     """
@@ -100,8 +101,8 @@ def predict(
     Some of the cells, drawn at random, are solved for the reference solution, which calibrates the
     predictor. Cells whose bound is above the tolerance are solved as well: on half as many points
     along an edge, if the bound of that, calibrated on the same cells, is within the tolerance.
-    Where there are no more cells than to calibrate on, all are solved, and the predictor is not
-    asked.
+    If there are no more cells than are needed to calibrate, all are solved, and the predictor is
+    not used.
 
     Parameters
     ----------
@@ -177,9 +178,9 @@ def calibrate(
     discretization: Discretization = CONVERGED,
     flow_rule: FlowRule = PAPER_RULE,
 ) -> Calibration:
-    """Measure a predictor on cells, for bounds of others that are drawn as these.
+    """Measure the errors of a predictor on some cells, for bounds of other cells drawn like them.
 
-    Whether others look so, `Calibration.applies_to` says of their scores.
+    `Calibration.applies_to` tests whether other cells look like these.
 
     Parameters
     ----------

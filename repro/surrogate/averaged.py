@@ -1,4 +1,4 @@
-"""Test-time augmentation: a surrogate asked for a cell and its mirror images, and the mean of all.
+"""Test-time augmentation: the mean of a surrogate's predictions for a cell and its mirror images.
 
 The true stress of a mirrored cell is the mirrored stress. A network has learned that only nearly,
 so the distance between the predictions tells in which cells it errs.
@@ -16,14 +16,14 @@ from repro.surrogate.base import Prediction, Surrogate
 REFLECTIONS = ((), (0,), (1,), (0, 1))
 """All reflections of a cell: the axes, x1 = 0 and x2 = 1, that each of them reverses."""
 TURNED = ((), (0, 1))  # as it is, and by 180 degrees
-SMALLEST_SCORE = 1e-3  # MPa; a network may be symmetric up to rounding
+SMALLEST_SCORE = 1e-3  # MPa; avoids dividing by zero where a network is symmetric
 
 
 class Averaged(Surrogate):
     """Mean over mirror images of the cells, with the mean distance from it as score, MPa.
 
     The score ranks cells of one kind by their errors. An error that all predictions share is not
-    seen.
+    detected.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Averaged(Surrogate):
         self.labels, self.stride, self.tolerance = of.labels, of.stride, of.tolerance
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
-        """Raise ValueError as the surrogate that it asks."""
+        """Raise ValueError for what the averaged surrogate does not know."""
         self.of.check(cells, load)
 
     def __call__(self, cells: Sequence[Microstructure], load: Load) -> Prediction:

@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
 
 @runtime_checkable
 class Predictor(Protocol):
-    """All that `repro.surrogate.predict` asks for: any function of this form is a surrogate."""
+    """What `repro.surrogate.predict` needs: any function of this form is a surrogate."""
 
     def __call__(self, cells: Sequence[Microstructure], load: Load) -> Prediction:
         """Predict cells on equal grids under a load."""
@@ -39,7 +39,7 @@ class Predictor(Protocol):
 
 
 class Surrogate:
-    """A surrogate of the project: a predictor that says what it is and what it takes.
+    """Base class of surrogates: a predictor with a name, the loads that it knows, and its modes.
 
     A new kind is a subclass with `__call__`, registered by `repro.surrogate.register`.
 
@@ -76,12 +76,12 @@ class Surrogate:
 
     @property
     def name(self) -> str:
-        """What it is called in results."""
+        """Its name in results."""
         return self.run.model
 
     @property
     def against(self) -> Discretization:
-        """Of the reference solution that it is judged by: the paper's kind, or converged."""
+        """Discretization of the fields that its errors are against: the paper's, or converged."""
         return PAPER if self.labels == PAPER else CONVERGED
 
     def modes(

@@ -1,8 +1,8 @@
-"""What a score of a predictor means in MPa: split conformal prediction, exact solves as calibrator.
+"""Conformal error bounds: what a score of a predictor means in MPa, by reference solutions.
 
-Lei et al., J. Am. Stat. Assoc. 113:1094 (2018), with errors in proportion to a score. The bound
-holds with the confidence that was asked for, on average over cells that are drawn as those that it
-was calibrated on; of cells drawn otherwise it says nothing.
+Split conformal prediction (Lei et al., J. Am. Stat. Assoc. 113:1094, 2018), with errors in
+proportion to a score. The bound holds with the chosen confidence, on average over cells that are
+drawn like those that it was calibrated on. It says nothing of cells that are drawn otherwise.
 """
 
 from collections.abc import Sequence

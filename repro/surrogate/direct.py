@@ -40,7 +40,7 @@ class Direct(OfNetwork):
 
     @property
     def tolerance(self) -> float:
-        """Bound of a cell's error, MPa, that the benchmark of bounds asks it for."""
+        """Bound of a cell's error, MPa, at which the benchmark of bounds tests it."""
         return 2.5 if self.labels == PAPER else 2.0
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:

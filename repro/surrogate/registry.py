@@ -25,7 +25,7 @@ SURROGATES: dict[str, Callable[[], Surrogate]] = {}
 
 
 def register(name: str, make: Callable[[], Surrogate]) -> None:
-    """Let a surrogate be known by a name, to all commands that ask surrogates.
+    """Register a surrogate by a name, which all commands then know.
 
     Parameters
     ----------

@@ -83,12 +83,12 @@ class CoarseSolve(Surrogate):
 
     @property
     def run(self) -> Run:
-        """What results say of it."""
+        """Its entry in result rows."""
         return Run(f"{NAME}, {self}")
 
     @property
     def labels(self) -> Discretization:
-        """Of the fields that it approximates."""
+        """Discretization of the fields that it approximates."""
         return self.discretization
 
     def __str__(self):
@@ -98,7 +98,7 @@ class CoarseSolve(Surrogate):
         return f"{increments}{single}{points}"
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
-        """Raise ValueError for a load that its increments do not follow."""
+        """Raise ValueError where it takes equal increments and the load is not at a constant rate."""
         shape_of(cells)
         if self.increments and not np.allclose(load.rates, load.rates[0], rtol=1e-3):
             raise ValueError(f"{self.name} takes equal increments: give a load at a constant rate")

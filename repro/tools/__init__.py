@@ -1,4 +1,4 @@
-"""What knows no mechanics: the command line, whole files, where a number comes from."""
+"""What knows no mechanics: the command line, writing files safely, where a number comes from."""
 
 __all__ = [
     "cli",

@@ -19,7 +19,7 @@ class Timing(NamedTuple):
     """The fastest of several calls."""
 
     seconds: float  # by the clock
-    cpu_seconds: float  # of all threads: what `seconds` is on a machine at leisure
+    cpu_seconds: float  # of all threads; equal to `seconds` of one thread on an idle machine
     result: Any  # of the last call
 
     def each(self, count: int) -> dict[str, float]:
