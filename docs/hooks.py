@@ -184,7 +184,7 @@ def _help(*words: str) -> tuple[str, list[str]]:
 def _as_markdown(text) -> str:
     """A help text: usage and options as they are, without rules, and what is between as text."""
     usage, _, rest = text.partition("\n\n")
-    about, *sections = re.split(r"^ (\S.*)\n -+$", rest, flags=re.M)
+    about, *sections = re.split(r"^ *(\S.*?) *\n *-{9,} *$", rest, flags=re.M)
     titled = zip(sections[::2], sections[1::2], strict=True)
     options = "".join(f"{title}:{body}" for title, body in titled)
     return f"```text\n{usage}\n```\n\n{about.strip()}\n\n```text\n{options.rstrip()}\n```"
