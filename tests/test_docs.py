@@ -3,6 +3,7 @@
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,18 @@ def test_the_page_of_formats_knows_all_columns_and_files():
     text = (ROOT / "docs/reference/formats.md").read_text(encoding="utf-8")
     files = [*runs.RESULT, runs.LAST, snapshot.NAME, snapshot.PREVIOUS]
     assert not [name for name in (*KEYS, *VALUES, *PROVENANCE, *files) if f"`{name}`" not in text]
+
+
+def test_the_site_builds(tmp_path):
+    """Without a broken link, an unknown name, or a public name that has no docstring."""
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    build = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    said = [line for line in build.stderr.splitlines() if line.startswith(("WARNING", "ERROR"))]
+    assert build.returncode == 0, said
+    pages = "".join(page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html"))
+    assert not re.findall(r'(?:src|href)="https?://[^"]*\.(?:js|css|woff2?)"', pages)
+    assert "<math" in pages
 
 
 def test_the_version_is_the_same_everywhere():

@@ -71,8 +71,9 @@ class Discretization:
 
 
 PAPER = Discretization()
-# On 64 x 64 pixels its fields are within 0.04 MPa of those on 512 x 512 points.
+"""One point per pixel and Fourier's derivative, as in the paper."""
 CONVERGED = Discretization("rotated", 4)
+"""On 64 x 64 pixels its fields are within 0.04 MPa of those on 512 x 512 points."""
 
 
 def pixel_means(field, points_per_pixel: int):

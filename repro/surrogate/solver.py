@@ -98,7 +98,7 @@ class CoarseSolve(Surrogate):
         return f"{increments}{single}{points}"
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
-        """Raise ValueError where it takes equal increments and the load is not at a constant rate."""
+        """Raise ValueError for a load of changing rate, if it takes equal increments."""
         shape_of(cells)
         if self.increments and not np.allclose(load.rates, load.rates[0], rtol=1e-3):
             raise ValueError(f"{self.name} takes equal increments: give a load at a constant rate")
