@@ -54,6 +54,16 @@ GRID = re.compile(r"^(=+ )+=+\n.*?^(=+ )+=+\n.*?^(=+ )+=+$", re.S | re.M)
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
 
 
+def on_config(config):
+    """Put the cards of the shipped networks behind the results."""
+    cards = [
+        {path.parent.name: path.relative_to(ROOT).as_posix()}
+        for path in sorted(ROOT.glob("repro/models/shipped/*/README.md"))
+    ]
+    (results,) = (section["Results"] for section in config.nav if "Results" in section)
+    results.append({"Networks": cards})
+
+
 def on_files(files, config):
     """Add results, cards, notebooks and the page of commands."""
     for path in sorted(path for pattern in COPIED for path in ROOT.glob(pattern)):
@@ -184,9 +194,10 @@ def _help(*words: str) -> tuple[str, list[str]]:
 def _as_markdown(text) -> str:
     """A help text: usage and options as they are, without rules, and what is between as text."""
     usage, _, rest = text.partition("\n\n")
-    about, *sections = re.split(r"^ *(\S.*?) *\n *-{9,} *$", rest, flags=re.M)
+    about, *sections = re.split(r"^ *(\S.*[^. ]) *\n *-{9,} *$", rest, flags=re.M)
     titled = zip(sections[::2], sections[1::2], strict=True)
     options = "".join(f"{title}:{body}" for title, body in titled)
+    options = re.sub(r" *-{9,} *\n| +$", "", options, flags=re.M)
     return f"```text\n{usage}\n```\n\n{about.strip()}\n\n```text\n{options.rstrip()}\n```"
 
 

@@ -15,9 +15,9 @@ def main(
     run: bool = False,
     workers: int | None = None,
 ) -> int:
-    """Write grid, material and load that make DAMASK solve the paper's problem, a folder each.
+    """Write a folder for each cell, with the grid, material and load that DAMASK needs.
 
-    With --run, simulate them too; the same command goes on with what is missing. Exit status 1 if a
+    With --run, simulate them too; start the same command again to continue. Exit status 1 if a
     simulation failed. Bring the results back with python -m repro.damask_import.
 
     Args:

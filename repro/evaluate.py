@@ -24,8 +24,9 @@ def main(
 ) -> None:
     """Add the errors of a surrogate and of the naive references to a table of results.
 
-    Of networks that step the stress one-step and rollout, of others the trajectory. The paper's
-    data by training and validation split, test suites as a whole.
+    Networks that step the stress are evaluated in single steps and in rollout, others over the
+    trajectory. The paper's data are evaluated by training and validation part, test suites as a
+    whole.
 
     Args:
         model: A .keras file, a run directory, or a name in `repro.surrogate.SURROGATES`, such as

@@ -8,9 +8,9 @@ from repro.tools import cli
 
 
 def main(files: tyro.conf.Positional[tuple[Path, ...]]) -> int:
-    """Answer what a reader of the paper would ask of data; exit 1 if any is not the paper's.
+    """Check whether data are the paper's, and list what differs; exit status 1 if anything does.
 
-    Of results of DAMASK also say what in their set-up differs, and what that does to the answer.
+    For results of DAMASK also say what differs in their set-up, and what that does to the stress.
 
     Args:
         files: Data sets (HDF5), DADF5 files of DAMASK (*.hdf5), or folders of DADF5 files.
