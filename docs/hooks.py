@@ -51,6 +51,8 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]*)")
 TABLE = re.compile(r"<!-- table (\S+) (\w+)=(.+?) -->")
 DOCSTRING = re.compile(r"<!-- docstring (\S+) -->")
 GRID = re.compile(r"^(=+ )+=+\n.*?^(=+ )+=+\n.*?^(=+ )+=+$", re.S | re.M)
+# Code hosts need no empty line before a list.
+BEFORE_LIST = re.compile(r"^((?![-*|#`]|\d+\.|\s).+\n)(?=- \S)", re.M)
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
 
 
@@ -87,6 +89,7 @@ def on_pre_build(config):
 def on_page_markdown(markdown, page, config, files):
     """Put in tables and docstrings, and let links lead to where the site has their targets."""
     markdown = DOCSTRING.sub(_docstring, TABLE.sub(_table, markdown))
+    markdown = BEFORE_LIST.sub(r"\1\n", markdown)
     source = page.file.src_uri
     in_docs = page.file.generated_by is None
     folder = posixpath.dirname(f"docs/{source}" if in_docs else source)
