@@ -67,7 +67,7 @@ def test_examples_run(path, tmp_path, monkeypatch, capsys):
     assert all(0 < error < 10 for error in errors)
     if "answer" in names:
         assert names["answer"].solved.sum() >= 12
-        assert names["answer"].sigma_vm.shape == (14, 6, 32, 32)
+        assert names["answer"].sigma_vm.shape == (14, 21, 32, 32)
 
 
 def test_the_readme_is_short_and_predicts_a_field():
