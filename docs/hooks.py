@@ -46,6 +46,7 @@ COPIED = (
     "repro/models/shipped/*/*.md",
     "repro/models/shipped/*/*.png",
 )
+NETWORKS = "repro/models/shipped/index.md"
 WIDTH = 96  # columns of a help text
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]*)")
 TABLE = re.compile(r"<!-- table (\S+) (\w+)=(.+?) -->")
@@ -57,17 +58,20 @@ EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1
 
 
 def on_config(config):
-    """Put the cards of the shipped networks behind the results."""
-    cards = [
-        {path.parent.name: path.relative_to(ROOT).as_posix()}
-        for path in sorted(ROOT.glob("repro/models/shipped/*/README.md"))
-    ]
+    """Put all pages of results, and the cards of the shipped networks, behind the first of them."""
     (results,) = (section["Results"] for section in config.nav if "Results" in section)
-    results.append({"Networks": cards})
+    pages = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("results/*.md"))]
+    results += [page for page in pages if page not in results]
+    cards = [{path.parent.name: path.relative_to(ROOT).as_posix()} for path in _cards()]
+    results.append({"Networks": [NETWORKS, *cards]})
 
 
 def on_files(files, config):
     """Add results, cards, notebooks and the page of commands."""
+    text = "# Shipped networks\n\n" + "\n".join(
+        f"- [{card.parent.name}]({card.parent.name}/README.md)" for card in _cards()
+    )
+    files.append(File.generated(config, NETWORKS, content=text))
     for path in sorted(path for pattern in COPIED for path in ROOT.glob(pattern)):
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(path)))
@@ -96,8 +100,11 @@ def on_page_markdown(markdown, page, config, files):
     here = posixpath.dirname(source) or "."
 
     def on_site(match):
-        target = posixpath.normpath(posixpath.join(folder, match[1] or "."))
-        return posixpath.relpath(target.removeprefix("docs/"), here) if match[1] else ""
+        if not match[1]:
+            return ""
+        page = match[1] + ("index.md" if match[1].endswith("/") else "")
+        target = posixpath.normpath(posixpath.join(folder, page))
+        return posixpath.relpath(target.removeprefix("docs/"), here)
 
     return LINK.sub(on_site, markdown)
 
@@ -112,14 +119,18 @@ def on_page_content(html, page, config, files):
     return EQUATION.sub(mathml, html)
 
 
+def _cards() -> list[Path]:
+    return sorted(ROOT.glob("repro/models/shipped/*/README.md"))
+
+
 def _table(match) -> str:
-    """The rows of a table of results in which a column, which is left out, has some value."""
-    path, column, value = match.groups()
+    """Rows of a table of results in which a column, which is left out, has one of some values."""
+    path, column, values = match.groups()
     rows = list(csv.reader((ROOT / path).read_text(encoding="utf-8").splitlines()))
     place = rows[0].index(column)
-    kept = [row for row in rows[1:] if row[place] == value]
+    kept = [row for row in rows[1:] if row[place] in values.split("|")]
     if not kept:
-        raise PluginError(f"{path}: {column} is nowhere {value}")
+        raise PluginError(f"{path}: {column} is nowhere {values}")
     return _markdown_table([row[:place] + row[place + 1 :] for row in [rows[0], *kept]])
 
 
