@@ -397,7 +397,7 @@ class OfOneGrid(keras.layers.Layer):
             r"own cannot be saved, .*give each layer of your own a get_config\(\)",
         ),
         (Forgetful(2.0), r"own gives another output after .*: get_config\(\)"),
-        (OfOneGrid(), r"own cannot be asked for cells of 32 x 32 pixels"),
+        (OfOneGrid(), r"own cannot predict cells of 32 x 32 pixels"),
     ],
 )
 def test_a_network_that_could_not_be_used_is_refused_before_its_first_epoch(
