@@ -267,6 +267,17 @@ def test_the_learned_correction_is_the_default_for_what_it_was_trained_on(cells)
     assert surrogate.predict(cells[:2], 1e3).predictor is None
 
 
+def test_an_answer_has_labelled_arrays_that_netcdf_takes(cells, tmp_path):
+    xarray = pytest.importorskip("xarray")
+    answer = surrogate.predict(cells[:12], 1e3, discretization=PAPER, calibration=9)
+    answer.to_xarray().to_netcdf(tmp_path / "answer.nc", engine="scipy")
+    with xarray.open_dataset(tmp_path / "answer.nc", engine="scipy") as kept:
+        np.testing.assert_array_equal(kept["sigma_vm"], answer.sigma_vm)
+        assert kept["bound"].attrs["units"] == "MPa" and kept.attrs["predictor"] == answer.predictor
+        assert kept["solved"].values.tolist() == answer.solved.tolist()
+        np.testing.assert_array_equal(kept["F11"], PAPER_LOAD.F11)
+
+
 def test_the_direct_prediction_is_calibrated_at_any_stretch(cells):
     load = Load.stretch(1.006, 2)
     predictor = surrogate.load("direct_prediction_averaged")

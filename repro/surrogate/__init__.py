@@ -14,9 +14,12 @@ fields on one point per pixel, the surrogate is the reference model itself, solv
 network is faster than it there at equal error.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,6 +39,9 @@ from repro.surrogate.registry import SURROGATES, load, of_network, register
 from repro.surrogate.rollout import Rollout
 from repro.surrogate.solver import CoarseSolve
 from repro.tools.values import Value, number, required, unmasked, whole
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = [
     "MODES",
@@ -82,6 +88,40 @@ class Answer(Value):
     confidence: float  # share of all cells, and of all fields of an increment, within the bounds
     discretization: Discretization  # of the reference solution, which errors are against
     predictor: str | None  # name of the surrogate that was asked; None if all cells were solved
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Labelled arrays, for analysis and for NetCDF; needs the package xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions cell, increment, x1 and x2; coordinates time/s and F11 of the increments, x1
+            and x2 of the pixels' centres in edges of the cell. The attribute `units` of an array
+            names its unit.
+        """
+        import xarray
+
+        x1, x2 = ((np.arange(N) + 0.5) / N for N in self.sigma_vm.shape[2:])
+        mpa = {"units": "MPa"}
+        return xarray.Dataset(
+            {
+                "sigma_vm": (("cell", "increment", "x1", "x2"), self.sigma_vm, mpa),
+                "solved": ("cell", self.solved.astype(np.int8)),
+                "bound": ("cell", self.bound, mpa),
+                "field_bound": (("cell", "increment"), self.field_bound, mpa),
+            },
+            {
+                "time": ("increment", self.load.time, {"units": "s"}),
+                "F11": ("increment", self.load.F11),
+                "x1": ("x1", x1, {"units": "cell edge"}),
+                "x2": ("x2", x2, {"units": "cell edge"}),
+            },
+            {
+                "predictor": self.predictor or "",
+                "confidence": self.confidence,
+                **self.discretization.attributes,
+            },
+        )
 
 
 def predict(
