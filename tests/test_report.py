@@ -215,6 +215,7 @@ def rows(**columns):
         "against": results.AGAINST,
         "metric": "MAE",
         "region": "all",
+        "increment": np.nan,
         "F11": np.nan,
         "distance_px": np.nan,
         "n": 50,
@@ -255,6 +256,8 @@ def test_of_what_is_named_the_longest_training_is_shown():
     assert row["ours, 500 epochs"] == "1.00"
     both = tables.by_suite(found.assign(epochs=500), one_step=True, titles=titles)
     assert both["ours, 500 epochs, 2 seeds"].tolist() == ["2.00 ± 1.41"]
+    means = tables.compared(found.assign(epochs=500), titles)
+    assert means[["model", "value"]].to_numpy().tolist() == [["ours", 2.0]]
 
 
 def test_naive_references_are_no_networks():
@@ -517,7 +520,7 @@ def test_learning_curves_are_over_the_fields_learned_from():
     history = history.assign(fields=[240_000, 400_000], steps=True)
     (row,) = tables.training({"a": history}, {"a": "ours"}).to_dict("records")
     assert row[""] == "ours"
-    assert (row["epochs"], row["of these with other weights before"]) == (4, 2)
+    assert (row["epochs"], row["epochs of the run it started from"]) == (4, 2)
     assert row["validation MAE / MPa at 320,000 fields"] == pytest.approx(3.0)
     assert (row["at the end"], row["million fields"]) == (2.0, 0.4)
     axes, _ = figures.learning_curves({"a": history}, {"a": "ours"}).axes

@@ -299,15 +299,19 @@ def _cells(weights) -> pd.DataFrame:
                 "suite, cell": f"`{suite}`, {gallery.example_index(suite)}",
                 "mean E / GPa": f"{whole.property_maps[..., 0].mean():.0f}",
                 "MAE / MPa": tables.digits(mae),
-                "mean stress, first increment": f"{relative[0]:+.1f} %",
-                "last increment": f"{relative[-1]:+.1f} %",
+                "mean stress, first increment": _percent(relative[0]),
+                "last increment": _percent(relative[-1]),
             }
         )
         if _steps(weights):
             step = _predicted(weights, suite, "one-step")
             last = 100 * (step.mean_network[-1] / step.mean_rm[-1] - 1)
-            rows[-1] |= {"last increment, single step": f"{last:+.1f} %"}
+            rows[-1] |= {"last increment, single step": _percent(last)}
     return pd.DataFrame(rows)
+
+
+def _percent(value):
+    return f"{round(value, 1) + 0.0:+.1f} %"  # no negative zero
 
 
 def _figure_9():

@@ -12,7 +12,7 @@ from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
 from repro.evaluation.assessment import LABEL_NOISE
 from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
-from repro.evaluation.results import AGAINST, NAIVE, SOLVER, SURROGATE, select
+from repro.evaluation.results import AGAINST, KEYS, NAIVE, SOLVER, SURROGATE, select
 from repro.tools.files import write_text
 
 ALIKE = 1.1
@@ -119,10 +119,11 @@ def shown(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.
 
 
 def compared(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The rows of `shown`, by their titles, and those of all that is no network."""
-    of_networks = shown(results, titles)
-    others = results[results["kind"] != SURROGATE]
-    return pd.concat([of_networks.assign(model=of_networks["title"]), others])
+    """The rows of `shown`, by their titles and over seeds, and those of all that is no network."""
+    found = shown(results, titles)
+    found = found.assign(model=found["title"])
+    found["value"] = found.groupby(KEYS, dropna=False)["value"].transform("mean")
+    return pd.concat([found.drop_duplicates(KEYS), results[results["kind"] != SURROGATE]])
 
 
 def _configurations(results, titles, fields=None) -> dict[str, pd.DataFrame]:
@@ -136,6 +137,7 @@ def _configurations(results, titles, fields=None) -> dict[str, pd.DataFrame]:
         title += [f"{digits(seen / 1e6)} million fields"] if seen else []
         title += [f"{rows['run'].nunique()} seeds"] if rows["run"].nunique() > 1 else []
         title += [f"Δt = {time_step(stride)}"] if stride != 1 else []
+        title += rows["run"].unique().tolist() if ", ".join(title) in columns else []
         columns[", ".join(title)] = rows
     return columns
 
@@ -255,8 +257,10 @@ def by_suite(
 
 
 def all_lines() -> dict[str, tuple[str, str]]:
-    """Title -> suite and part of it, of all sections of the results in their order."""
-    return {title: about for section in sections() for title, about in lines(section).items()}
+    """Title -> suite and part of it: those of the paper first, then what suites add."""
+    of_suites = (section for suite in SUITES.values() for section in suite.sections)
+    sections = dict.fromkeys((*SECTIONS, *of_suites))
+    return {title: about for section in sections for title, about in lines(section).items()}
 
 
 def training(
@@ -281,7 +285,7 @@ def training(
             {
                 "": (titles or {}).get(run, run),
                 "epochs": int(last["epoch"]),
-                "epochs before, with other data": before or None,
+                "epochs of the run it started from": before or None,
                 "million fields": fields.iloc[-1] / 1e6,
                 "training MAE / MPa": last["mae_training"],
                 f"validation MAE / MPa at {AT_FIELDS:,} fields": at,
@@ -290,12 +294,6 @@ def training(
             }
         )
     return pd.DataFrame(rows)
-
-
-def sections() -> list[str]:
-    """Sections of the results in their order: those of the paper, then what suites add."""
-    of_suites = (section for suite in SUITES.values() for section in suite.sections)
-    return list(dict.fromkeys((*SECTIONS, *of_suites)))
 
 
 def spread(values: pd.Series) -> str | None:
