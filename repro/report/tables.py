@@ -59,7 +59,7 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
     wide = whole.pivot(index=[*about, "n"], columns="metric", values="value").reset_index()
     trained = set(networks(whole)["model"])
     reported = [
-        paper_mae(row.suite, row.split) if row.model in trained else None
+        _reported(row.suite, row.split) if row.model in trained else None
         for row in wide.itertuples()
     ]
     shown = {name: f"{name} / {metric.unit}" for name, metric in METRICS.items() if metric.whole}
@@ -67,6 +67,12 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([wide[about], measures, wide["n"]], axis=1).assign(
         **{"paper MAE / MPa": reported}
     )
+
+
+def _reported(suite, split) -> str | None:
+    """The paper's MAE in the digits that it has there."""
+    mae = paper_mae(suite, split)
+    return None if mae is None else str(mae)
 
 
 def write_report(results: pd.DataFrame, path, title: str) -> None:
@@ -246,14 +252,11 @@ def by_suite(
             here = select(of_network, suite=suite, split=split)
             row |= {title: spread(here["value"]), "n": here["n"].max()} if len(here) else {}
         if len(row) > 1:
-            reported = {"the paper": paper_mae(suite, split)} if one_step else {}
+            reported = {"the paper": _reported(suite, split)} if one_step else {}
             rows.append({"": row.pop(""), **reported, **row})
     if not rows:
         return pd.DataFrame()
-    table = pd.DataFrame(rows)[["", *rows[0].keys() & {"the paper"}, *configurations, "n"]]
-    if "the paper" in table:
-        table["the paper"] = table["the paper"].map(str, na_action="ignore")
-    return table
+    return pd.DataFrame(rows)[["", *rows[0].keys() & {"the paper"}, *configurations, "n"]]
 
 
 def all_lines() -> dict[str, tuple[str, str]]:
