@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,12 +66,23 @@ def one_field_figure(monkeypatch):
 
 def discussed(monkeypatch, text):
     """Let `text` be the discussion of the project's results."""
-    own = jinja2.DictLoader({"discussion.md.j2": text})
-    monkeypatch.setattr(TEMPLATES, "loader", jinja2.ChoiceLoader([own, TEMPLATES.loader]))
+    shipped = TEMPLATES.loader
+
+    def without_words(name):
+        """The pages, but for what they say of the networks of the project."""
+        source = shipped.get_source(TEMPLATES, name)[0]
+        return source if name == "results.md.j2" else source.replace("{% if own %}", "{% if 0 %}")
+
+    loaders = jinja2.DictLoader({"discussion.md.j2": text}), jinja2.FunctionLoader(without_words)
+    monkeypatch.setattr(TEMPLATES, "loader", jinja2.ChoiceLoader(loaders))
 
 
 def run_of(directory, name):
     return directory / "models" / name
+
+
+def links_of(text):
+    return re.findall(r"\]\((\w+\.md)\)", text)
 
 
 def pictures_of(text):
@@ -80,7 +92,7 @@ def pictures_of(text):
 @pytest.mark.usefixtures("one_field_figure")
 def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monkeypatch):
     discussed(monkeypatch, 'In rollout {{ mae("tiny", "validation", "rollout") }} MPa.\n')
-    monkeypatch.setattr(page, "MAIN_TABLE", ("tiny",))
+    monkeypatch.setattr(page, "MAIN_TABLE", {"tiny": "small U-Net"})
     readme = directory.parent / "README.md"
     start, end = page.MARKS["readme"]
     readme.write_text(f"A\n{start}old\n{end}B\n")
@@ -91,24 +103,28 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monk
     assert page.build(directory, check=True) == []
 
     text = (directory / "RESULTS.md").read_text()
-    assert "\n\n\n" not in text
-    for image in pictures_of(text):
-        assert (directory / image).is_file(), image
-    (value,) = results.select(
-        results.read_rows(directory / "results.csv"),
-        model="tiny",
-        split="validation",
-        mode="rollout",
-        metric="MAE",
-    )["value"]
-    assert f"| 10 grains, validation | {paper.MAE_VALIDATION} | tiny | 1 s | 2 |" in text
-    assert f"{value:.3f}" in text
+    pages = {name: (directory / name).read_text() for name in links_of(text)}
+    assert {"NETWORKS.md", "FIDELITY.md", "GALLERY.md", "PROVENANCE.md"} <= set(pages)
+    for content in (text, *pages.values()):
+        assert "\n\n\n" not in content
+        for image in pictures_of(content):
+            assert (directory / image).is_file(), image
+    about = {"model": "tiny", "split": "validation", "metric": "MAE"}
+    found = results.read_rows(directory / "results.csv")
+    step, value = (
+        results.select(found, mode=mode, **about)["value"].item()
+        for mode in ("one-step", "rollout")
+    )
+    step = tables.digits(step)
+    assert f"| 10 grains, validation | {paper.MAE_VALIDATION} | {step} |" in pages["NETWORKS.md"]
+    assert f"| small U-Net, 2 epochs, 0.00640 million fields, Δt = 1 s | {step} / – |" in text
     before, block, after = readme.read_text().split("main table -->\n")
     assert (before, after) == ("A\n<!-- ", "B\n")
-    assert "|  | the paper | tiny |" in block
+    assert "| small U-Net, 2 epochs" in block
     assert f"In rollout {value:.4g} MPa." in text
     card = (directory / "models/tiny/README.md").read_text()
-    assert "| last | 2 | 8.500 | 8.000 |" in card
+    assert "| last | 2 | 8.50 | 8.00 |" in card
+    assert f"value: {step}" in card.split("---")[1]
     for image in pictures_of(card):
         assert (directory / "models/tiny" / image).is_file(), image
     for name, inputs in (("learned_correction", 11), ("direct_prediction", 4)):
@@ -166,10 +182,10 @@ def test_other_results_change_nothing_of_the_project(directory, tmp_path, monkey
     (mine / "results.csv").write_bytes((directory / "results.csv").read_bytes())
     page.build(mine)
     text = (mine / "RESULTS.md").read_text()
-    assert "Not there yet: no model is shipped" in text
-    assert "Not there yet: `python -m repro.benchmark speed`" in text
-    assert "\n\n\n" not in text
-    assert "## Discussion" not in text
+    assert set(links_of(text)) == {"NETWORKS.md", "PROVENANCE.md"}
+    for content in (text, *((mine / name).read_text() for name in links_of(text))):
+        assert "\n\n\n" not in content
+        assert "paper_unet" not in content.replace("--model", "")
     assert not (mine / "DATA_CARD.md").exists()
     with pytest.raises(FileNotFoundError, match=r"results\.csv: no such file"):
         page.build(tmp_path / "nowhere")
@@ -183,9 +199,10 @@ def test_a_suite_that_is_registered_stands_on_the_page(directory, tmp_path, monk
     of_mine = found[found["split"] == "validation"].assign(suite="mine", split="all")
     results.write_rows(tmp_path / "results.csv", of_mine.to_dict("records"))
     page.build(tmp_path)
-    _, section = (tmp_path / "RESULTS.md").read_text().split("## My section\n")
-    assert "| my grains | tiny | 1 s | 2 |" in section.split("##")[0]
-    assert (tmp_path / "tables" / "my_section.csv").is_file()
+    *_, last = pd.read_csv(tmp_path / "tables" / "single_steps.csv").to_dict("records")
+    (value,) = results.select(of_mine, mode="one-step", model="tiny", metric="MAE")["value"]
+    assert last["Unnamed: 0"] == "my grains"
+    assert last["tiny, 2 epochs, Δt = 1 s"] == pytest.approx(value, rel=1e-2)
 
 
 def rows(**columns):
@@ -198,6 +215,7 @@ def rows(**columns):
         "against": results.AGAINST,
         "metric": "MAE",
         "region": "all",
+        "increment": np.nan,
         "F11": np.nan,
         "distance_px": np.nan,
         "n": 50,
@@ -217,20 +235,34 @@ def test_seeds_are_summarized_and_everything_else_is_kept_apart():
         network=["x", "x", "y", "x", "x", "x"],
         configuration=["1", "1", "1", "2", None, None],
     )
-    table = tables.against_paper(found, suites.TABLE_1).set_index("model")
-    assert table["ours, one-step"].to_dict() == {
-        "a, b": "2.000 ± 1.414 (2 seeds)",
-        "c": "9.000",
-        "d": "5.000",
-        "e": "6.000",
-        "f": "7.000",
+    (row,) = tables.by_suite(found, one_step=True).to_dict("records")
+    assert row == {
+        "": "5 grains",
+        "the paper": str(paper.MAE_GRAINS[5]),
+        "a, b, 500 epochs, 2 seeds": "2.00 ± 1.41",
+        "c, 500 epochs": "9.00",
+        "d, 500 epochs": "5.00",
+        "e, 500 epochs": "6.00",
+        "f, 500 epochs": "7.00",
+        "n": 50,
     }
-    assert table.loc["a, b", "paper"] == paper.MAE_GRAINS[5]
+
+
+def test_of_what_is_named_the_longest_training_is_shown():
+    found = rows(model=list("abc"), value=[1.0, 3.0, 9.0], epochs=[500, 60, 60])
+    titles = {"a": "ours", "b": "ours"}
+    (row,) = tables.by_suite(found, one_step=True, titles=titles).to_dict("records")
+    assert [name for name in row if "epochs" in name] == ["ours, 500 epochs"]
+    assert row["ours, 500 epochs"] == "1.00"
+    both = tables.by_suite(found.assign(epochs=500), one_step=True, titles=titles)
+    assert both["ours, 500 epochs, 2 seeds"].tolist() == ["2.00 ± 1.41"]
+    means = tables.compared(found.assign(epochs=500), titles)
+    assert means[["model", "value"]].to_numpy().tolist() == [["ours", 2.0]]
 
 
 def test_naive_references_are_no_networks():
     found = rows(model=["persistence"], value=[12.0], network=None, epochs=np.nan)
-    assert tables.against_paper(found, suites.TABLE_1).empty
+    assert tables.by_suite(found, one_step=True).empty
 
 
 def test_architecture_is_the_networks_own():
@@ -295,8 +327,8 @@ def test_open_choices_show_their_measured_effect():
     shown = tables.study(STUDY)
     assert shown["Δt"].tolist() == ["1 s", "1 s"]
     assert shown["one-step MAE / MPa"].tolist() == [
-        "5.000 ± 1.414 (2 seeds)",
-        "6.500 ± 0.000 (2 seeds)",
+        "5.00 ± 1.41 (2 seeds)",
+        "6.50 ± 0.00 (2 seeds)",
     ]
 
 
@@ -307,7 +339,7 @@ def test_the_size_of_inclusions_shows_its_measured_effect():
     )
     names = {**Numbers(measured).names(), "paper": paper, "headline": "a"}
     table = fill_table(page.FIDELITY, names).set_index("statement")["measured"]
-    wanted = "small to large: circle 1, 2, 3 MPa; square 4, 5, 6 MPa"
+    wanted = "small to large: circle 1.00, 2.00, 3.00 MPa; square 4.00, 5.00, 6.00 MPa"
     assert table["inclusion size"] == wanted
 
 
@@ -377,40 +409,49 @@ SPEED = [
 ]
 
 
-def test_main_table_shows_the_last_weights_beside_the_best_and_what_needs_no_network():
+def test_main_table_has_networks_the_solver_and_what_needs_neither():
     about = {"suite": "paper", "split": "validation"}
+    last, none = {"configuration": "l", **about}, {"epochs": np.nan, "network": None}
     found = pd.concat(
         [
-            rows(model=["a (last)", "b (last)"], value=[3.0, 4.0], configuration="l", **about),
+            rows(model=["a (last)", "b (last)"], value=[3.0, 4.0], **last),
             rows(model=["a", "b"], value=[1.0, 2.0], configuration="c", **about),
             rows(model="a (last)", suite="grains10", value=[5.0], configuration="l"),
-            rows(model="a", mode="rollout", value=[9.0], **about),
-            rows(model="own", value=[0.5], network="a_net", stride=5, **about),
-            rows(model="persistence", value=[7.0, 8.0], stride=[1, 5], epochs=np.nan, **about),
-            rows(model=["a", "a (last)"], suite="grains10", value=[6.0, 6.5], against=FINE),
+            rows(model="a (last)", mode="rollout", value=[9.0], **last),
+            rows(model="own", value=[0.5], network="a_net", stride=5, epochs=9, **about),
+            rows(model="persistence", value=[7.0, 8.0], stride=[1, 5], **none, **about),
+            rows(model="linear extrapolation", value=[6.0], **none, **about),
+            rows(
+                model="a (last)", suite="grains10", mode="rollout", value=[6.5], against=FINE
+            ).assign(configuration="l"),
+            rows(
+                model="reference model, tolerance 1", mode="rollout", value=[0.02], **none, **about
+            ),
         ]
     )
-    table = tables.main_table(found, pd.DataFrame(SPEED)).set_index("")
-    assert table.columns.tolist() == ["the paper", "a, b", "own"]
-    one_step = table.loc["one-step, validation part, last weights"]
-    assert one_step["the paper"] == str(paper.MAE_VALIDATION)
-    assert one_step["a, b"] == "3.500 ± 0.707 (2 seeds)"
-    assert pd.isna(one_step["own"])
-    best = table.loc["one-step, validation part, best weights"]
-    assert best[["a, b", "own"]].tolist() == ["1.500 ± 0.707 (2 seeds)", "0.500"]
-    assert table.loc["one-step, unseen cells, last weights", "a, b"] == "5.000"
-    assert table.loc["rollout, validation part, best weights", "a, b"] == "9.000"
-    assert table.loc["persistence, one-step", ["a, b", "own"]].tolist() == ["7.000", "8.000"]
-    assert table.loc["seconds per simulation", "a, b"] == "0.25"
-    assert table.loc["one-step, unseen cells, against converged fields", "a, b"] == "6.500"
-    assert table.loc["error of the solver in the network's time", "a, b"] == "0.05"
-    assert table.loc["seconds of the solver at the network's error", "a, b"] == "0.1"
-    fine = ", against converged fields"
-    assert table.loc[f"error of the solver in the network's time{fine}", "a, b"] == "1.8"
-    assert f"seconds of the solver at the network's error{fine}" not in table.index
-    assert "rollout, unseen cells, best weights" not in table.index
-    named = tables.main_table(found, pd.DataFrame(SPEED), ["a", "own", "not evaluated"])
-    assert named.columns.tolist() == ["", "the paper", "a", "own"]
+    titles = {"a": "ours", "own": "another", "not evaluated": "nothing"}
+    timed = pd.DataFrame(SPEED).assign(default=[True, *[False] * 4])
+    table = tables.main_table(found, timed, titles, {"a": 2e6}).set_index("")
+    assert table.astype(object).where(table.notna(), None).to_dict("index") == {
+        "the paper, 500 epochs": said(one=f"{paper.MAE_VALIDATION} / –", ms=150.0),
+        "ours, 500 epochs, 2.00 million fields": said(
+            one="3.00 / 5.00", whole="9.00 / –", fine="– / 6.50", ms=250.0, solver=100.0
+        ),
+        "another, 9 epochs, Δt = 1 s": said(one="0.500 / –"),
+        "reference model, grid of the data": said(whole="0.0200 / –", ms=100.0),
+        "no network: linear extrapolation": said(one="6.00 / –"),
+        "no network: persistence, Δt = 1 s": said(one="8.00 / –"),
+    }
+    seeds = tables.main_table(found, titles={"a": "ours", "b": "ours"}).set_index("")
+    assert seeds.loc["ours, 500 epochs, 2 seeds", "one step"] == "3.50 ± 0.71 / 5.00"
+    fine = found[found["against"] == FINE]
+    measured = tables.main_table(fine, timed.assign(mae_converged=[2.0, 0.6, 0.5, 0.7, 0.7]))
+    assert measured.set_index("").loc["a, 500 epochs", "solver's ms"] == 200.0
+
+
+def said(one=None, whole=None, fine=None, ms=None, solver=None):
+    columns = "one step", "whole load", "whole load, converged", "ms", "solver's ms"
+    return dict(zip(columns, (one, whole, fine, ms, solver), strict=True))
 
 
 def test_every_network_that_the_main_table_names_was_evaluated():
@@ -437,8 +478,9 @@ def test_errors_against_converged_fields_stand_apart():
     ]
     of_paper = [rows(model="a", value=[0.1], region=r, mode="trajectory") for r, _ in PLACES]
     places = pd.concat([*places, *of_paper]).assign(suite="paper", split="validation", metric="MAE")
-    by_place = tables.converged_by_region(places)
-    assert by_place.iloc[0].tolist() == ["a", 1.0, 5.0, 3.0, 0.5]
+    (of_data, of_fine) = tables.by_region(places).to_dict("records")
+    assert (of_data["against"], of_data["interiors"]) == ("the data", 0.1)
+    assert (of_fine["against"], of_fine["interiors"]) == ("converged fields", 0.5)
     assert tables.errors(found)["against"].nunique() == 2
     assert "against" not in tables.errors(found[found["against"] == results.AGAINST])
 
@@ -459,17 +501,44 @@ def test_rows_of_before_are_against_the_papers_kind(tmp_path):
     assert results.select(kept, metric="MAE", against=FINE)["value"].tolist() == [3.0]
 
 
-def test_times_of_several_machines_have_panels_of_their_own(tmp_path):
+def test_times_of_several_machines_are_kept(tmp_path):
     path = tmp_path / "speed.csv"
-    base = pd.DataFrame(SPEED).assign(kind="solver", default=False, one_step=0.1, origin="measured")
+    base = pd.DataFrame(SPEED).assign(one_step=0.1, origin="measured", default=False)
+    base = base.assign(kind=base["contender"].map({"a": "network"}).fillna("solver"))
     speed.write(path, base.drop(columns="machine"))  # as older versions did
-    for machine in ("AVX2", "AMX", "AVX2"):
-        speed.write(path, base.assign(machine=machine))
+    for machine, times in (("AVX2", 1), ("AMX", 2), ("AVX2", 3)):
+        speed.write(path, base.assign(machine=machine, seconds=times * base["seconds"]))
     kept = pd.read_csv(path)
     assert kept["machine"].tolist() == ["AVX2"] * len(SPEED) + ["AMX"] * len(SPEED)
-    figure = figures.pareto_figure(kept)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["AVX2", "AVX2", "AMX", "AMX"]
+    assert tables.machines(kept).to_dict("records") == [{"": "a", "AVX2": 750.0, "AMX": 500.0}]
+    figure = figures.pareto_figure(kept[kept["machine"] == "AMX"], {"a": "ours"})
+    assert "ours" in {text.get_text() for text in figure.axes[0].texts}
+
+
+def test_learning_curves_are_over_the_fields_learned_from():
+    history = pd.DataFrame({"epoch": [3, 4], "mae_training": 2.0, "mae_validation": [4.0, 2.0]})
+    history = history.assign(fields=[240_000, 400_000], steps=True)
+    (row,) = tables.training({"a": history}, {"a": "ours"}).to_dict("records")
+    assert row[""] == "ours"
+    assert (row["epochs"], row["epochs of the run it started from"]) == (4, 2)
+    assert row["validation MAE / MPa at 320,000 fields"] == pytest.approx(3.0)
+    assert (row["at the end"], row["million fields"]) == (2.0, 0.4)
+    axes, _ = figures.learning_curves({"a": history}, {"a": "ours"}).axes
+    drawn = {line.get_label(): line.get_xdata() for line in axes.lines}
+    assert list(drawn["ours"]) == [240_000, 400_000]
+
+
+@pytest.mark.parametrize(
+    ("config", "fields"),
+    [
+        ({"network": "paper_unet", "stride": 5}, 800 * 4),
+        ({"network": "direct_prediction", "further": 8000}, 8800 * 25),
+        ({"network": "learned_correction", "increments": 40}, 800 * 40),
+        ({"network": "learned_correction"}, 800 * 20),
+    ],
+)
+def test_fields_of_an_epoch(config, fields):
+    assert page._fields_of_epoch(config) == fields
 
 
 def test_evaluated_data_is_summed_up_in_three_lines():
@@ -547,8 +616,8 @@ def test_ablation_shows_the_gain_of_each_ingredient_seed_by_seed():
         }
     )
     table = tables.ablation(measured).set_index("left out")
-    assert table.loc["padding", "gain, one-step"] == "3.000 ± 1.414 (2 seeds)"
-    assert table.loc["padding", "gain, rollout"] == "-1.000 ± 0.000 (2 seeds)"
+    assert table.loc["padding", "gain, one-step"] == "3.00 ± 1.41 (2 seeds)"
+    assert table.loc["padding", "gain, rollout"] == "-1.00 ± 0.00 (2 seeds)"
     assert pd.isna(table.loc["nothing", "gain, rollout"])
 
 

@@ -29,28 +29,26 @@ _GAP = 2.0  # between layers, in the unit of their width
 def architecture_figure(model: keras.Model, size: int = paper.GRID) -> Figure:
     """Convolutions, poolings, upsamplings and skips of a network, for a cell of `size` pixels.
 
-    A bar is a layer: its height the pixels along an edge; above it channels × pixels.
+    A bar is a layer: its height the pixels along an edge; above it its channels and pixels.
     """
     layers = layer_boxes(model, size)
     position = {box.name: i * _GAP for i, box in enumerate(layers)}
     with own_style(), mpl.rc_context({"font.size": 7}):
         figure = Figure(figsize=(TWO_COLUMNS, 2.6), layout="constrained")
         axes = figure.subplots()
-        labelled = None  # a number for the input and for each run of equal convolutions
         for name, kind, pixels, channels, sources in layers:
             colour = _DRAWN[kind][0]
             x, height = position[name], pixels / size
             axes.add_patch(Rectangle((x, -height / 2), 1.2, height, color=colour, lw=0))
-            if ("Conv" in kind or not sources) and (pixels, channels) != labelled:
-                labelled = (pixels, channels)
-                above = 0.02 if sources else 0.12  # that of the input would touch the next
-                axes.text(x, height / 2 + above, f"{channels} × {pixels}²", va="bottom")
+            shape = f"{channels}\n{pixels}²"
+            axes.text(x + 0.6, height / 2 + 0.02, shape, va="bottom", ha="center", fontsize=6)
             for source in sources:
                 if position[name] - position[source] > _GAP:
                     _skip(axes, position[source] + 0.6, x + 0.6, -height / 2)
-        axes.set(xlim=(-1, (len(layers) + 0.2) * _GAP), ylim=(-1.05, 0.72))
+        axes.set(xlim=(-1, (len(layers) + 0.2) * _GAP), ylim=(-1.05, 0.85))
         axes.axis("off")
-        axes.set_title(f"{model.name}: {model.count_params():,} parameters", fontsize=8)
+        about = f"{model.name}: {model.count_params():,} parameters; above: channels, pixels"
+        axes.set_title(about, fontsize=8)
         _legend(axes, model, {box.kind for box in layers})
         return figure
 

@@ -13,12 +13,13 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from repro import paper
 from repro.data.discretization import CONVERGED
-from repro.evaluation.results import SOLVER, select
-from repro.report.tables import networks, time_step, worth_it
+from repro.evaluation.results import SOLVER, SURROGATE, select
+from repro.report.tables import compared, digits, time_step, worth_it
 
 FIELD_MAP, ERROR_MAP, PROPERTY_MAP = "viridis", "magma", "cividis"  # all perceptually uniform
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.1  # inches, as in the journal
 FRAMES_PER_SECOND, LAST_FRAMES = 5, 5
+LEAST_RANGE = 12  # of the error of the mean stress, %
 _STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -29,8 +30,15 @@ _STYLE = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3,
 }
+# Every network has one colour in all figures, by the first words of its name; others follow.
+_OWN_COLOURS = {
+    "paper_unet": "C1",
+    "res_unet": "C2",
+    "baseline_unet": "C4",
+    "direct_prediction": "C0",
+    "learned_correction": "C3",
+}
 _STRETCH = r"mean stretch $\bar F_{11}$"
-_MODE_STYLE = {"one-step": "-", "rollout": "--"}
 
 
 @contextmanager
@@ -56,6 +64,33 @@ def styled(draw):
             return draw(*arguments, **options)
 
     return with_style
+
+
+def _colours(runs) -> dict[str, str]:
+    """Colour of every run of a network."""
+    free, found = iter(f"C{i}" for i in (5, 6, 8, 9, 7) * 20), {}
+    for run in sorted(set(runs)):
+        own = [colour for name, colour in _OWN_COLOURS.items() if run.startswith(name)]
+        found[run] = own[0] if own else next(free)
+    return found
+
+
+def _label_ends(axes) -> None:
+    """Write the label of every line right of its end, in its colour, and not over each other."""
+    lines = [line for line in axes.lines if not line.get_label().startswith("_")]
+    scale = axes.yaxis.get_transform().transform
+    low, high = scale(np.array(axes.get_ylim()))
+    ends = (scale(np.array([line.get_ydata()[-1] for line in lines])) - low) / (high - low)
+    order, apart = np.argsort(ends), 0.055
+    places = ends[order]
+    for _ in range(200):  # push neighbours apart until none overlap
+        gap = np.maximum(0, apart - np.diff(places))
+        places[1:] += gap / 2
+        places[:-1] -= gap / 2
+        places = np.clip(places, 0.02, 0.98)
+    for i, y in zip(order, places, strict=True):
+        style = {"color": lines[i].get_color(), "fontsize": 6.5, "va": "center"}
+        axes.text(1.02, y, lines[i].get_label(), transform=axes.transAxes, **style)
 
 
 # --- Fields ------------------------------------------------------------------------------
@@ -84,7 +119,9 @@ def prediction_figure(property_maps, F11, sigma_rm, sigma_network, columns: int 
     figure = Figure(figsize=(TWO_COLUMNS, 9.4), layout="constrained")
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.1, 5.4, 1.9])
     _property_panels(top, property_maps)
-    middle.suptitle(r"(b) von Mises stress $\sigma_\mathrm{vM}$", x=0.01, ha="left")
+    mae = digits(float(np.abs(sigma_network - sigma_rm).mean()))
+    about = rf"(b) von Mises stress $\sigma_\mathrm{{vM}}$; MAE over the load: {mae} MPa"
+    middle.suptitle(about, x=0.01, ha="left")
     _field_panels(middle, F11, sigma_rm, sigma_network, columns)
     _mean_panels(bottom, F11, sigma_rm, sigma_network)
     return figure
@@ -122,6 +159,8 @@ def _property_panels(figure, property_maps):
         low, high = paper.PROPERTY_RANGES[i]
         image = _field(axes, property_maps[..., i], PROPERTY_MAP, low, high)
         figure.colorbar(image, ax=axes, location="bottom", label=labels[i], shrink=0.9)
+        if not i:
+            axes.set(xlabel=r"$x_1$: loading $\longrightarrow$", ylabel=r"$x_2$")
 
 
 def _field_panels(figure, F11, sigma_rm, sigma_network, columns):
@@ -129,13 +168,23 @@ def _field_panels(figure, F11, sigma_rm, sigma_network, columns):
     shown = np.arange(1, columns + 1) * len(F11) // columns - 1  # the last one included
     F11, sigma_rm, sigma_network = F11[shown], sigma_rm[shown], sigma_network[shown]
     grid = figure.subplots(3, len(F11), squeeze=False)
-    for axes_row, row in zip(grid, comparison(sigma_rm, sigma_network), strict=True):
+    rows = comparison(sigma_rm, sigma_network)
+    for axes_row, row in zip(grid, rows, strict=True):
         for axes, field in zip(axes_row, row.fields, strict=True):
-            image = _field(axes, field, row.colours, 0, row.high)
+            high = row.high if row is not rows[-1] else _high(field)
+            image = _field(axes, field, row.colours, 0, high)
+            if row is rows[-1]:  # each of its own scale: they grow over the load
+                figure.colorbar(image, ax=axes, location="bottom", extend="max", label="MPa")
         axes_row[0].set_ylabel(row.label)
-        figure.colorbar(image, ax=axes_row, extend=row.extend, label="MPa")
+    image = grid[1, 0].images[0]
+    figure.colorbar(image, ax=grid[:2], extend=rows[1].extend, label="MPa", shrink=0.6)
     for axes, stretch in zip(grid[0], F11, strict=True):
         axes.set_title(rf"$\bar F_{{11}}$ = {stretch:.4f}")
+
+
+def _high(error):
+    """Upper end of a scale that leaves out the highest pixels."""
+    return np.percentile(error, 98)
 
 
 class Row(NamedTuple):
@@ -159,7 +208,7 @@ def comparison(sigma_rm, sigma_network) -> list[Row]:
     return [
         Row("reference model", sigma_rm, FIELD_MAP, high, "neither"),
         Row("network", sigma_network, FIELD_MAP, high, extend),
-        Row("|difference|", error, ERROR_MAP, np.percentile(error, 98), "max"),
+        Row("|difference|", error, ERROR_MAP, _high(error), "max"),
     ]
 
 
@@ -169,15 +218,20 @@ def _mean_panels(figure, F11, sigma_rm, sigma_network):
     mean_rm, mean_network = (sigma.mean((1, 2)) for sigma in (sigma_rm, sigma_network))
     left.plot(F11, mean_rm, "k-", label="reference model")
     left.plot(F11, mean_network, "C1o", label="network")
-    right.plot(F11, 100 * np.abs(mean_network / mean_rm - 1), "C1o-")
+    relative = 100 * (mean_network / mean_rm - 1)
+    right.plot(F11, relative, "C1o-")
+    right.axhline(0, color="k", lw=0.8)
     left.set(xlabel=_STRETCH, ylabel=r"$\sigma_\mathrm{vM}$ / MPa", ylim=(0, None))
     left.legend(loc="lower right")
-    right.set(xlabel=_STRETCH, ylabel="relative error / %", ylim=(0, None))
+    # The same range in all figures, unless the error leaves it.
+    ends = min(-LEAST_RANGE, 1.1 * relative.min()), max(LEAST_RANGE, 1.1 * relative.max())
+    right.set(xlabel=_STRETCH, ylabel="error of the mean / %", ylim=ends)
     _stretch_axes(left, right)
 
 
 def _stretch_axes(*all_axes):
     for axes in all_axes:
+        axes.set_xlim(1, None if axes.lines else 2)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.ticklabel_format(axis="x", useOffset=False)
         axes.grid(alpha=0.3)
@@ -214,13 +268,15 @@ def _middle(field, margin):
 
 
 @styled
-def histogram_figure(histogram: pd.DataFrame) -> Figure:
+def histogram_figure(histogram: pd.DataFrame, above: str | None = None) -> Figure:
     """The paper's Fig. 11: shares of the pixels over E and over the stress at three stretches.
 
     Parameters
     ----------
     histogram : DataFrame
         Columns quantity ("E" or "sigma_vm"), F11, low, high, share.
+    above : str, optional
+        Share of the pixels above the stress of which the paper states it.
     """
     figure = Figure(figsize=(TWO_COLUMNS, 2.4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -232,7 +288,11 @@ def histogram_figure(histogram: pd.DataFrame) -> Figure:
     for colour, (F11, part) in zip(colours, stress.groupby("F11"), strict=True):
         _density(right, part, color=colour, label=rf"$\bar F_{{11}}$ = {F11:.3f}")
     right.axvline(paper.HIGH_STRESS, color="k", ls=":", lw=0.8)
+    said = f"above {paper.HIGH_STRESS:g} MPa:\n{above or '?'} here,"
+    said += f"\n{100 * paper.HIGH_STRESS_SHARE:.2g}% in the paper"
+    right.text(1.03 * paper.HIGH_STRESS, 0.5, said, transform=right.get_xaxis_transform())
     right.set(xlabel=r"$\sigma_\mathrm{vM}$ / MPa", ylabel="density / MPa$^{-1}$", xlim=(0, None))
+    right.set(yscale="log", ylim=(1e-8, None))
     right.legend()
     return figure
 
@@ -270,34 +330,77 @@ def points_figure(fields: dict[str, dict[int, np.ndarray]], F11: float) -> Figur
 # --- Curves --------------------------------------------------------------------------------
 
 
-def learning_curve(history: list[dict], title: str, steps: bool = True) -> Figure:
-    """MAE over epochs; `history` has a row of epoch, mae_training, mae_validation an epoch."""
-    return learning_curves({title: pd.DataFrame(history)}, steps)
-
-
 @styled
-def learning_curves(histories: dict[str, pd.DataFrame], steps: bool = True) -> Figure:
-    """MAE over epochs of several runs; histories as in `learning_curve`.
+def learning_curve(history: list[dict], title: str, steps: bool = True) -> Figure:
+    """MAE over epochs; `history` has a row of epoch, mae_training, mae_validation an epoch.
 
     If it is of single steps, that of the paper stands beside it; else it is of whole trajectories.
     """
-    figure = Figure(figsize=(ONE_COLUMN, 3.1), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 2.6), layout="constrained")
     axes = figure.subplots()
-    for colour, (name, history) in enumerate(histories.items()):
-        style = {"color": f"C{colour}", "marker": "." if len(history) < 10 else ""}
-        axes.plot(history["epoch"], history["mae_training"], ls=":", **style)
-        axes.plot(history["epoch"], history["mae_validation"], label=name, **style)
+    _draw_curve(axes, pd.DataFrame(history), "epoch", _colours([title])[title], "validation")
     if steps:
-        axes.axhline(paper.MAE_VALIDATION, color="k", ls="--", lw=0.8)
-        axes.plot([], [], "k--", lw=0.8, label=f"paper, validation, {paper.EPOCHS} epochs")
-    axes.plot([], [], "k:", label="training, running mean")
-    kind = "one-step" if steps else "trajectory"
-    axes.set(xlabel="epoch", ylabel=f"{kind} MAE / MPa", yscale="log")
+        _paper_line(axes)
+    axes.plot([], [], ":", color="0.5", label="training")
+    kind = "one-step" if steps else "whole load"
+    axes.set(xlabel="epoch", ylabel=f"{kind} MAE / MPa", yscale="log", title=title)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _plain_numbers(axes.yaxis)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=6)
+    axes.legend(fontsize=6)
     axes.grid(alpha=0.3, which="both")
     return figure
+
+
+@styled
+def learning_curves(histories: dict[str, pd.DataFrame], titles: dict[str, str]) -> Figure:
+    """MAE over the fields that networks have learned from: single steps left, whole loads right.
+
+    Parameters
+    ----------
+    histories : dict
+        Run -> a row an epoch, as for `learning_curve`, with the columns `fields`, of all that were
+        learned from so far, and `steps`, whether it is of single steps.
+    titles : dict
+        Run -> what it is called.
+    """
+    figure = Figure(figsize=(TWO_COLUMNS, 3.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True, sharex=True)
+    colours = _colours(histories)
+    for run, history in histories.items():
+        axes = panels[0 if history["steps"].all() else 1]
+        _draw_curve(axes, history, "fields", colours[run], titles.get(run, run))
+    _paper_line(panels[0])
+    for axes, title in zip(panels, ("single steps", "whole loads"), strict=True):
+        axes.set(xscale="log", yscale="log", xlabel="fields learned from", title=title)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("MAE / MPa, validation (dotted: training)")
+    _plain_numbers(panels[0].yaxis)
+    for axes in panels:
+        axes.autoscale_view()
+        _label_ends(axes)
+    return figure
+
+
+SMOOTHED = 15  # epochs, of curves that are much longer
+
+
+def _draw_curve(axes, history, abscissa, colour, label):
+    """Errors of validation and, dotted, of training; of a long curve its running median."""
+    x, validation = history[abscissa], history["mae_validation"]
+    axes.plot(x, history["mae_training"], ":", color=colour, lw=0.9)
+    style = {"color": colour, "label": label, "marker": "." if len(history) < 10 else ""}
+    if len(history) > 10 * SMOOTHED:
+        axes.plot(x, validation, color=colour, lw=0.5, alpha=0.35)
+        around = validation.rolling(SMOOTHED, center=True).median()
+        validation = around.fillna(validation.rolling(SMOOTHED, min_periods=1).median())
+    axes.plot(x, validation, **style)
+    if history["epoch"].iloc[0] > 1:  # it started from other weights
+        axes.plot(x.iloc[:1], validation.iloc[:1], "o", color=colour, mfc="w", ms=5)
+
+
+def _paper_line(axes):
+    label = f"paper, {paper.EPOCHS} epochs"
+    axes.axhline(paper.MAE_VALIDATION, color="k", ls="--", lw=0.8, label=label)
 
 
 def _plain_numbers(axis):
@@ -308,41 +411,16 @@ def _plain_numbers(axis):
 
 
 @styled
-def increment_figure(results: pd.DataFrame) -> Figure:
-    """MAE over the load, validation data, one panel a mode; `results` are result rows."""
-    rows = select(results, suite="paper", split="validation", metric="MAE", F11=True)
-    return _panels_by_mode(rows, "F11", _STRETCH, _stretch_axes)
+def increment_figure(results: pd.DataFrame, titles: dict[str, str] | None = None) -> Figure:
+    """MAE over the load, validation data, of what `tables.compared` shows."""
+    return _panels_by_mode(compared(results, titles), "F11", _STRETCH, _stretch_axes)
 
 
 @styled
-def converged_figure(results: pd.DataFrame) -> Figure:
-    """MAE over the load against converged fields, validation data, of whole trajectories."""
-    about = {"suite": "paper", "split": "validation", "metric": "MAE", "F11": True}
-    rows = select(results, against=str(CONVERGED), **about)
-    rows = rows[rows["mode"] != "one-step"]
-    figure = Figure(figsize=(TWO_COLUMNS, 3.4), layout="constrained")
-    axes = figure.subplots()
-    colours = iter(range(10))
-    for (model, kind), part in rows.groupby(["model", "kind"], sort=False):
-        solver = kind == SOLVER
-        style = {"color": "k" if solver else f"C{next(colours)}", "marker": "" if solver else "o"}
-        style["ls"] = {0: "-", 1: "--", 2: ":"}[len(axes.lines) % 3] if solver else "-"
-        axes.plot(part["F11"], part["value"], label=model, ms=2.5, **style)
-    axes.set(xlabel=_STRETCH, yscale="log", ylabel="MAE / MPa")
-    _plain_numbers(axes.yaxis)
-    axes.grid(alpha=0.3, which="both")
-    _stretch_axes(axes)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=6)
-    return figure
-
-
-@styled
-def distance_figure(results: pd.DataFrame) -> Figure:
-    """MAE over the distance to the nearest grain boundary, validation data, one panel a mode."""
-    rows = select(results, suite="paper", split="validation", metric="MAE", distance_px=True)
-    return _panels_by_mode(
-        rows, "distance_px", "distance to the nearest grain boundary / pixel", _whole_ticks
-    )
+def distance_figure(results: pd.DataFrame, titles: dict[str, str] | None = None) -> Figure:
+    """MAE over the distance to the nearest grain boundary, as `increment_figure`."""
+    label = "distance to grain boundary / pixel"
+    return _panels_by_mode(compared(results, titles), "distance_px", label, _whole_ticks)
 
 
 def _whole_ticks(*all_axes):
@@ -351,84 +429,103 @@ def _whole_ticks(*all_axes):
 
 
 def _panels_by_mode(rows, abscissa, label, finish):
-    rows = rows[rows["kind"] != SOLVER]  # orders of magnitude below
-    figure = Figure(figsize=(TWO_COLUMNS, 3.2), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    styles, legend = _line_styles(rows), {}
-    for axes, mode in zip(panels, _MODE_STYLE, strict=True):
-        for key, part in rows[rows["mode"] == mode].groupby(["model", "stride"]):
-            (legend[key],) = axes.plot(part[abscissa], part["value"], **styles[key])
-        axes.set(xlabel=label, yscale="log", title=mode)
+    """Single steps, whole loads, and these against converged fields, where there are such rows."""
+    about = {"suite": "paper", "split": "validation", "metric": "MAE", "against": None}
+    rows = select(rows, **about, **{abscissa: True})
+    fine, step = rows["against"] == str(CONVERGED), rows["mode"] == "one-step"
+    network = rows["kind"] != SOLVER  # whose error is orders of magnitude below, on one grid
+    parts = {
+        "single steps": rows[~fine & step & network],
+        "whole loads": rows[~fine & ~step & network],
+    }
+    if fine.any():
+        parts["whole loads, converged fields"] = rows[fine & ~step]
+    runs = rows.dropna(subset="run").groupby("model")["run"].first() if "run" in rows else {}
+    colours = _colours(runs)
+    figure = Figure(figsize=(TWO_COLUMNS, 3.0), layout="constrained")
+    panels = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
+    for axes, (title, part) in zip(panels, parts.items(), strict=True):
+        for (model, stride), curve in part.groupby(["model", "stride"]):
+            name = model.replace("reference model, ", "")
+            name += f", Δt = {time_step(stride)}" if stride != 1 else ""
+            style = {"color": "0.4", "ls": "--", "lw": 0.9}
+            if curve["kind"].iloc[0] == SURROGATE:
+                style = {"color": colours[runs[model]], "marker": "o", "ms": 2}
+            axes.plot(curve[abscissa], curve["value"], label=name, **style)
+        axes.set(xlabel=label, yscale="log", title=title)
         axes.grid(alpha=0.3, which="both")
-    keys = [key for key in styles if key in legend]
-    names = [f"{model}, Δt = {time_step(stride)}" for model, stride in keys]
-    handles = [legend[key] for key in keys]
-    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=6)
     panels[0].set_ylabel("MAE / MPa")
     _plain_numbers(panels[0].yaxis)
     finish(*panels)
+    for axes in panels:
+        _label_ends(axes)
     return figure
 
 
-def _line_styles(rows):
-    """(model, stride) -> style: a colour a network; naive references in greys, dashed by stride."""
-    trained = sorted(set(networks(rows)["model"]))
-    naive = sorted(set(rows["model"]) - set(trained))
-    strides = sorted(set(rows["stride"]), reverse=True)
-    dashes = {stride: ("--", ":", "-.")[i % 3] for i, stride in enumerate(strides)}
-    styles = {}
-    for i, model in enumerate(trained):
-        style = {"color": f"C{i}", "marker": "o", "ms": 2.5}
-        styles |= {(model, stride): style for stride in strides}
-    for i, model in enumerate(naive):
-        style = {"color": str(0.75 * i / len(naive)), "lw": 0.9}
-        styles |= {(model, stride): {**style, "ls": dashes[stride]} for stride in strides}
-    return styles
-
-
 @styled
-def pareto_figure(speed: pd.DataFrame) -> Figure:
-    """Error beside seconds per simulation on one core, of networks and of solvers alike.
+def pareto_figure(speed: pd.DataFrame, titles: dict[str, str] | None = None) -> Figure:
+    """Error beside time per simulation on one core, of networks and of the reference model.
 
-    One row of panels for each machine: against the converged fields, and against the paper's kind.
+    Left against the converged fields, right against the paper's kind: of networks that learned
+    from both, each where it belongs, in the fastest setting. Not DAMASK, which is three orders of
+    magnitude slower, and no averages of two predictions.
 
     Parameters
     ----------
     speed : DataFrame
-        Columns contender, kind, setting, default, cores, seconds, mae, mae_converged, machine.
+        Of one machine: columns contender, kind, setting, default, cores, seconds, mae,
+        mae_converged, machine.
+    titles : dict, optional
+        Run -> what it is called.
     """
-    machines = list(speed["machine"].unique())
-    size = TWO_COLUMNS, 0.9 + 2.7 * len(machines)
-    figure = Figure(figsize=size, layout="constrained")
-    one = speed[speed["cores"] == 1]
-    families = dict.fromkeys(_family(row) for row in one.itertuples())
-    styles = _pareto_styles(list(families))
-    grid = figure.subplots(len(machines), 2, squeeze=False, sharex=True)
-    errors = {"mae_converged": "the converged fields", "mae": "fields of the paper's kind"}
-    for axes_row, machine in zip(grid, machines, strict=True):
-        here = one[one["machine"] == machine]
-        for axes, (column, against) in zip(axes_row, errors.items(), strict=True):
-            shown = worth_it(here[here[column].notna()], column)
-            family = [_family(row) for row in shown.itertuples()]
-            for name, part in shown.groupby(family):
-                part = part.sort_values("seconds")
-                axes.plot(1000 * part["seconds"], part[column], label=name, **styles[name])
-            axes.set(xscale="log", yscale="log", ylabel=f"MAE against {against} / MPa")
-            axes.set_title(machine.replace("; ", ";\n"), fontsize=6)
-            axes.grid(alpha=0.3, which="both")
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    for axes in grid[-1]:
-        axes.set_xlabel("ms per simulation, one core")
-    found = {name: line for axes in grid.flat for line, name in _labelled(axes)}
-    shown = [name for name in families if name in found]
-    handles = [found[name] for name in shown]
-    figure.legend(handles, shown, loc="outside lower center", ncols=3, fontsize=6)
+    figure = Figure(figsize=(TWO_COLUMNS, 3.4), layout="constrained")
+    figure.suptitle(speed["machine"].iloc[0], fontsize=7)
+    one = speed[(speed["cores"] == 1) & (speed["contender"] != "DAMASK")]
+    one = one.assign(family=[_family(row) for row in one.itertuples()])
+    names = one["contender"]
+    other = {
+        "mae": names.str.endswith("_converged"),
+        "mae_converged": (names + "_converged").isin(names),
+    }
+    errors = {"mae_converged": "converged fields", "mae": "fields of the paper's kind"}
+    for axes, (column, against) in zip(figure.subplots(1, 2), errors.items(), strict=True):
+        kept = one[~other[column] & ~names.str.endswith("_averaged") & one[column].notna()]
+        kept = worth_it(kept, column)
+        kept = kept[kept[column] > LEAST_ERROR].sort_values("seconds")
+        of_network = kept["kind"] == "network"
+        _solver_lines(axes, kept[~of_network], column)
+        colours = _colours(kept.loc[of_network, "contender"])
+        for row in kept[of_network].drop_duplicates("contender").to_dict("records"):
+            at, colour = (1000 * row["seconds"], row[column]), colours[row["contender"]]
+            axes.plot(*at, "D", color=colour)
+            name = (titles or {}).get(row["contender"], row["contender"]).split(",")[0]
+            left = at[0] < 30  # where the reference model is to the right
+            where = {"xytext": (-5 if left else 5, 0), "ha": "right" if left else "left"}
+            axes.annotate(
+                name.replace(" ", "\n", left), at, color=colour, va="center", **where, **_NEAR
+            )
+        axes.set(xscale="log", yscale="log", xlabel="ms per simulation, one core")
+        axes.set(xlim=(0.8, 4 * axes.get_xlim()[1]), ylabel=f"MAE against {against} / MPa")
+        axes.grid(alpha=0.3, which="both")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     return figure
 
 
-def _labelled(axes):
-    return zip(*axes.get_legend_handles_labels(), strict=True)
+LEAST_ERROR = 0.05  # MPa: below it no network comes
+
+
+_NEAR = {"textcoords": "offset points", "fontsize": 6.5}  # of a text beside a point
+
+
+def _solver_lines(axes, rows, column):
+    """The reference model: a line joins its settings on one grid."""
+    for i, (name, part) in enumerate(rows.groupby("family")):
+        grey, times = str(0.18 * i), 1000 * part["seconds"]
+        axes.plot(times, part[column], "o-", color=grey, ms=2.5)
+        end = times.iloc[-1], part[column].iloc[-1]
+        where = {"xytext": (3, -8)} if end[0] < 200 else {"xytext": (3, 5), "ha": "right"}
+        axes.annotate(name, end, color=grey, **where, **_NEAR)
 
 
 def _family(row) -> str:
@@ -436,24 +533,5 @@ def _family(row) -> str:
     if row.contender != "reference model":
         return row.contender
     parts = row.setting.split(", ")
-    points = [part for part in parts if part.endswith("points")]
-    return f"reference model, {'rotated, ' if 'rotated' in parts else ''}" + (
-        points[0] if points else "1 x 1 points"
-    )
-
-
-def _pareto_styles(families) -> dict[str, dict]:
-    """Solvers in greys with lines, networks in colours with markers of their own."""
-    solvers = [name for name in families if name.startswith(("reference model", "DAMASK"))]
-    greys = np.linspace(0, 0.7, len(solvers))
-    dashes = ("-", "--", "-.", ":")
-    styles = {
-        name: {"color": str(grey), "marker": "o", "ms": 3, "ls": dashes[i % len(dashes)]}
-        for i, (name, grey) in enumerate(zip(solvers, greys, strict=True))
-    }
-    networks_ = [name for name in families if name not in solvers]
-    markers = "sD^v<>pPX*hd"
-    return styles | {
-        name: {"color": f"C{i % 10}", "marker": markers[i % len(markers)], "ms": 5, "ls": ":"}
-        for i, name in enumerate(networks_)
-    }
+    points = next((part for part in parts if part.endswith("points")), "1 x 1 points")
+    return f"{'rotated' if 'rotated' in parts else 'continuous'}, {points}"

@@ -26,6 +26,16 @@ class Example(Value):
     sigma_network: np.ndarray  # (S, N, N), MPa
     score: float | None = None  # of the surrogate for the cell, if it tells cells apart
 
+    @property
+    def mean_rm(self) -> np.ndarray:
+        """Mean stress of the solution, (S,), MPa."""
+        return self.sigma_rm.mean((1, 2))
+
+    @property
+    def mean_network(self) -> np.ndarray:
+        """Mean stress of the prediction, (S,), MPa."""
+        return self.sigma_network.mean((1, 2))
+
 
 def example_index(suite: str) -> int:
     """Number of the microstructure that is shown: the first that no network was trained on."""
@@ -63,10 +73,12 @@ def predict_example(one: Surrogate, data: DataSet, i: int = 0, mode: str | None 
 
 def prediction_figure(one: Surrogate, data: DataSet, i: int = 0) -> Figure:
     """The form of the paper's Figs. 1-8 for cell i: a prediction beside the solution."""
-    example = predict_example(one, data, i)
-    return figures.prediction_figure(
-        example.property_maps, example.F11, example.sigma_rm, example.sigma_network
-    )
+    return figures.prediction_figure(*fields_of(predict_example(one, data, i)))
+
+
+def fields_of(example: Example) -> tuple[np.ndarray, ...]:
+    """Arguments of `figures.prediction_figure`."""
+    return example.property_maps, example.F11, example.sigma_rm, example.sigma_network
 
 
 def points_example(points=(1, 2, 4, 8)) -> tuple[dict[str, dict[int, np.ndarray]], float]:

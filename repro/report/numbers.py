@@ -35,17 +35,19 @@ class Numbers:
         studied: pd.DataFrame | None = None,
         deviations: pd.DataFrame | None = None,
         histories: dict[str, pd.DataFrame] | None = None,
+        bounds: pd.DataFrame | None = None,
     ):
         self._results, self._speed = results, speed
         self._studied, self._deviations = studied, deviations
         self._checks = {check.question: check for check in checks}
-        self._histories = histories or {}
+        self._histories, self._bounds = histories or {}, bounds
 
     def names(self) -> dict[str, Callable]:
         """Name -> method, for a template."""
         errors = ("mae", "error", "effect", "deviation", "recent")
-        public = (*errors, "epochs", "seconds", "share", "evaluations", "one_step", "check")
-        return {name: getattr(self, name) for name in public}
+        timed = ("seconds", "share", "evaluations", "one_step")
+        names = (*errors, *timed, "epochs", "check", "bound")
+        return {name: getattr(self, name) for name in names}
 
     def mae(
         self,
@@ -112,6 +114,11 @@ class Numbers:
             return _row(self._speed, about | {"setting": setting})
         rows = _rows(self._speed, about)
         return rows.loc[rows["seconds"].idxmin()]
+
+    def bound(self, predictor: str, suite: str, column: str) -> float:
+        """A column of the measurement of bounds, of a predictor and a suite."""
+        about = {"predictor": predictor, "suite": suite}
+        return float(_row(self._bounds, about)[column])
 
     def check(self, question: str) -> str:
         """What was found about the training data."""

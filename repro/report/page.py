@@ -1,9 +1,8 @@
 """The page of results, its tables, cards and figures: assembled, written, or only compared."""
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, partial, reduce
 from itertools import groupby
 from pathlib import Path
 
@@ -14,15 +13,15 @@ from matplotlib.figure import Figure
 from repro import models, paper
 from repro.data import dataset, suites
 from repro.data.checks import Check
-from repro.data.discretization import PAPER
+from repro.data.corrections import FINE
 from repro.data.pairs import Pairs
-from repro.evaluation.assessment import LABEL_NOISE
+from repro.data.trajectories import STRAINS, Trajectories
 from repro.evaluation.campaign import read_checks
-from repro.evaluation.results import AGAINST, read_rows, select
+from repro.evaluation.results import SURROGATE, read_rows, select
 from repro.models.runs import labels_of, read_config, read_environment, read_history, run_of
 from repro.reference import generation
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
-from repro.report.numbers import NotMeasuredError, Numbers, fill_table
+from repro.report.numbers import Numbers, fill_table
 from repro.report.templates import render
 from repro.surrogate import load
 from repro.tools.csv_files import read_csv
@@ -42,16 +41,18 @@ FIELD_FIGURES = {
 }
 # What a person states, one row each, with measured numbers filled in by name.
 FIDELITY, CAUSES = (Path(__file__).with_name(f"{name}.csv") for name in ("fidelity", "causes"))
-# Networks in the main table of the project's own results.
-MAIN_TABLE = (
-    "paper_unet",
-    "paper_unet_seed1",
-    "paper_unet_seed2",
-    "res_unet",
-    "baseline_unet",
-    "direct_prediction_converged",
-    "learned_correction_converged",
-)
+# Runs in the main table of the project's own results, and what they are called.
+MAIN_TABLE = {
+    **dict.fromkeys(("paper_unet", "paper_unet_seed1", "paper_unet_seed2"), "the paper's U-Net"),
+    "res_unet": "residual U-Net",
+    "direct_prediction_converged": "direct prediction",
+    "learned_correction_converged": "learned correction",
+}
+FURTHER = {  # in all other tables, and in figures
+    "baseline_unet": "plain U-Net",
+    "direct_prediction": "direct prediction, data's grid",
+    "learned_correction": "learned correction, data's grid",
+}
 # Table -> surrogate whose bounds it shows, and another whose errors stand beside them.
 BOUNDS = {
     "correction_bounds": "learned_correction",
@@ -65,6 +66,11 @@ BESIDE = {
 }
 # Studies of single choices, by the name of their table.
 STUDIES = ("open_choices", "learned_correction", "direct_prediction")
+# Settings of a run that say nothing of its network to a reader, or that its card says in words.
+UNSAID = (
+    *("network", "split_hash", "architecture", "mean_stress", "statistics_samples", "start"),
+    *("shuffle_seed", "patience", "labels", "epochs", "start_epochs", "further"),
+)
 # Around what is generated in the README of the project, by the template that it is made from.
 MARKS = {
     template: (f"<!-- {about} -->\n", f"<!-- /{about} -->\n")
@@ -101,6 +107,13 @@ class Sources:
         return headline(self.models)
 
     @property
+    def galleries(self) -> dict[str, Path]:
+        """Weights in the paper's figures of fields, by the beginning of the names of these."""
+        of_cells = {"figure": self.headline, "direct": "direct_prediction"}
+        shipped = {name: self.models[of] for name, of in of_cells.items() if of in self.models}
+        return {name: _weights(path) for name, path in shipped.items()}
+
+    @property
     def readme(self) -> Path | None:
         """The README of the project, if these are its own results; other results have none."""
         path = self.directory.parent / "README.md"
@@ -108,13 +121,32 @@ class Sources:
         return path if all(mark in text for mark in MARKS["readme"]) else None
 
     def histories(self) -> dict[str, pd.DataFrame]:
-        """Learning curves of the shipped models, on from the epochs that they started from."""
+        """Learning curves of the shipped models, on from the epochs that they started from.
+
+        Those are taken to have been of as many fields each.
+        """
         found = {}
         for name, path in self.models.items():
             history = read_history(path)
-            before = run_of(path).epochs - len(history)
-            found[name] = history.assign(epoch=before + history["epoch"])
+            epoch = run_of(path).epochs - len(history) + history["epoch"]
+            fields, steps = epoch * _fields_of_epoch(read_config(path)), _steps(path)
+            found[name] = history.assign(epoch=epoch, fields=fields, steps=steps)
         return found
+
+    @property
+    def titles(self) -> dict[str, str] | None:
+        """What runs are called in the project's own results; others show all by their names."""
+        return MAIN_TABLE | FURTHER if self.readme else None
+
+
+def _fields_of_epoch(config: dict) -> int:
+    """Fields that a run learns from in an epoch: the output of a pair, and each of a trajectory."""
+    cells = round(paper.MICROSTRUCTURES * paper.TRAINING_FRACTION) + (config.get("further") or 0)
+    network = models.NETWORKS.get(config["network"])
+    if network is None or network.samples is Pairs:
+        return cells * (paper.INCREMENTS // config.get("stride", 1))
+    whole = len(STRAINS) if network.samples is Trajectories else FINE
+    return cells * config.get("increments", whole)
 
 
 def headline(directories: dict[str, Path]) -> str | None:
@@ -196,41 +228,39 @@ def build(directory, check: bool = False) -> list[Path]:
 
 def _figures(sources: Sources) -> dict[Path, Callable[[], Figure]]:
     """Path of every figure, and how to draw it."""
-    results, histories = sources.results, sources.histories()
+    results, histories, titles = sources.results, sources.histories(), sources.titles
     drawn = {
-        "increments": partial(figures.increment_figure, results),
-        "boundary_distance": partial(figures.distance_figure, results),
+        "increments": partial(figures.increment_figure, results, titles),
+        "boundary_distance": partial(figures.distance_figure, results, titles),
         "figure9": _figure_9,
     }
-    stepping = {name: history for name, history in histories.items() if _steps(sources, name)}
-    if stepping:
-        drawn["learning_curves"] = partial(figures.learning_curves, stepping)
-    if (results["against"] != AGAINST).any():
-        drawn["converged"] = partial(figures.converged_figure, results)
+    if histories:
+        drawn["learning_curves"] = partial(figures.learning_curves, histories, titles or {})
     if sources.histogram is not None:
-        drawn["figure11"] = partial(figures.histogram_figure, sources.histogram)
+        above = [c.found for c in sources.checks if c.question == "pixels above 500 MPa"]
+        drawn["figure11"] = partial(figures.histogram_figure, sources.histogram, *above)
     if sources.speed is not None:
-        drawn["pareto"] = partial(figures.pareto_figure, sources.speeds)
+        drawn["pareto"] = partial(figures.pareto_figure, sources.speed, titles)
     if sources.headline:
-        weights = _weights(sources.models[sources.headline])
-        drawn["figure12"] = partial(_figure_12, weights)
+        drawn["figure12"] = partial(_figure_12, _weights(sources.models[sources.headline]))
         drawn["points"] = _points_figure
+    for name, weights in sources.galleries.items():
         for number, (suite, _) in FIELD_FIGURES.items():
-            drawn[f"figure{number}"] = partial(_field_figure, weights, suite)
+            drawn[f"{name}{number}"] = partial(_field_figure, weights, suite)
     found = {sources.directory / "figures" / f"{name}.png": draw for name, draw in drawn.items()}
     for name, rows in sources.benchmarks.items():
         for picture, draw in benchmark_pages.drawings(name, rows).items():
             found[sources.directory / f"{picture}.png"] = draw
     for name, path in sources.models.items() if sources.readme else ():
-        curve = {name: histories[name]}, _steps(sources, name)
-        found[path / "learning_curve.png"] = partial(figures.learning_curves, *curve)
+        curve = histories[name], name, _steps(path)
+        found[path / "learning_curve.png"] = partial(figures.learning_curve, *curve)
         found[path / "prediction.png"] = partial(_field_figure, _weights(path), "paper")
     return found
 
 
-def _steps(sources, name) -> bool:
-    """Whether a learning curve is of errors of single steps, and so beside others of such."""
-    network = models.NETWORKS.get(run_of(sources.models[name]).network)
+def _steps(path) -> bool:
+    """Whether a network steps the stress, and so has errors of single steps."""
+    network = models.NETWORKS.get(run_of(path).network)
     return network is not None and network.samples is Pairs
 
 
@@ -245,10 +275,43 @@ _example = cache(gallery.solve_example)
 _points_example = cache(gallery.points_example)
 
 
-def _field_figure(weights, suite):
+@cache
+def _predicted(weights, suite, mode=None) -> gallery.Example:
     """Beside the solution that the surrogate is judged by."""
     one = _load(weights)
-    return gallery.prediction_figure(one, _example(suite, one.against))
+    return gallery.predict_example(one, _example(suite, one.against), mode=mode)
+
+
+def _field_figure(weights, suite):
+    return figures.prediction_figure(*gallery.fields_of(_predicted(weights, suite)))
+
+
+def _cells(weights) -> pd.DataFrame:
+    """The cells of the paper's Figs. 1-8: stiffness, MAE, and error of the mean stress."""
+    rows = []
+    for number, (suite, what) in FIELD_FIGURES.items():
+        whole = _predicted(weights, suite)
+        relative = 100 * (whole.mean_network / whole.mean_rm - 1)
+        mae = float(np.abs(whole.sigma_network - whole.sigma_rm).mean())
+        rows.append(
+            {
+                "figure": f"{number}: {what}",
+                "suite, cell": f"`{suite}`, {gallery.example_index(suite)}",
+                "mean E / GPa": f"{whole.property_maps[..., 0].mean():.0f}",
+                "MAE / MPa": tables.digits(mae),
+                "mean stress, first increment": _percent(relative[0]),
+                "last increment": _percent(relative[-1]),
+            }
+        )
+        if _steps(weights):
+            step = _predicted(weights, suite, "one-step")
+            last = 100 * (step.mean_network[-1] / step.mean_rm[-1] - 1)
+            rows[-1] |= {"last increment, single step": _percent(last)}
+    return pd.DataFrame(rows)
+
+
+def _percent(value):
+    return f"{round(value, 1) + 0.0:+.1f} %"  # no negative zero
 
 
 def _figure_9():
@@ -276,9 +339,10 @@ def _texts(sources: Sources, drawn: Collection[Path]) -> dict[Path, str]:
         for name, table in built.items()
     }
     values = {"paper": paper, "sources": sources, "tables": built, **numbers.names()}
-    values["labels_error"] = _labels_error(numbers)
-    values["discussion"] = render("discussion", **values) if sources.readme else ""
-    texts[directory / "RESULTS.md"] = render("results", **values, **_of_page(sources, drawn))
+    values["own"] = sources.readme is not None
+    values |= _of_pages(sources, drawn)
+    values["pages"] = _pages(sources, built)
+    texts |= {directory / f"{name.upper()}.md": render(name, **values) for name in values["pages"]}
     for name, rows in sources.benchmarks.items():
         texts[directory / f"{name.upper()}.md"] = benchmark_pages.text(name, rows)
     if sources.readme:
@@ -298,32 +362,54 @@ def _readme(text: str, values: dict) -> str:
     return text
 
 
-def _labels_error(numbers: Numbers) -> float | None:
-    """Error of the paper's kind of data against converged fields, unseen cells, MPa."""
-    try:
-        return numbers.mae(f"{LABEL_NOISE}, {PAPER}", tables.UNSEEN, "trajectory", converged=True)
-    except NotMeasuredError:
-        return None
-
-
 def _numbers(sources: Sources) -> Numbers:
     measured = (sources.speed, sources.studies.get("open_choices"), sources.deviations)
-    return Numbers(sources.results, sources.checks, *measured, sources.histories())
+    return Numbers(sources.results, sources.checks, *measured, sources.histories(), sources.bounds)
+
+
+def _pages(sources: Sources, built: dict[str, pd.DataFrame]) -> dict[str, str]:
+    """The pages that there is something to write on: name -> what it holds."""
+    bounded = sources.bounds is not None or "converged" in built
+    pages = {
+        "results": ("The answer", True),
+        "networks": (
+            "Networks that step the stress: all suites, training, references",
+            True,
+        ),
+        "surrogates": ("Whole loads at once: converged fields, correction, bounds", bounded),
+        "speed": ("Time at equal error, beside the reference model and DAMASK", "speed" in built),
+        "open_choices": (
+            "What the paper leaves open, and what each choice does",
+            sources.readme and "open_choices" in built,
+        ),
+        "fidelity": ("What the paper states and what we do; earlier attempts", sources.readme),
+        "gallery": ("The paper's figures", sources.headline),
+        "provenance": ("Command, commit and machine of every number", True),
+    }
+    return {name: what for name, (what, there) in pages.items() if there}
 
 
 def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
-    results, speed = sources.results, sources.speed
-    names = {**numbers.names(), "paper": paper, "headline": sources.headline}
-    shown = MAIN_TABLE if sources.readme else None
-    built = {"main": tables.main_table(results, speed, shown)}
-    built |= {_name(s): tables.against_paper(results, s) for s in tables.sections()}
-    built["naive_references"] = tables.naive_references(results)
-    built["regions"] = tables.by_region(results)
-    built["converged"] = tables.converged(results)
-    built["converged_regions"] = tables.converged_by_region(results)
-    built["fidelity"], built["causes"] = (fill_table(path, names) for path in (FIDELITY, CAUSES))
+    results, speed, titles = sources.results, sources.speed, sources.titles
+    histories = sources.histories()
+    fields = {name: history["fields"].iloc[-1] for name, history in histories.items()}
+    built = {
+        "main": tables.main_table(results, speed, MAIN_TABLE if titles else None, fields),
+        "single_steps": tables.by_suite(results, True, titles),
+        "whole_loads": tables.by_suite(results, False, titles),
+        "training": tables.training(histories, titles),
+        "naive_references": tables.naive_references(results, titles),
+        "regions": tables.by_region(results, titles),
+        "converged": tables.converged(results, titles),
+    }
+    if sources.readme:
+        last = sources.headline and run_of(_weights(sources.models[sources.headline])).model
+        names = {**numbers.names(), "paper": paper, "headline": last}
+        built |= {"fidelity": fill_table(FIDELITY, names), "causes": fill_table(CAUSES, names)}
+    built |= {f"{name}_cells": _cells(weights) for name, weights in sources.galleries.items()}
     measured = {
         "speed": (tables.speed, speed),
+        "machines": (tables.machines, sources.speeds),
         **{name: (tables.study, rows) for name, rows in sources.studies.items()},
         "ablation": (tables.ablation, sources.ablation),
         **{
@@ -334,22 +420,15 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
     return built | {name: of(table) for name, (of, table) in measured.items() if table is not None}
 
 
-def _name(section: str) -> str:
-    """Name of the table of a section of the results."""
-    return re.sub("[^a-z0-9]+", "_", section.lower()).strip("_")
-
-
-def _of_page(sources: Sources, drawn: Collection[Path]) -> dict:
-    """What the page of results alone asks for."""
-    captions = {
-        number: f"{what}; rollout of {run_of(_weights(sources.models[sources.headline])).model}"
-        for number, (_, what) in FIELD_FIGURES.items()
-        if sources.headline
-    }
+def _of_pages(sources: Sources, drawn: Collection[Path]) -> dict:
+    """What templates ask for beside tables and numbers."""
+    in_main = tables.shown(sources.results, MAIN_TABLE if sources.readme else None)
+    shipped = sources.headline and run_of(_weights(sources.models[sources.headline]))
     return {
-        "sections": {section: _name(section) for section in tables.sections()},
+        "best_only": list(dict.fromkeys(in_main.loc[in_main["weights"] == "best", "title"])),
         "figures": {path.stem for path in drawn if path.parent == sources.directory / "figures"},
-        "captions": captions,
+        "shipped": shipped,
+        "shown": {number: what for number, (_, what) in FIELD_FIGURES.items()},
         "provenance": tables.provenance(sources.results),
     }
 
@@ -385,14 +464,44 @@ def _machines(directory: Path, history: pd.DataFrame) -> list[dict]:
     return [machine for machine in found if machine["first"] <= machine["last"]]
 
 
+def _side_by_side(errors: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of one network, whose errors are the last column but n, as one."""
+    parts = [
+        table.rename(columns={table.columns[-2]: title})
+        for title, table in errors.items()
+        if len(table)
+    ]
+    if not parts:
+        return pd.DataFrame()
+    joined = reduce(partial(pd.merge, how="left", on=["", "n"]), parts)
+    return joined[[*joined.columns.drop("n"), "n"]]
+
+
+def _scores(own: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Task, data and MAE of a network for the head of its card: validation part, unseen cells."""
+    rows = select(tables.shown(own), metric="MAE", against=None)
+    rows = rows[(rows["split"] == "validation") | (rows["suite"] == tables.UNSEEN)]
+    return [
+        (
+            row.mode.replace("trajectory", "whole load"),
+            f"{suites.SUITES[row.suite].title}{', ' + row.split if row.split != 'all' else ''}"
+            f"; fields: {row.against}",
+            tables.digits(row.value),
+        )
+        for row in rows.itertuples()
+    ]
+
+
 def _model_card(directory: Path, results: pd.DataFrame, built: dict[str, pd.DataFrame]) -> str:
     """What a shipped network is, how it was trained, how well it does, and where it ends."""
     config, name = read_config(directory), directory.name
     own = results[results["model"].str.removesuffix(tables.LAST) == name]
-    columns = ["model", "suite", "split", "mode", "MAE / MPa", "q99 / MPa", "paper MAE / MPa", "n"]
     history = read_history(directory)
     network = _load(_weights(directory)).network  # which the picture shows, too
     bounds = (table for table, of in BOUNDS.items() if of.removesuffix("_averaged") == name)
+    errors = {"one step": tables.by_suite(own, True), "whole load": tables.by_suite(own, False)}
+    errors["whole load, converged"] = tables.converged(own[own["kind"] == SURROGATE])
+    settings = {k: v for k, v in config.items() if k not in UNSAID and v not in (None, False, 0)}
     return render(
         "model_card",
         paper=paper,
@@ -402,10 +511,12 @@ def _model_card(directory: Path, results: pd.DataFrame, built: dict[str, pd.Data
         parameters=network.count_params(),
         labels=labels_of(directory / models.BEST),
         step=tables.time_step(config.get("stride", 1)),
-        settings=pd.DataFrame(config.items(), columns=["setting", "value"]),
+        settings=settings,
         machines=_machines(directory, history),
         history=history,
-        errors=tables.errors(own)[columns] if len(select(own)) else None,
+        errors=_side_by_side(errors),
+        scores=_scores(own),
+        last_weights=(own["weights"] == "last").any(),
         regions=tables.by_region(own),
         bounds=built.get(next(bounds, None)),
     )

@@ -1,28 +1,46 @@
 """Tables from result rows; nothing in them is typed by hand."""
 
-from collections.abc import Collection
+import math
+from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from repro import paper
 from repro.data.discretization import CONVERGED, PAPER
 from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
+from repro.evaluation.assessment import LABEL_NOISE
 from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
-from repro.evaluation.results import AGAINST, SOLVER, SURROGATE, select
+from repro.evaluation.results import AGAINST, KEYS, NAIVE, SOLVER, SURROGATE, select
 from repro.tools.files import write_text
 
 ALIKE = 1.1
+AT_FIELDS = 320_000  # fields after which learning curves are compared
 MODES = ("one-step", "rollout", "trajectory")  # the last of who predicts it without stepping
 STUDIED = {mode: f"{mode} MAE / MPa" for mode in ("one-step", "rollout")}  # columns of a study
+
+
+def digits(value: float) -> str:
+    """A number to three digits, without powers of ten where a reader can do without."""
+    if not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.3g}"
+    return f"{value:.{_decimals(value)}f}"
+
+
+def _decimals(value):
+    return max(0, 2 - math.floor(math.log10(abs(value))))
 
 
 def markdown(table: pd.DataFrame) -> str:
     """A pipe table of the columns of `table`, missing values as a dash."""
 
     def text(value):
-        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-        return "–" if pd.isna(value) else shown.replace("|", "\\|")
+        if pd.isna(value):
+            return "–"
+        if isinstance(value, float):  # also whole numbers, in columns where some are missing
+            return str(int(value)) if value.is_integer() else digits(value)
+        return str(value).replace("|", "\\|")
 
     rows = [[text(value) for value in row] for row in table.itertuples(index=False)]
     lines = [list(table.columns), ["---"] * len(table.columns), *rows]
@@ -41,7 +59,7 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
     wide = whole.pivot(index=[*about, "n"], columns="metric", values="value").reset_index()
     trained = set(networks(whole)["model"])
     reported = [
-        paper_mae(row.suite, row.split) if row.model in trained else None
+        _reported(row.suite, row.split) if row.model in trained else None
         for row in wide.itertuples()
     ]
     shown = {name: f"{name} / {metric.unit}" for name, metric in METRICS.items() if metric.whole}
@@ -49,6 +67,12 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([wide[about], measures, wide["n"]], axis=1).assign(
         **{"paper MAE / MPa": reported}
     )
+
+
+def _reported(suite, split) -> str | None:
+    """The paper's MAE in the digits that it has there."""
+    mae = paper_mae(suite, split)
+    return None if mae is None else str(mae)
 
 
 def write_report(results: pd.DataFrame, path, title: str) -> None:
@@ -67,218 +91,286 @@ def time_step(stride) -> str:
     return f"{round(stride * increment, 6):g} s"
 
 
+LAST = " (last)"  # ends the name of a model of which the last weights are meant
+UNSEEN = "grains10"  # cells like those of the validation part, on which nothing was ever selected
+
+
+def shown(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Rows of networks as the tables and figures show them, with their `run` and its `title`.
+
+    Of a run the last weights if there are any, as the paper reports them, else the best ones, which
+    were chosen on the validation part.
+
+    Parameters
+    ----------
+    results : DataFrame
+    titles : mapping, optional
+        Run -> what it is called. Other runs are left out, and of runs that differ in nothing but
+        their seed and length all but the longest. By default all runs are shown by their names.
+    """
+    found = networks(results)
+    runs, kept = found["model"].str.removesuffix(LAST), found["weights"].fillna("best")
+    found = found.assign(
+        run=runs,
+        title=runs.map(titles) if titles else runs,
+        network=found["network"].fillna(runs),
+        alike=found["configuration"].fillna(runs),
+        epochs=found["epochs"].fillna(0).astype(int),
+    )
+    found = found[(kept == kept.groupby(runs).transform("max")) & found["title"].notna()]
+    if titles:
+        longest = found.groupby(["network", "stride", "alike"])["epochs"].transform("max")
+        found = found[found["epochs"] == longest]
+    return found
+
+
+def compared(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The rows of `shown`, by their titles and over seeds, and those of all that is no network."""
+    found = shown(results, titles)
+    found = found.assign(model=found["title"])
+    found["value"] = found.groupby(KEYS, dropna=False)["value"].transform("mean")
+    return pd.concat([found.drop_duplicates(KEYS), results[results["kind"] != SURROGATE]])
+
+
+def _configurations(results, titles, fields=None) -> dict[str, pd.DataFrame]:
+    """Title -> rows of the runs of one configuration: first of the paper's network, long first."""
+    found = shown(results, titles)
+    order = (found["network"] != "paper_unet").rename("ours"), (-found["epochs"]).rename("less")
+    columns = {}
+    for (*_, stride, _), rows in found.groupby([*order, "network", "stride", "alike"]):
+        title = [", ".join(rows["title"].unique()), f"{rows['epochs'].iloc[0]} epochs"]
+        seen = (fields or {}).get(rows["run"].iloc[0])
+        title += [f"{digits(seen / 1e6)} million fields"] if seen else []
+        title += [f"{rows['run'].nunique()} seeds"] if rows["run"].nunique() > 1 else []
+        title += [f"Δt = {time_step(stride)}"] if stride != 1 else []
+        title += rows["run"].unique().tolist() if ", ".join(title) in columns else []
+        columns[", ".join(title)] = rows
+    return columns
+
+
 def main_table(
     results: pd.DataFrame,
     measured: pd.DataFrame | None = None,
-    shown: Collection[str] | None = None,
+    titles: Mapping[str, str] | None = None,
+    fields: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """The paper and networks side by side: a column each, a row per quantity.
+    """The paper, networks, the reference model and the best without either: a row each.
 
-    Runs that differ in their seed only share a column. A run is judged by its last weights and by
-    its best ones, which were chosen on the validation part: "NAME (last)" and "NAME" in `results`.
+    Errors are MAE in MPa, of the validation part and of unseen cells.
 
     Parameters
     ----------
     results : DataFrame
     measured : DataFrame, optional
         Times as of `repro.benchmarks.speed`.
-    shown : collection of str, optional
-        Runs that have a column; by default all.
+    titles : mapping, optional
+        The runs that have a row, as for `shown`.
+    fields : mapping, optional
+        Run -> fields that it has learned from.
     """
-    found = networks(select(results, metric="MAE", against=None))
-    found = found.assign(run=found["model"].str.removesuffix(LAST))
-    if shown is not None:
-        found = found[found["run"].isin(shown)]
-    # The best weights name the configuration, if there are any: they come first.
-    alike = found.sort_values("weights").groupby("run")["configuration"].first()
-    alike = found["run"].map(alike).fillna(found["run"])
-    columns = {}
-    # The paper's network comes first, and of each network the longest training.
-    order = (found["network"] != "paper_unet").rename("ours"), -found["epochs"].astype(float)
-    for (_, less, _, stride, _), rows in found.groupby([*order, "network", "stride", alike]):
-        title = ", ".join(rows["run"].unique())
-        columns[title] = {"Δt": time_step(stride), "epochs": f"{-less:.0f}"}
-        columns[title] |= _errors_of(rows) | _naive_errors(results, stride)
-        columns[title] |= _beside_solver(measured, set(rows["model"]))
-    rows = dict.fromkeys(row for column in (*columns.values(), _PAPER) for row in column)
-    table = pd.DataFrame({"the paper": _PAPER, **columns}, index=list(rows))
-    return table.dropna(how="all").rename_axis("").reset_index()
+    reported = {"one step": f"{paper.MAE_VALIDATION} / –", "ms": 1000 * paper.NETWORK_SECONDS}
+    table = {f"the paper, {paper.EPOCHS} epochs": reported}
+    results = select(results, metric="MAE", against=None)
+    configurations = _configurations(results, titles, fields)
+    for title, rows in configurations.items():
+        table[title] = _errors_of(rows) | _beside_solver(measured, rows)
+    solver = results[results["model"].str.startswith(LABEL_NOISE)]
+    of_grid = (solver["against"] == AGAINST) | solver["model"].str.endswith(str(PAPER))
+    default = None if measured is None else measured[measured["default"]]
+    time = {} if default is None or default.empty else {"ms": 1000 * default["seconds"].max()}
+    table["reference model, grid of the data"] = _errors_of(solver[of_grid]) | time
+    for stride in dict.fromkeys(rows["stride"].iloc[0] for rows in configurations.values()):
+        title, errors_ = _naive(results, stride)
+        table[title] = errors_
+    table = pd.DataFrame.from_dict(table, orient="index")
+    columns = [name for name in (*_errors_of(results), "ms", "solver's ms") if name in table]
+    return table[columns].dropna(how="all").rename_axis("").reset_index()
 
 
-LAST = " (last)"  # ends the name of a model of which the last weights are meant
-UNSEEN = "grains10"  # cells like those of the validation part, on which nothing was ever selected
-_PAPER = {
-    "Δt": "not stated",
-    "epochs": str(paper.EPOCHS),
-    "one-step, validation part, last weights": str(paper.MAE_VALIDATION),
-    "seconds per simulation": str(paper.NETWORK_SECONDS),
-}
-
-
-def _errors_of(rows):
-    """Errors of the runs of one configuration, over seeds: the last weights first.
-
-    Against converged fields of unseen cells only, and of the last weights if there are any.
-    """
-    of_paper, fine = (rows[rows["against"] == str(kind)] for kind in (PAPER, CONVERGED))
-    where = {
-        "validation part": of_paper[of_paper["split"] == "validation"],
-        "unseen cells": of_paper[of_paper["suite"] == UNSEEN],
-    }
-    found = {
-        f"{mode}, {part}, {weights} weights": over_seeds(
-            select(of_part, mode=mode, weights=weights)["value"]
-        )
-        for mode in MODES
-        for part, of_part in where.items()
-        for weights in ("last", "best")
-    }
-    for mode in MODES:
-        unseen = select(fine, suite=UNSEEN, mode=mode, against=None)
-        weights = unseen["weights"].max()  # "last" comes after "best"
-        values = unseen.loc[unseen["weights"] == weights, "value"]
-        found[f"{mode}, unseen cells, against converged fields"] = over_seeds(values)
-    return found
-
-
-def _naive_errors(results, stride):
-    """What needs no network, on the same steps of the validation part."""
-    about = {"split": "validation", "mode": "one-step", "metric": "MAE", "stride": stride}
+def _errors_of(rows) -> dict[str, str | None]:
+    """Errors in single steps, over whole loads, and over these against converged fields."""
+    whole = rows[rows["mode"] != "one-step"]
     return {
-        f"{name}, one-step": over_seeds(select(results, model=name, **about)["value"])
-        for name in ("persistence", "linear extrapolation")
+        "one step": _in_both_parts(select(rows, mode="one-step")),
+        "whole load": _in_both_parts(select(whole)),
+        "whole load, converged": _in_both_parts(select(whole, against=str(CONVERGED))),
     }
 
 
-def _beside_solver(measured, models):
-    """Time of a network on one core, and what the reference model does with as much time."""
+def _in_both_parts(rows) -> str | None:
+    parts = select(rows, split="validation", against=None), select(rows, suite=UNSEEN, against=None)
+    found = [spread(part["value"]) for part in parts]
+    return " / ".join(value or "–" for value in found) if any(found) else None
+
+
+def _naive(results, stride) -> tuple[str, dict]:
+    """What needs no network and has the least error, in single steps and over whole loads."""
+    rows, names, errors_ = results[results["kind"] == NAIVE], [], {}
+    rows = rows[rows["stride"] == stride]
+    for column, mode in (("one step", "one-step"), ("whole load", "rollout")):
+        of_mode = select(rows, mode=mode)
+        if len(of_mode):
+            names.append(of_mode.groupby("model")["value"].mean().idxmin())
+            errors_[column] = _in_both_parts(of_mode[of_mode["model"] == names[-1]])
+    at = f", Δt = {time_step(stride)}" if stride != 1 else ""
+    return f"no network: {'; '.join(dict.fromkeys(names))}{at}", errors_
+
+
+def _beside_solver(measured, rows):
+    """Time on one core, and that of the reference model for an error that is no larger.
+
+    Against the paper's kind of fields, or against converged ones if it is judged by these alone.
+    """
     one = None if measured is None else measured[measured["cores"] == 1]
-    if one is None or not one["contender"].isin(models).any():
+    if one is None or not one["contender"].isin(rows["run"]).any():
         return {}
-    network = one[one["contender"].isin(models)].sort_values("seconds").iloc[0]
-    solver = one[one["contender"] == "reference model"]
-    as_fast = solver[solver["seconds"] <= network["seconds"]]
-    found = {"seconds per simulation": network["seconds"]}
-    for error, against in (("mae", ""), ("mae_converged", ", against converged fields")):
-        as_good = solver[solver[error] <= network[error]]
-        found[f"error of the solver in the network's time{against}"] = as_fast[error].min()
-        found[f"seconds of the solver at the network's error{against}"] = as_good["seconds"].min()
-    return {name: f"{value:.2g}" for name, value in found.items() if pd.notna(value)}
+    network = one[one["contender"].isin(rows["run"])].sort_values("seconds").iloc[0]
+    error = "mae" if (rows["against"] == AGAINST).any() else "mae_converged"
+    solver = one[(one["contender"] == "reference model") & (one[error] <= network[error])]
+    return {"ms": 1000 * network["seconds"], "solver's ms": 1000 * solver["seconds"].min()}
 
 
-def against_paper(results: pd.DataFrame, section: str) -> pd.DataFrame:
-    """The paper's MAE beside ours, one row per line of the paper's table and a network.
+def by_suite(
+    results: pd.DataFrame, one_step: bool, titles: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """MAE in MPa of every suite, a row each, and every network, a column each.
 
     Parameters
     ----------
     results : DataFrame
-    section : str
-        One of `repro.data.suites.SECTIONS`.
-
-    Returns
-    -------
-    DataFrame
-        MAE in MPa in both modes, over runs that differ in their seed only as mean ± standard
-        deviation.
+    one_step : bool
+        Of single steps, beside what the paper reports; or of whole loads.
+    titles : mapping, optional
+        As for `shown`.
     """
-    found = networks(select(results, metric="MAE"))
+    found = select(results, metric="MAE")
+    configurations = _configurations(found[(found["mode"] == "one-step") == one_step], titles)
     rows = []
-    for label, (suite, split) in lines(section).items():
-        of_line = select(found, suite=suite, split=split)
-        # A model of which nothing but its name is known stands alone.
-        runs = of_line["configuration"].fillna(of_line["model"])
-        for (_, stride, epochs, _), group in of_line.groupby(["network", "stride", "epochs", runs]):
-            rows.append(
-                {
-                    "": label,
-                    "paper": paper_mae(suite, split),
-                    "model": ", ".join(group["model"].unique()),
-                    "Δt": time_step(stride),
-                    "epochs": int(epochs),
-                    **{
-                        f"ours, {mode}": over_seeds(group.loc[group["mode"] == mode, "value"])
-                        for mode in ("one-step", "rollout")
-                    },
-                    "n": group["n"].max(),
-                }
-            )
-    table = pd.DataFrame(rows)
-    if len(table) and table["paper"].isna().all():
-        table = table.drop(columns="paper")
-    return table
+    for label, (suite, split) in all_lines().items():
+        row = {"": label}
+        for title, of_network in configurations.items():
+            here = select(of_network, suite=suite, split=split)
+            row |= {title: spread(here["value"]), "n": here["n"].max()} if len(here) else {}
+        if len(row) > 1:
+            reported = {"the paper": _reported(suite, split)} if one_step else {}
+            rows.append({"": row.pop(""), **reported, **row})
+    if not rows:
+        return pd.DataFrame()
+    return pd.DataFrame(rows)[["", *rows[0].keys() & {"the paper"}, *configurations, "n"]]
 
 
-def sections() -> list[str]:
-    """Sections of the results in their order: those of the paper, then what suites add."""
+def all_lines() -> dict[str, tuple[str, str]]:
+    """Title -> suite and part of it: those of the paper first, then what suites add."""
     of_suites = (section for suite in SUITES.values() for section in suite.sections)
-    return list(dict.fromkeys((*SECTIONS, *of_suites)))
+    sections = dict.fromkeys((*SECTIONS, *of_suites))
+    return {title: about for section in sections for title, about in lines(section).items()}
+
+
+def training(
+    histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """What networks have learned from, and how well: a row each.
+
+    Parameters
+    ----------
+    histories : mapping
+        Run -> learning curve with the column `fields`, of all that were learned from so far.
+    titles : mapping, optional
+        Run -> what it is called.
+    """
+    rows = []
+    for run, history in histories.items():
+        last, fields = history.iloc[-1], history["fields"]
+        covered = fields.iloc[0] <= AT_FIELDS <= fields.iloc[-1]
+        at = np.interp(AT_FIELDS, fields, history["mae_validation"]) if covered else None
+        before = int(history["epoch"].iloc[0]) - 1
+        rows.append(
+            {
+                "": (titles or {}).get(run, run),
+                "epochs": int(last["epoch"]),
+                "epochs of the run it started from": before or None,
+                "million fields": fields.iloc[-1] / 1e6,
+                "training MAE / MPa": last["mae_training"],
+                f"validation MAE / MPa at {AT_FIELDS:,} fields": at,
+                "at the end": last["mae_validation"],
+                "least": history["mae_validation"].min(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def spread(values: pd.Series) -> str | None:
+    """Mean ± standard deviation over seeds, to the digits of the mean, or the one value."""
+    if len(values) < 2:
+        return None if values.empty else digits(values.iloc[0])
+    return f"{digits(values.mean())} ± {values.std():.{_decimals(values.mean())}f}"
 
 
 def over_seeds(values: pd.Series) -> str | None:
-    """Mean ± standard deviation over seeds, or the one value."""
-    if values.empty:
-        return None
-    if len(values) == 1:
-        return f"{values.iloc[0]:.3f}"
-    return f"{values.mean():.3f} ± {values.std():.3f} ({len(values)} seeds)"
+    """As `spread`, with the number of seeds."""
+    return spread(values) + (f" ({len(values)} seeds)" if len(values) > 1 else "")
 
 
-def naive_references(results: pd.DataFrame) -> pd.DataFrame:
+def naive_references(
+    results: pd.DataFrame, titles: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """What every error has to be compared with: one row per model, mode and time step, validation.
 
     With the difference between DAMASK and our reference model, on the recorded trajectories.
     """
-    whole = select(results)
+    whole = select(compared(results, titles))
     validation = (whole["suite"] == "paper") & (whole["split"] == "validation")
     table = errors(whole[validation | (whole["suite"] == "recorded")])
-    table = table.drop(columns=["suite", "split", "paper MAE / MPa"])
-    table.insert(2, "Δt", table.pop("stride").map(time_step))
-    return table.sort_values(["mode", "Δt", "MAE / MPa"], kind="stable")
+    table = _with_time_step(table.drop(columns=["suite", "split", "paper MAE / MPa"]))
+    return table.sort_values(["mode", "MAE / MPa"], kind="stable")
 
 
-def by_region(results: pd.DataFrame) -> pd.DataFrame:
-    """MAE in MPa at triple junctions, boundaries, interiors, and by the cell's edge, validation."""
-    shown = [*REGIONS, *FRAME]
-    rows = results[results["region"].isin(shown) & (results["against"] == AGAINST)]
+def _with_time_step(table):
+    """The stride as Δt, if there are several."""
+    at = table.pop("stride")
+    if at.nunique() > 1:
+        table.insert(2, "Δt", at.map(time_step))
+    return table
+
+
+def by_region(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """MAE in MPa at triple junctions, boundaries, interiors, and by the cell's edge, validation.
+
+    Against converged fields of whole loads only.
+    """
+    places, about = [*REGIONS, *FRAME], ["model", "mode", "against", "stride"]
+    rows = compared(results, titles)
+    rows = rows[rows["region"].isin(places) & (rows["metric"] == "MAE")]
     rows = rows[(rows["suite"] == "paper") & (rows["split"] == "validation")]
-    table = rows.pivot_table(index=["model", "mode", "stride"], columns="region", values="value")
-    table = table[[region for region in shown if region in table]].reset_index()
-    table.insert(2, "Δt", table.pop("stride").map(time_step))
-    return table.rename_axis(columns=None)
+    rows = rows[(rows["against"] == AGAINST) | (rows["mode"] != "one-step")]
+    rows = rows[rows["F11"].isna() & rows["distance_px"].isna()]
+    table = rows.pivot_table(index=about, columns="region", values="value")
+    table = table[[place for place in places if place in table]].reset_index()
+    table = _with_time_step(table.rename_axis(columns=None))
+    table["against"] = table["against"].map({AGAINST: "the data"}).fillna("converged fields")
+    return table.sort_values(["against", "mode", "model"], ascending=[False, True, True])
 
 
-def converged(results: pd.DataFrame) -> pd.DataFrame:
+def converged(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.DataFrame:
     """MAE in MPa of whole trajectories against converged fields: a row per suite.
 
     First of the reference model on fewer points, whose one point per pixel is what the paper's kind
     of data is; then of what predicts.
     """
-    found = select(results, metric="MAE", against=str(CONVERGED))
-    found = found[found["mode"] != "one-step"]
+    found = select(compared(results, titles), metric="MAE", against=str(CONVERGED))
+    found = found[(found["mode"] != "one-step") & (found["split"] != "training")]
     rows = []
-    for section in sections():
-        for label, (suite, split) in lines(section).items():
-            of_line = select(found, suite=suite, split=split, against=None)
-            if len(of_line) and split != "training":
-                row = {"": label} | of_line.set_index("model")["value"].to_dict()
-                rows.append(row | {"n": of_line["n"].max()})
-    table = pd.DataFrame(rows).drop_duplicates(subset="") if rows else pd.DataFrame()
-    solvers = set(found.loc[found["kind"] == SOLVER, "model"])
+    for label, (suite, split) in all_lines().items():
+        of_line = select(found, suite=suite, split=split, against=None)
+        if len(of_line):
+            row = {"": label} | of_line.set_index("model")["value"].to_dict()
+            rows.append(row | {"n": of_line["n"].max()})
+    if not rows:
+        return pd.DataFrame()
+    table, solvers = pd.DataFrame(rows), set(found.loc[found["kind"] == SOLVER, "model"])
     solver = [name for name in table if name in solvers]
     others = [name for name in table if name not in ("", "n", *solver)]
-    return table[["", *solver, *others, "n"]] if rows else table
-
-
-def converged_by_region(results: pd.DataFrame) -> pd.DataFrame:
-    """MAE in MPa of whole trajectories against converged fields by place, validation."""
-    rows = results[(results["against"] == str(CONVERGED)) & (results["mode"] != "one-step")]
-    rows = rows[(rows["suite"] == "paper") & (rows["split"] == "validation")]
-    rows = rows[rows["region"].isin(["all", *REGIONS]) & (rows["metric"] == "MAE")]
-    rows = rows[rows["F11"].isna() & rows["distance_px"].isna()]
-    table = rows.pivot_table(index="model", columns="region", values="value")
-    shown = [region for region in ("all", *REGIONS) if region in table]
-    table = table.sort_values("all", ascending=False) if len(table) else table
-    return table[shown].reset_index().rename_axis(columns=None)
+    return table[["", *solver, *others, "n"]]
 
 
 def worth_it(measured: pd.DataFrame, error: str = "mae") -> pd.DataFrame:
@@ -322,10 +414,22 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
     return one.sort_values("seconds", ascending=False)[list(columns)].rename(columns=columns)
 
 
+def machines(measured: pd.DataFrame) -> pd.DataFrame:
+    """Milliseconds per simulation on one core in the fastest setting: a column a machine.
+
+    Of the reference model in the default setting.
+    """
+    one = measured[(measured["cores"] == 1) & (measured["origin"] == "measured")]
+    one = one[(one["kind"] == "network") | one["default"]]
+    seconds = one.groupby(["contender", "machine"], sort=False)["seconds"].min()
+    table = (1000 * seconds).unstack().reset_index()
+    return table.rename(columns={"contender": ""}).rename_axis(columns=None)
+
+
 def bounds(measured: pd.DataFrame, predictor: str, beside: str | None = None) -> pd.DataFrame:
     """How often a predictor's bounds hold, and what an answer costs beside solving all cells.
 
-    Of another predictor, `beside` it, the errors and the bounds alone.
+    Of another predictor, `beside` it, the bounds alone.
     """
     found = measured[measured["predictor"] == predictor].reset_index(drop=True)
     if "exact" in found and "solved" not in found:  # as they were called once
@@ -334,26 +438,20 @@ def bounds(measured: pd.DataFrame, predictor: str, beside: str | None = None) ->
         )
     if found.empty:
         return found
-    names = {
-        "own": "within the bound",
-        "own, fields": "fields within theirs",
-        "paper": "within the paper's bound",
-        "solved": "solved",
-    }
-    shares = {shown: found[name].map("{:.0%}".format) for name, shown in names.items()}
     columns = {
         "": [SUITES[suite].title for suite in found["suite"]],
         "MAE / MPa": found["MAE / MPa"],
         "bound / MPa": found["bound / MPa"],
         "rank correlation of score and error": found["rank correlation"],
-        **shares,
+        "within the bound": found["own"].map("{:.0%}".format),
+        "within the paper's bound": found["paper"].map("{:.0%}".format),
         "like the paper's cells": found["like the paper's"].map({True: "yes", False: "no"}),
-        "share of the solver's time": found["seconds"] / found["seconds, all solved"],
+        "solved": found["solved"].map("{:.0%}".format),
+        "time over the solver's": found["seconds"] / found["seconds, all solved"],
     }
     if beside is not None:
-        other = bounds(measured, beside)[["MAE / MPa", "bound / MPa", "solved"]]
-        columns |= other.add_prefix(f"{beside}, ")
-    return pd.DataFrame({**columns, "n": found["n"]})
+        columns[f"{beside}, bound / MPa"] = bounds(measured, beside)["bound / MPa"]
+    return pd.DataFrame(columns)
 
 
 def study(measured: pd.DataFrame) -> pd.DataFrame:
@@ -361,6 +459,11 @@ def study(measured: pd.DataFrame) -> pd.DataFrame:
     modes = [name for name in MODES if f"{name} MAE / MPa" in measured]
     shown = [*(f"{mode} MAE / MPa" for mode in modes)]
     once = ["persistence MAE / MPa", "parameters", "epochs", "n"]
+    if "run" in measured:  # what every choice is compared with stands first, and once
+        common = measured.groupby("run")["varied"].transform("nunique") > 1
+        as_ours = {"varied": "nothing", "setting": "our reading"}
+        first = measured[common].drop_duplicates("run").assign(**as_ours)
+        measured = pd.concat([first, measured[~common]])
     rows = []
     for (varied, setting), group in measured.groupby(["varied", "setting"], sort=False):
         row = {"varied": varied, "setting": setting}

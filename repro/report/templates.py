@@ -5,7 +5,7 @@ A name that does not exist is an error, never an empty place.
 
 import jinja2
 
-from repro.report.tables import markdown
+from repro.report.tables import digits, markdown
 
 
 def _shown(value):
@@ -20,7 +20,7 @@ TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-TEMPLATES.filters["markdown"] = markdown
+TEMPLATES.filters |= {"markdown": markdown, "digits": digits}
 
 
 def render(template: str, **values) -> str:
@@ -34,7 +34,8 @@ def render(template: str, **values) -> str:
     try:
         return TEMPLATES.get_template(f"{template}.md.j2").render(values)
     except jinja2.TemplateError as error:
-        raise ValueError(f"{template}.md.j2: {error}") from None
+        name = getattr(error, "name", None) or f"{template}.md.j2"  # of one that is included
+        raise ValueError(f"{name}: {error}") from None
 
 
 def fill(text: str, **values) -> str:
