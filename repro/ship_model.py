@@ -10,6 +10,9 @@ from repro.tools import cli
 def main(run: tyro.conf.Positional[Path], name: str | None = None, best_only: bool = False) -> None:
     """Copy a run to repro/models/shipped/NAME, with a golden input and output for checks elsewhere.
 
+    Of a network that predicts whole loads, errors on 50 cells as the paper's are kept as well: they
+    give bounds without a solve.
+
     Args:
         run: Directory of the run.
         name: Default: the name of the directory.
@@ -17,7 +20,9 @@ def main(run: tyro.conf.Positional[Path], name: str | None = None, best_only: bo
     """
     from repro.experiments import shipping
 
-    print(f"{shipping.ship(run, name, best_only)} written")
+    shipped = shipping.ship(run, name, best_only)
+    for path in (shipped, *shipping.calibrate(shipped.name)):
+        print(f"{path} written")
 
 
 if __name__ == "__main__":

@@ -199,6 +199,33 @@ def test_other_cells_are_told_from_those_of_the_calibration(cells):
         assert measured.applies_to(some, scores) == applies
 
 
+def test_a_calibration_is_kept_in_a_file(tmp_path):
+    measured = Calibration(np.ones((9, 3)), np.arange(1, 10), np.zeros((9, 8)), 0.8)
+    measured.write(tmp_path / "calibration.npz")
+    assert Calibration.read(tmp_path / "calibration.npz") == measured
+
+
+def test_shipped_surrogates_have_bounds_without_a_solve():
+    for name in surrogate.SURROGATES:
+        one = surrogate.load(name)
+        assert (one.calibration is None) == (one.tolerance is None), name
+    cells = [generation.Job("paper", seed=5).microstructure(i)[1] for i in range(40)]
+    direct = surrogate.load("direct_prediction_averaged")
+    how = {"discretization": PAPER, "predictor": direct, "calibration": direct.calibration}
+    answer = surrogate.predict(cells, 1e3, **how)
+    assert not answer.solved.any() and answer.confidence == 0.9
+    error = abs(answer.sigma_vm - simulate_many(cells))[:, 1:].mean((1, 2, 3))
+    assert (error <= answer.bound).mean() >= 0.75
+    assert np.median(answer.bound) < 1.5 * error.mean()
+    tight = surrogate.predict(cells[:12], np.median(answer.bound[:12]), **how)
+    assert tight.solved.sum() == 6 and (tight.bound[tight.solved] == 0).all()
+    with pytest.raises(ValueError, match="a load of 20 increments, not 3: calibrate on some"):
+        surrogate.predict(cells, 1.0, Load.stretch(increments=3), **how)
+    stiffer = [ms.Microstructure(c.grain_id, c.properties * [1.5, 1, 1, 1]) for c in cells]
+    with pytest.raises(ValueError, match="differ from those of the calibration in their prop"):
+        surrogate.predict(stiffer, 1.0, **how)
+
+
 # --- Prediction -----------------------------------------------------------------------------------
 
 

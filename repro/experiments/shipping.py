@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from repro import models, paper
+from repro import models, paper, surrogate
 from repro.models import files
 from repro.models.runs import RESULT
 from repro.reference import generation
-from repro.surrogate import network_predictor
+from repro.surrogate import SURROGATES, network_predictor
 from repro.tools.files import atomic_path
 from repro.training.run_directory import RESUMABLE
 
 GOLDEN = "golden.npz"
+CALIBRATION_SEED = 2  # no data set has it
 
 
 def ship(run, name: str | None = None, best_only: bool = False) -> Path:
@@ -58,6 +59,30 @@ def ship(run, name: str | None = None, best_only: bool = False) -> Path:
     with atomic_path(target / GOLDEN) as temporary:
         np.savez_compressed(temporary, x=x, y=y)
     return target
+
+
+def calibrate(name: str) -> list[Path]:
+    """Measure the errors of a shipped network on cells as the paper's, for bounds without a solve.
+
+    Those of its averages over symmetries, too; of networks whose errors are too large, none.
+
+    Parameters
+    ----------
+    name : str
+        Of a network in `models.SHIPPED`.
+
+    Returns
+    -------
+    list of Path
+        The files of `Surrogate.calibration`.
+    """
+    job, written = generation.Job("paper", seed=CALIBRATION_SEED), []
+    cells = [job.microstructure(i)[1] for i in range(surrogate.CALIBRATION)]
+    for one in (surrogate.load(of) for of in SURROGATES if of.removesuffix("_averaged") == name):
+        if one.tolerance is not None:
+            surrogate.calibrate(one, cells, discretization=one.against).write(one.calibrated)
+            written.append(one.calibrated)
+    return written
 
 
 def golden_input(channels: int = len(paper.CHANNELS), size: int = paper.GRID) -> np.ndarray:

@@ -218,9 +218,7 @@ class Session:
         corners = LOADS[kind](strain)
         F = np.array([np.eye(3) + 0 * corners[0], *corners])
         changes = np.nanmax(abs(np.diff(F, axis=0)), axis=(1, 2))
-        most = (
-            MAX_INCREMENTS * paper.STRETCH_STEP / changes.sum()
-        )  # of such loads, one after another
+        most = MAX_INCREMENTS * paper.STRETCH_STEP / changes.sum()  # of such loads in turn
         if not most > 1 - 1e-6:
             most *= abs(strain)
             raise ValueError(f"the strain must lie in {-most:g}...{most:g} here, got {strain:g}")
@@ -397,6 +395,11 @@ class Session:
             if self.example.score is not None:
                 score = f"{self.example.score:.2f} MPa"
                 lines.append(f"its score of this cell, larger where it is less sure: {score}")
+            if self.example.bound is not None:
+                lines.append(
+                    f"of cells as the paper's, 90 % are off by less than {self.example.bound:.2f} "
+                    f"MPa at this score ({self.surrogate.against})"
+                )
         return lines
 
     # --- What is taken away ------------------------------------------------------------

@@ -9,6 +9,7 @@ from repro import paper, reference
 from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import DERIVATIVES, Discretization, pixel_means
+from repro.data.load import PAPER_LOAD
 from repro.reference import generation
 from repro.report import figures
 from repro.surrogate import Surrogate
@@ -25,6 +26,7 @@ class Example(Value):
     sigma_rm: np.ndarray  # (S, N, N), MPa
     sigma_network: np.ndarray  # (S, N, N), MPa
     score: float | None = None  # of the surrogate for the cell, if it tells cells apart
+    bound: float | None = None  # of its error under the paper's load, if it was calibrated, MPa
 
     @property
     def mean_rm(self) -> np.ndarray:
@@ -68,7 +70,10 @@ def predict_example(one: Surrogate, data: DataSet, i: int = 0, mode: str | None 
     if TRAJECTORY not in modes:
         return Example(*about, ask()[0])
     sigma_vm, (score,) = one([cell], data.load)
-    return Example(*about, sigma_vm[0, steps], float(score) if score != 1 else None)
+    bound = None
+    if one.calibration and data.load.same_as(PAPER_LOAD):
+        bound = float(one.calibration.of_cells([score])[0])
+    return Example(*about, sigma_vm[0, steps], float(score) if score != 1 else None, bound)
 
 
 def prediction_figure(one: Surrogate, data: DataSet, i: int = 0) -> Figure:

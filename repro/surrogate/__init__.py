@@ -132,7 +132,7 @@ def predict(
     discretization: Discretization = CONVERGED,
     flow_rule: FlowRule = PAPER_RULE,
     predictor: Predictor | str | None = None,
-    calibration: int = CALIBRATION,
+    calibration: int | Calibration = CALIBRATION,
     confidence: float = 0.9,
     seed: int = 0,
 ) -> Answer:
@@ -160,8 +160,11 @@ def predict(
     predictor : callable or str, optional
         A surrogate, or its name in `SURROGATES`. By default the learned correction, if it knows
         cells, load, flow rule and discretization, and else a coarse solve, which knows all.
-    calibration : int
-        Cells to calibrate on.
+    calibration : int or Calibration
+        Cells to calibrate on; or a calibration on other cells, under such a load and against such a
+        reference solution, such as `Surrogate.calibration`. Then nothing is solved but what misses
+        the tolerance, and the bounds are those of its confidence. It must apply to the cells
+        (`Calibration.applies_to`).
     confidence : float
         Share of the cells whose error is to be below its bound.
     seed : int
@@ -174,19 +177,24 @@ def predict(
     Raises
     ------
     ValueError
-        If `calibration` is too small for `confidence`, the grids differ, or the predictor does not
-        know the load.
+        If `calibration` is too small for `confidence` or does not apply, the grids differ, or the
+        predictor does not know the load.
     ConvergenceError
         As `repro.reference.simulate_many`.
     """
-    calibration, seed = whole(calibration, "calibration"), whole(seed, "seed", least=0)
-    check_sample(calibration, confidence)
+    seed = whole(seed, "seed", least=0)
+    given = isinstance(calibration, Calibration)
+    if given:
+        confidence = calibration.confidence
+    else:
+        calibration = whole(calibration, "calibration")
+        check_sample(calibration, confidence)
     cells = _checked(cells, load, discretization)
     if not number(tolerance, "tolerance") >= 0:
         raise ValueError(f"tolerance must not be negative (MPa), got {tolerance}")
     about = {"load": load, "confidence": confidence, "discretization": discretization}
     solve = partial(_reference, cells, load=load, flow_rule=flow_rule)
-    if len(cells) <= calibration:
+    if not given and len(cells) <= calibration:
         sigma_vm = solve(np.arange(len(cells)), discretization)
         none, solved = np.zeros(sigma_vm.shape[:2]), np.ones(len(cells), bool)
         bounds = {"bound": none[:, 0], "field_bound": none}
@@ -194,9 +202,13 @@ def predict(
     if predictor is None:
         predictor = _default(cells, load, discretization, flow_rule)
     sigma_vm, scores = _asked(predictor, cells, load)
-    chosen = np.random.default_rng(seed).permutation(len(cells))[:calibration]
-    sample, true = [cells[i] for i in chosen], solve(chosen, discretization)
-    measured = _measured(sample, sigma_vm[chosen], true, scores[chosen], confidence)
+    chosen = np.random.default_rng(seed).permutation(len(cells))[: 0 if given else calibration]
+    sample = [cells[i] for i in chosen]
+    if given:
+        measured, true = _applied(calibration, cells, load, scores), sigma_vm[chosen]
+    else:
+        true = solve(chosen, discretization)
+        measured = _measured(sample, sigma_vm[chosen], true, scores[chosen], confidence)
     bound, field_bound = measured.of_cells(scores), measured.of_fields(scores)
     sigma_vm[chosen], bound[chosen], field_bound[chosen] = true, 0, 0
     poor = np.flatnonzero(bound > tolerance)
@@ -307,6 +319,22 @@ def _name(predictor) -> str:
     return getattr(predictor, "__qualname__", type(predictor).__name__)
 
 
+def _applied(calibration, cells, load, scores) -> Calibration:
+    """A calibration on other cells; ValueError if it says nothing of these."""
+    increments = calibration.errors.shape[1] - 1
+    if increments != load.increments:
+        raise ValueError(
+            f"the calibration is under a load of {increments} increments, not {load.increments}: "
+            "calibrate on some of your cells (calibration=50)"
+        )
+    if not calibration.applies_to(cells, scores):
+        raise ValueError(
+            "the cells differ from those of the calibration in their properties or scores: "
+            "calibrate on some of your cells (calibration=50)"
+        )
+    return calibration
+
+
 def _solved(solve, poor, chosen, sample, true, tolerance, confidence, discretization) -> tuple:
     """Stress of the cells `poor` by the reference model, and bounds of its error.
 
@@ -314,7 +342,7 @@ def _solved(solve, poor, chosen, sample, true, tolerance, confidence, discretiza
     within the tolerance; else it is the reference solution itself.
     """
     points = discretization.points_per_pixel
-    if points % 2 == 0:
+    if sample and points % 2 == 0:
         coarser = replace(discretization, points_per_pixel=points // 2)
         alike = np.ones(len(chosen))
         calibrated = _measured(sample, solve(chosen, coarser), true, alike, confidence)

@@ -36,6 +36,8 @@ class Averaged(Surrogate):
         self.of, self.reflections = of, reflections
         self.run = replace(of.run, model=f"{of.name}_averaged")
         self.labels, self.stride, self.tolerance = of.labels, of.stride, of.tolerance
+        if of.calibrated:
+            self.calibrated = of.calibrated.with_stem(f"{of.calibrated.stem}_averaged")
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
         """Raise ValueError for what the averaged surrogate does not know."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,7 +14,9 @@ from repro.data.discretization import CONVERGED, PAPER, Discretization
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, grid_of
 from repro.models.runs import Run, labels_of, run_of
+from repro.surrogate.calibration import Calibration
 
+CALIBRATION = "calibration.npz"  # beside the network
 TRAJECTORY = "trajectory"  # mode of a prediction of all increments without steps
 
 
@@ -54,12 +57,15 @@ class Surrogate:
     tolerance : float, optional
         Bound of a cell's error, MPa, that `python -m repro.benchmark bounds` asks it for; None if
         its errors are too large to ask for one.
+    calibrated : Path, optional
+        Where its `calibration` is kept.
     """
 
     run: Run
     labels: Discretization = PAPER
     stride: int = 1
     tolerance: float | None = None
+    calibrated: Path | None = None
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
         """Raise ValueError, in one line, if it does not know such cells or such a load."""
@@ -78,6 +84,15 @@ class Surrogate:
     def name(self) -> str:
         """Its name in results."""
         return self.run.model
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Its errors on cells as the paper's, under the paper's load; None if none were measured.
+
+        They are against a reference solution as `against` says.
+        """
+        kept = self.calibrated and self.calibrated.is_file()
+        return Calibration.read(self.calibrated) if kept else None
 
     @property
     def against(self) -> Discretization:
@@ -115,6 +130,7 @@ class OfNetwork(Surrogate):
 
     def __init__(self, model):
         path = models.model_path(model)
+        self.calibrated = path.with_name(CALIBRATION)
         self.network, self.run, self.labels = models.load(path), run_of(path), labels_of(path)
         # To find out takes longer than to predict.
         self._check_grid = cache(partial(models.check_grid, self.network))

@@ -5,6 +5,8 @@ proportion to a score. The bound holds with the chosen confidence, on average ov
 drawn like those that it was calibrated on. It says nothing of cells that are drawn otherwise.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +14,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from repro.data.microstructure import Microstructure
+from repro.tools.files import atomic_path
 from repro.tools.values import Value, number, unmasked
 
 SIGNIFICANCE = 0.01  # below it, cells are taken to be of another kind
@@ -50,6 +53,18 @@ class Calibration(Value):
         if self.errors.ndim != 2 or self.scores.shape != self.errors.shape[:1]:
             raise ValueError(f"errors (m, T+1) and scores (m,) have shapes {shapes}")
         check_sample(len(self.scores), self.confidence)
+
+    def write(self, path) -> None:
+        """Keep it in a file (.npz)."""
+        with atomic_path(path) as temporary:
+            np.savez_compressed(temporary, **vars(self))
+
+    @classmethod
+    def read(cls, path) -> Calibration:
+        """What `write` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return cls(**arrays | {"confidence": float(arrays["confidence"])})
 
     def of_cells(self, scores) -> np.ndarray:
         """Bound of the error of each cell over the whole load, (n,), MPa."""
