@@ -438,7 +438,7 @@ def test_main_table_has_networks_the_solver_and_what_needs_neither():
             one="3.00 / 5.00", whole="9.00 / –", fine="– / 6.50", ms=250.0, solver=100.0
         ),
         "another, 9 epochs, Δt = 1 s": said(one="0.500 / –"),
-        "reference model, grid of the data": said(whole="0.0200 / –", ms=100.0),
+        "reference model, as the data (numerical error)": said(whole="0.0200 / –", ms=100.0),
         "no network: linear extrapolation": said(one="6.00 / –"),
         "no network: persistence, Δt = 1 s": said(one="8.00 / –"),
     }

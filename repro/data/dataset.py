@@ -525,6 +525,9 @@ def indices_of(microstructures) -> np.ndarray:
     return indices
 
 
+LEAST_SPLIT = 3  # cells, of which one is for validation
+
+
 def split_indices(
     microstructures: int, training_fraction: float = paper.TRAINING_FRACTION
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -538,7 +541,8 @@ def split_indices(
     count = round(training_fraction * microstructures)
     if not 0 < count < microstructures:
         raise DataSetError(
-            f"{microstructures} microstructures cannot be split {training_fraction:.0%}"
+            f"{microstructures} microstructures cannot be split {training_fraction:.0%} for "
+            f"training and the rest for validation: give {LEAST_SPLIT} or more"
         )
     order = np.random.default_rng(SPLIT_SEED).permutation(microstructures)
     return np.sort(order[:count]), np.sort(order[count:])

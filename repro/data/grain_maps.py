@@ -95,7 +95,8 @@ class GrainMap(Value):
             )
         if missing:
             raise GrainMapError(
-                f"{self.source}: no properties of grain {self._listed(missing)}: give each a row"
+                f"{self.source}: no properties of grain {self._listed(missing)}: give each a row, "
+                f"as of grain {', '.join(map(str, [*properties][:SHOWN]))}"
             )
         rows = np.array([properties[grain] for grain in self.grains])
         return Microstructure(self.grain_id, rows, self.edges)

@@ -31,10 +31,10 @@ COARSER = (PAPER, Discretization("rotated"), Discretization("rotated", 2))
 def parts_of(data: DataSet) -> tuple[dict[str, np.ndarray], str]:
     """Indices of the named parts of a data set, and the hash that identifies them.
 
-    A test suite is one part, "all"; data of unknown origin is split as the paper's.
+    A test suite is one part, "all", as are one or two cells; other data are split as the paper's.
     """
     suite = SUITES.get(data.attributes.get("suite", "paper"), SUITES["paper"])
-    if suite.parts == ("all",):
+    if suite.parts == ("all",) or len(data) < dataset.LEAST_SPLIT:
         return {"all": np.arange(len(data))}, dataset.data_hash(data)
     split = dataset.split(data)
     return {"training": split.training, "validation": split.validation}, split.hash

@@ -178,7 +178,7 @@ def main_table(
     of_grid = (solver["against"] == AGAINST) | solver["model"].str.endswith(str(PAPER))
     default = None if measured is None else measured[measured["default"]]
     time = {} if default is None or default.empty else {"ms": 1000 * default["seconds"].max()}
-    table["reference model, grid of the data"] = _errors_of(solver[of_grid]) | time
+    table["reference model, as the data (numerical error)"] = _errors_of(solver[of_grid]) | time
     for stride in dict.fromkeys(rows["stride"].iloc[0] for rows in configurations.values()):
         title, errors_ = _naive(results, stride)
         table[title] = errors_

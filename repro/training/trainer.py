@@ -216,7 +216,9 @@ class _Progress:
 
 
 def _in_words(minutes: float) -> str:
-    return f"{minutes / 60:.1f} hours" if minutes >= 100 else f"{max(minutes, 1):.0f} minutes"
+    if minutes < 1.5:
+        return "a minute"
+    return f"{minutes / 60:.1f} hours" if minutes >= 100 else f"{minutes:.0f} minutes"
 
 
 def _time_left(state, deadline) -> bool:
