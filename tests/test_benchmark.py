@@ -104,8 +104,8 @@ def test_page_of_verification_shows_what_failed(tmp_path):
     rows = pd.DataFrame([asdict(m) | {"passed": m.passed, "wall_s": 1} for m in measured])
     text = benchmark_pages.write("verification", rows.assign(**ABOUT), tmp_path).read_text()
     assert "3 measurements, 2 of them with bounds, of which 1 are kept" in text
-    assert "| case | error | 0.5 | MPa | 3 | ≤ 1 | yes |" in text
-    assert "| case | order | 0.2 |  | 3 | 0.9 … 1.1 | **no** |" in text
+    assert "| case | error | 0.500 | MPa | 3 | ≤ 1 | yes |" in text
+    assert "| case | order | 0.200 |  | 3 | 0.9 … 1.1 | **no** |" in text
     assert len(pd.read_csv(tmp_path / "verification.csv")) == 3
 
 

@@ -73,9 +73,10 @@ def read_config(directory) -> dict:
         If there is no such file, or it is not one that `start` wrote.
     """
     config = _read_json(Path(directory, CONFIG), dict)
-    if config.get("network") in _FORMER_NAMES:
-        config["network"] = _FORMER_NAMES[config["network"]]
-    return config
+    network = config.get("network", "")
+    if not isinstance(network, str):
+        raise ValueError(f"{Path(directory, CONFIG)}: network is {network!r}")
+    return config | {"network": _FORMER_NAMES[network]} if network in _FORMER_NAMES else config
 
 
 def config_of(path) -> dict:
