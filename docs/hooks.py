@@ -104,6 +104,8 @@ def on_page_markdown(markdown, page, config, files):
             return ""
         page = match[1] + ("index.md" if match[1].endswith("/") else "")
         target = posixpath.normpath(posixpath.join(folder, page))
+        scalable = re.sub(r"\.png$", ".svg", target)
+        target = scalable if (ROOT / scalable).is_file() else target
         return posixpath.relpath(target.removeprefix("docs/"), here)
 
     return LINK.sub(on_site, markdown)

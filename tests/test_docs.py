@@ -121,6 +121,7 @@ def test_the_site_builds(tmp_path):
     pages = "".join(page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html"))
     assert not re.findall(r'(?:src|href)="https?://[^"]*\.(?:js|css|woff2?)"', pages)
     assert "<math" in pages
+    assert 'src="figures/pareto.svg"' in (tmp_path / "results" / "RESULTS.html").read_text("utf-8")
 
 
 def test_the_version_is_the_same_everywhere():

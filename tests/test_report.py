@@ -132,6 +132,10 @@ def test_page_is_written_once_and_again_only_if_a_source_changes(directory, monk
         assert f"parameters: (n, N, N, {inputs})" in card
     assert "| pixels | 16x16 | 64x64 | no |" in (directory / "DATA_CARD.md").read_text()
 
+    scalable = [path.stem for path in (directory / "figures").glob("*.svg")]
+    assert set(scalable) <= set(page.OF_LINES) and "increments" in scalable
+    assert "<dc:date>" not in (directory / "figures" / "increments.svg").read_text()
+
     table = results.read_rows(directory / "results.csv")
     changed = table["metric"].eq("MAE") & table["F11"].notna()
     table.loc[changed, "value"] *= 2

@@ -215,15 +215,22 @@ def build(directory, check: bool = False) -> list[Path]:
             if not check:
                 write_text(path, text)
     for path, draw in Progress(drawings.items(), "drawing", "figure"):
-        drawn = pictures.png(draw())
-        if not pictures.looks_like(path, drawn):
+        figure = draw()
+        drawn, scalable = pictures.png(figure), path.with_suffix(".svg")
+        changed = not pictures.looks_like(path, drawn)
+        if changed:
             stale.append(path)
             if not check:
-                pictures.write_png(path, drawn)
+                pictures.write_picture(path, drawn)
+        if path.stem in OF_LINES and not check and (changed or not scalable.exists()):
+            pictures.write_picture(scalable, pictures.svg(figure))
     return stale
 
 
 # --- Figures -------------------------------------------------------------------------------
+
+# Also as SVG, for the site.
+OF_LINES = ("increments", "boundary_distance", "learning_curves", "pareto")
 
 
 def _figures(sources: Sources) -> dict[Path, Callable[[], Figure]]:

@@ -1,4 +1,4 @@
-"""Figures as PNG files: written whole, and compared by what they show.
+"""Figures as PNG files, some as SVG beside them: written whole, compared by what they show.
 
 A picture is up to date if it looks like the one that would be drawn now: neither the code nor the
 numbers that it is drawn from say whether anything can be seen to have changed. Versions of
@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib import image
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
@@ -36,9 +37,17 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def svg(figure: Figure) -> bytes:
+    """A figure as the content of an SVG file, the same whenever it is drawn."""
+    buffer = io.BytesIO()
+    with figures.own_style(), mpl.rc_context({"svg.hashsalt": "repro"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
 def save_figure(path, figure: Figure) -> None:
     """Write a figure as PNG, whole or not at all; folders are made."""
-    write_png(path, png(figure))
+    write_picture(path, png(figure))
 
 
 def save_if_possible(path, draw: Callable[[], Figure]) -> None:
@@ -55,7 +64,7 @@ def save_if_possible(path, draw: Callable[[], Figure]) -> None:
         print(f"{path} drawn")
 
 
-def write_png(path, content: bytes) -> None:
+def write_picture(path, content: bytes) -> None:
     """Write the content of a picture, whole or not at all; folders are made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
