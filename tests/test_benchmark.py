@@ -153,8 +153,8 @@ def test_trainer_is_measured_beside_plain_fit_and_layer_by_layer(data, monkeypat
         line for line in text.splitlines() if line.startswith("| paper_unet | tensorflow | a GPU")
     ]
     ratio, hours = (float(cell) for cell in line.split("|")[-3:-1])
-    assert ratio == pytest.approx(2 * fit / trainer, rel=1e-3)
-    assert hours == pytest.approx(500 * 16000 * trainer / 10 / epoch["n"].iloc[0] / 3600, rel=1e-3)
+    assert ratio == pytest.approx(2 * fit / trainer, rel=5e-3)
+    assert hours == pytest.approx(500 * 16000 * trainer / 10 / epoch["n"].iloc[0] / 3600, rel=5e-3)
 
 
 def test_engines_files_and_memory_are_measured_and_planned_with(monkeypatch, tmp_path):
@@ -174,9 +174,9 @@ def test_engines_files_and_memory_are_measured_and_planned_with(monkeypatch, tmp
     (line,) = [line for line in page.splitlines() if line.startswith("| 10,000,000 | 1000 |")]
     hours, terabytes, shards = (cell.strip() for cell in line.split("|")[3:6])
     solve = by.loc[("engine", "dask"), "cpu_seconds"].item()
-    assert float(hours) == pytest.approx(1e7 * solve / 3600, rel=1e-3)
+    assert float(hours) == pytest.approx(1e7 * solve / 3600, rel=5e-3)
     joined = by.loc[("make", "joined"), "bytes"].item()
-    assert float(terabytes) == pytest.approx(1e7 * joined / 1e12, rel=1e-3)
+    assert float(terabytes) == pytest.approx(1e7 * joined / 1e12, rel=5e-3)
     assert shards == "10,000"
     assert "nan" not in page
 
