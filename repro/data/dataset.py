@@ -42,7 +42,13 @@ from repro import paper
 from repro.data.discretization import DERIVATIVES, Discretization
 from repro.data.flow_rule import FlowRule
 from repro.data.load import Load
-from repro.data.microstructure import Microstructure, edges_of, units_known, warn_of_units
+from repro.data.microstructure import (
+    Microstructure,
+    edges_of,
+    pixel_centres,
+    units_known,
+    warn_of_units,
+)
 from repro.tools.files import atomic_path
 from repro.tools.values import Value, unmasked
 
@@ -210,10 +216,7 @@ class DataSet(Value):
         """
         import xarray
 
-        x1, x2 = (
-            (np.arange(N) + 0.5) / N * L
-            for N, L in zip(self.grain_id.shape[1:], self.edges, strict=True)
-        )
+        x1, x2 = pixel_centres(self.grain_id.shape[1:], self.edges)
         properties = {
             name: (("cell", "grain"), self.properties[..., i], {"units": unit})
             for i, (name, unit) in enumerate(

@@ -136,6 +136,11 @@ def edges_of(grid: tuple[int, int], edges=None) -> np.ndarray:
     return edges
 
 
+def pixel_centres(grid: tuple[int, int], edges=(1, 1)) -> list[np.ndarray]:
+    """Coordinates x1 (N1,) and x2 (N2,) of the pixels' centres in a cell of given edges."""
+    return [(np.arange(N) + 0.5) / N * L for N, L in zip(grid, edges, strict=True)]
+
+
 def grain_map(grain_id) -> np.ndarray:
     """A map (N1, N2) of grains as an array of integers.
 

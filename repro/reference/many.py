@@ -54,16 +54,11 @@ def simulate_many(
     ConvergenceError
         As `repro.reference.simulate`, with the number of the cell and of the load's increment.
     """
-    cells = as_cells(cells)
-    grid = shape_of(cells)
-    required(load, Load, "load")
-    required(discretization, Discretization, "discretization")
+    cells, how = _checked(cells, load, discretization, flow_rule)
     finer, ends = divided(load)
     # Filled in place: the cells of a training take gigabytes.
-    sigma_vm = np.empty((len(cells), len(load.time), *grid), np.float32)
+    sigma_vm = np.empty((len(cells), len(load.time), *shape_of(cells)), np.float32)
 
-    how = {**reference.accuracy(discretization), "discretization": discretization}
-    how["flow_rule"] = flow_rule
     if tol is not None:
         how["tol"] = tol
 
@@ -104,13 +99,8 @@ def solve(
     ValueError, ConvergenceError
         As `simulate_many`.
     """
-    cells = as_cells(cells)
-    shape_of(cells)
+    cells, how = _checked(cells, load, discretization, flow_rule)
     dataset.most_grains(cells)
-    required(load, Load, "load")
-    required(discretization, Discretization, "discretization")
-    how = {**reference.accuracy(discretization), "discretization": discretization}
-    how["flow_rule"] = flow_rule
 
     def solved(i):
         try:
@@ -130,6 +120,16 @@ def solve(
     }
     with units_known():
         return dataset.of(cells, runs, about)
+
+
+def _checked(cells, load, discretization, flow_rule) -> tuple[list[Microstructure], dict]:
+    """The cells, and how to solve them; ValueError for several grids, or what is no load."""
+    cells = as_cells(cells)
+    shape_of(cells)  # raises if there are several
+    required(load, Load, "load")
+    required(discretization, Discretization, "discretization")
+    accuracy = reference.accuracy(discretization)
+    return cells, {**accuracy, "discretization": discretization, "flow_rule": flow_rule}
 
 
 def _solved(cell, load, how):

@@ -10,7 +10,7 @@ import numpy as np
 
 from repro import paper
 from repro.data.discretization import refined
-from repro.data.microstructure import Microstructure
+from repro.data.microstructure import Microstructure, pixel_centres
 from repro.reference.simulation import Fields, Trajectory
 from repro.tools import vtk
 from repro.tools.files import write_text
@@ -34,7 +34,7 @@ def to_xarray(cell: Microstructure, path: Trajectory) -> xarray.Dataset:
     import xarray
 
     grid = cell.grain_id.shape
-    x = [(np.arange(N) + 0.5) / N * L for N, L in zip(grid, cell.edges, strict=True)]
+    x1, x2 = pixel_centres(grid, cell.edges)
     mean, tensor = ("increment", "i", "j"), ("i", "j")
     arrays = {
         "grain_id": (("x1", "x2"), cell.grain_id),
@@ -47,7 +47,7 @@ def to_xarray(cell: Microstructure, path: Trajectory) -> xarray.Dataset:
         dimensions = ("increment", *places, *(tensor if array.ndim == 5 else ()))
         arrays[name] = (dimensions, array, {"units": UNITS[name]})
     time = ("increment", path.load.time, {"units": "s"})
-    return xarray.Dataset(arrays, {"time": time, "x1": x[0], "x2": x[1]})
+    return xarray.Dataset(arrays, {"time": time, "x1": x1, "x2": x2})
 
 
 def write_vti(folder, cell: Microstructure, path: Trajectory) -> list[Path]:

@@ -70,9 +70,8 @@ def predict_example(one: Surrogate, data: DataSet, i: int = 0, mode: str | None 
     if TRAJECTORY not in modes:
         return Example(*about, ask()[0])
     sigma_vm, (score,) = one([cell], data.load)
-    bound = None
-    if one.calibration and data.load.same_as(PAPER_LOAD):
-        bound = float(one.calibration.of_cells([score])[0])
+    calibration = one.calibration if data.load.same_as(PAPER_LOAD) else None
+    bound = float(calibration.of_cells([score])[0]) if calibration else None
     return Example(*about, sigma_vm[0, steps], float(score) if score != 1 else None, bound)
 
 

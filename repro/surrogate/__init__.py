@@ -26,7 +26,7 @@ import numpy as np
 from repro.data.discretization import CONVERGED, Discretization
 from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, as_cells, shape_of
+from repro.data.microstructure import Microstructure, as_cells, pixel_centres, shape_of
 from repro.reference import ConvergenceError, simulate_many
 from repro.surrogate import registry
 from repro.surrogate.averaged import REFLECTIONS, Averaged
@@ -101,7 +101,7 @@ class Answer(Value):
         """
         import xarray
 
-        x1, x2 = ((np.arange(N) + 0.5) / N for N in self.sigma_vm.shape[2:])
+        x1, x2 = pixel_centres(self.sigma_vm.shape[2:])
         mpa = {"units": "MPa"}
         return xarray.Dataset(
             {
