@@ -8,13 +8,14 @@ from repro.damask import deviations, export
 from repro.data import dataset
 from repro.data import microstructure as ms
 from repro.data.checks import is_periodic
-from repro.data.flow_rule import FlowRule
-from repro.data.load import Load
+from repro.data.discretization import PAPER
+from repro.data.flow_rule import PAPER_RULE, FlowRule
+from repro.data.load import PAPER_LOAD, Load
 from repro.data.pairs import from_rest, make_pairs, unloaded
 from repro.evaluation import metrics, regions
 from repro.models import layers
 from repro.surrogate import correction, modes
-from repro.surrogate.calibration import Calibration, conformal_quantile
+from repro.surrogate.calibration import Calibration, Case, conformal_quantile
 
 GRAIN = [100.0, 0.3, 100.0, 10.0]
 
@@ -44,7 +45,8 @@ def pairs():
 
 
 def calibration():
-    return Calibration(np.ones((10, 2)), np.ones(10), np.ones((10, 8)))
+    case = Case("mine", PAPER_LOAD, PAPER, PAPER_RULE, (4, 4))
+    return Calibration(np.ones((10, 2)), np.ones(10), np.ones((10, 8)), case)
 
 
 def asked(predictor):

@@ -10,7 +10,7 @@ from repro import reference, surrogate
 from repro.benchmarks import bounds
 from repro.data import microstructure as ms
 from repro.data.discretization import CONVERGED, PAPER, Discretization
-from repro.data.flow_rule import FlowRule
+from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import LONGER_LOAD, PAPER_LOAD, Load
 from repro.data.microstructure import property_maps
 from repro.data.suites import SUITES
@@ -24,9 +24,12 @@ from repro.models.custom_layers import DepthToSpace2D, LocalLaw
 from repro.reference import generation, simulate_many
 from repro.report import tables
 from repro.surrogate import Averaged, CoarseSolve, Rollout, network_predictor
-from repro.surrogate.calibration import Calibration, check_sample, conformal_quantile
+from repro.surrogate.calibration import Calibration, Case, check_sample, conformal_quantile
 from repro.surrogate.correction import corrected, solve_coarsely
 from repro.training.recipes import recipe_of
+
+FREE, ONE = np.nan, np.eye(3)
+CASE = Case("mine", PAPER_LOAD, PAPER, PAPER_RULE, (16, 16))
 
 
 @pytest.fixture(scope="module")
@@ -180,13 +183,13 @@ def test_a_sample_is_refused_that_is_too_small_for_a_finite_bound(confidence, ne
     assert np.isfinite(conformal_quantile(np.ones(needed), confidence))
     assert np.isinf(conformal_quantile(np.ones(needed - 1), confidence))
     with pytest.raises(ValueError, match=rf"needs at least {needed} cells"):
-        Calibration(np.ones((needed - 1, 2)), np.ones(needed - 1), None, confidence)
+        Calibration(np.ones((needed - 1, 2)), np.ones(needed - 1), None, CASE, confidence)
 
 
 def test_bounds_are_in_proportion_to_the_score(rng):
     scores = rng.uniform(1, 2, 19)
     errors = scores[:, None] * [0, 1, 3]
-    measured = Calibration(errors, scores, None)
+    measured = Calibration(errors, scores, None, CASE)
     np.testing.assert_allclose(measured.of_cells([2, 4]), [4, 8])
     np.testing.assert_allclose(measured.of_fields([2]), [[0, 2, 6]])
 
@@ -200,9 +203,14 @@ def test_other_cells_are_told_from_those_of_the_calibration(cells):
 
 
 def test_a_calibration_is_kept_in_a_file(tmp_path):
-    measured = Calibration(np.ones((9, 3)), np.arange(1, 10), np.zeros((9, 8)), 0.8)
-    measured.write(tmp_path / "calibration.npz")
-    assert Calibration.read(tmp_path / "calibration.npz") == measured
+    pulled = Load([0, 4], [ONE, np.diag([1.004, FREE, FREE])])
+    for case in (CASE, Case("mine", pulled, CONVERGED, FlowRule(5), (8, 6))):
+        measured = Calibration(np.ones((9, 3)), np.arange(1, 10), np.zeros((9, 8)), case, 0.8)
+        measured.write(tmp_path / "calibration.npz")
+        assert Calibration.read(tmp_path / "calibration.npz") == measured
+    np.savez(tmp_path / "other.npz", errors=np.ones((9, 3)))
+    with pytest.raises(ValueError, match=r"other\.npz: no calibration"):
+        Calibration.read(tmp_path / "other.npz")
 
 
 def test_shipped_surrogates_have_bounds_without_a_solve():
@@ -219,8 +227,17 @@ def test_shipped_surrogates_have_bounds_without_a_solve():
     assert np.median(answer.bound) < 1.5 * error.mean()
     tight = surrogate.predict(cells[:12], np.median(answer.bound[:12]), **how)
     assert tight.solved.sum() == 6 and (tight.bound[tight.solved] == 0).all()
-    with pytest.raises(ValueError, match="a load of 20 increments, not 3: calibrate on some"):
-        surrogate.predict(cells, 1.0, Load.stretch(increments=3), **how)
+    others = {
+        "is under another load: calibrate on some": {"load": Load.stretch(1.006)},
+        "fields of continuous, 1 x 1 points, not of rotated": {"discretization": CONVERGED},
+        "is for another flow rule": {"flow_rule": FlowRule(n=5)},
+        "is of direct_prediction_averaged, not direct_pred": {"predictor": "direct_prediction"},
+    }
+    for message, other in others.items():
+        with pytest.raises(ValueError, match=message):
+            surrogate.predict(cells, 1.0, **how | other)
+    with pytest.raises(ValueError, match="cells of 64 x 64 pixels, not 16 x 16"):
+        surrogate.predict([ms.polycrystal(ms.generator(0), 4, 16)], 1.0, **how)
     stiffer = [ms.Microstructure(c.grain_id, c.properties * [1.5, 1, 1, 1]) for c in cells]
     with pytest.raises(ValueError, match="differ from those of the calibration in their prop"):
         surrogate.predict(stiffer, 1.0, **how)
@@ -259,9 +276,6 @@ def test_bounds_are_of_the_converged_solution_by_default(cells):
             np.testing.assert_array_equal(answer.sigma_vm[fallen_back], coarser[fallen_back])
             assert (answer.bound[fallen_back] > 0).all()
         assert (answer.bound <= tolerance).all()
-
-
-FREE, ONE = np.nan, np.eye(3)
 
 
 @pytest.mark.parametrize(

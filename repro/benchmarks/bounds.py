@@ -107,7 +107,8 @@ def _row(one, cells, load, true, of_paper) -> dict:
     sigma_vm, scores = one(cells, load)
     fields = np.abs(sigma_vm - true).mean((2, 3))
     errors, own = fields[:, 1:].mean(1), slice(surrogate.CALIBRATION)
-    of_own = Calibration(fields[own], scores[own], features_of(cells[own]), CONFIDENCE)
+    case = replace(of_paper.case, load=load)
+    of_own = Calibration(fields[own], scores[own], features_of(cells[own]), case, CONFIDENCE)
     new = slice(surrogate.CALIBRATION, None)
     bounds = of_own.of_cells(scores[new])
     return {

@@ -9,10 +9,9 @@ from repro import paper, reference
 from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import DERIVATIVES, Discretization, pixel_means
-from repro.data.load import PAPER_LOAD
 from repro.reference import generation
 from repro.report import figures
-from repro.surrogate import Surrogate
+from repro.surrogate import Case, Surrogate
 from repro.surrogate.base import TRAJECTORY
 from repro.tools.values import Value
 
@@ -26,7 +25,7 @@ class Example(Value):
     sigma_rm: np.ndarray  # (S, N, N), MPa
     sigma_network: np.ndarray  # (S, N, N), MPa
     score: float | None = None  # of the surrogate for the cell, if it tells cells apart
-    bound: float | None = None  # of its error under the paper's load, if it was calibrated, MPa
+    bound: float | None = None  # of its error, if it was calibrated for such cells, MPa
 
     @property
     def mean_rm(self) -> np.ndarray:
@@ -70,9 +69,17 @@ def predict_example(one: Surrogate, data: DataSet, i: int = 0, mode: str | None 
     if TRAJECTORY not in modes:
         return Example(*about, ask()[0])
     sigma_vm, (score,) = one([cell], data.load)
-    calibration = one.calibration if data.load.same_as(PAPER_LOAD) else None
-    bound = float(calibration.of_cells([score])[0]) if calibration else None
+    bound = _bound(one, cell, data, score)
     return Example(*about, sigma_vm[0, steps], float(score) if score != 1 else None, bound)
+
+
+def _bound(one, cell, data, score) -> float | None:
+    calibration, solved = one.calibration, data.solver_options
+    if calibration is None or solved is None:
+        return None
+    pixels = cell.grain_id.shape
+    case = Case(one.name, data.load, one.against, solved["flow_rule"], pixels)
+    return None if calibration.case.difference(case) else float(calibration.of_cells([score])[0])
 
 
 def prediction_figure(one: Surrogate, data: DataSet, i: int = 0) -> Figure:

@@ -7,17 +7,63 @@ drawn like those that it was calibrated on. It says nothing of cells that are dr
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import ks_2samp
 
+from repro.data.discretization import Discretization
+from repro.data.flow_rule import FlowRule
+from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.tools.files import atomic_path
 from repro.tools.values import Value, number, unmasked
 
 SIGNIFICANCE = 0.01  # below it, cells are taken to be of another kind
+
+
+@dataclass(frozen=True, eq=False)
+class Case(Value):
+    """Which errors a calibration holds: those of one predictor against one reference solution."""
+
+    predictor: str  # its name
+    load: Load
+    discretization: Discretization  # of the reference solution
+    flow_rule: FlowRule
+    pixels: tuple[int, int]  # of a cell
+
+    def difference(self, other: Case) -> str:
+        """How it differs from another case, in words; empty if it does not."""
+        pixels = ["{} x {} pixels".format(*case.pixels) for case in (self, other)]
+        on = self.discretization, other.discretization
+        for same, words in (
+            (self.predictor == other.predictor, f"is of {self.predictor}, not {other.predictor}"),
+            (self.load.same_as(other.load), "is under another load"),
+            (on[0] == on[1], f"is against fields of {on[0]}, not of {on[1]}"),
+            (self.flow_rule == other.flow_rule, "is for another flow rule"),
+            (self.pixels == other.pixels, f"is of cells of {pixels[0]}, not {pixels[1]}"),
+        ):
+            if not same:
+                return words
+        return ""
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What it holds by name, for a file."""
+        kept = {"predictor": self.predictor, "pixels": self.pixels}
+        kept |= {"time": self.load.time, "F": self.load.F, "P": self.load.P}
+        kept |= {**self.discretization.attributes, **self.flow_rule.attributes}
+        return {name: np.asarray(value) for name, value in kept.items()}
+
+    @classmethod
+    def of(cls, arrays: dict[str, np.ndarray]) -> Case:
+        """The case with these `arrays`."""
+        load = Load(*(arrays[name] for name in ("time", "F", "P")))
+        plain = {name: array.item() for name, array in arrays.items() if array.ndim == 0}
+        how = Discretization.of(plain), FlowRule.of(plain)
+        return cls(plain["predictor"], load, *how, tuple(arrays["pixels"].tolist()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +77,8 @@ class Calibration(Value):
     scores : ndarray, shape (m,)
     features : ndarray, shape (m, F)
         What the calibration cells are like (`features_of`).
+    case : Case
+        Whose errors they are, and against what.
     confidence : float
         Share of the errors that the bounds are to hold for.
 
@@ -43,6 +91,7 @@ class Calibration(Value):
     errors: np.ndarray
     scores: np.ndarray
     features: np.ndarray
+    case: Case
     confidence: float = 0.9
 
     def __post_init__(self):
@@ -57,14 +106,19 @@ class Calibration(Value):
     def write(self, path) -> None:
         """Keep it in a file (.npz)."""
         with atomic_path(path) as temporary:
-            np.savez_compressed(temporary, **vars(self))
+            own = {name: value for name, value in vars(self).items() if name != "case"}
+            np.savez_compressed(temporary, **own, **self.case.arrays)
 
     @classmethod
     def read(cls, path) -> Calibration:
-        """What `write` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return cls(**arrays | {"confidence": float(arrays["confidence"])})
+        """What `write` wrote; ValueError if a file was written otherwise."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            own = (arrays[name] for name in ("errors", "scores", "features"))
+            return cls(*own, Case.of(arrays), float(arrays["confidence"]))
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: no calibration ({error}): calibrate again") from None
 
     def of_cells(self, scores) -> np.ndarray:
         """Bound of the error of each cell over the whole load, (n,), MPa."""
@@ -96,6 +150,17 @@ class Calibration(Value):
         there = np.column_stack([self.scores, self.features])
         tests = [ks_2samp(*pair).pvalue for pair in zip(here.T, there.T, strict=True)]
         return bool(min(tests) * len(tests) >= SIGNIFICANCE)
+
+    def check(self, case: Case, cells: Sequence[Microstructure], scores) -> None:
+        """Raise ValueError if it says nothing of other cells, with these scores, in some case."""
+        advice = "calibrate on some of your cells (calibration=50)"
+        if different := self.case.difference(case):
+            raise ValueError(f"the calibration {different}: {advice}")
+        if not self.applies_to(cells, scores):
+            raise ValueError(
+                "the cells differ from those of the calibration in their properties or scores: "
+                f"{advice}"
+            )
 
 
 def features_of(cells: Sequence[Microstructure]) -> np.ndarray:
