@@ -208,9 +208,13 @@ def test_a_calibration_is_kept_in_a_file(tmp_path):
         measured = Calibration(np.ones((9, 3)), np.arange(1, 10), np.zeros((9, 8)), case, 0.8)
         measured.write(tmp_path / "calibration.npz")
         assert Calibration.read(tmp_path / "calibration.npz") == measured
-    np.savez(tmp_path / "other.npz", errors=np.ones((9, 3)))
-    with pytest.raises(ValueError, match=r"other\.npz: no calibration"):
-        Calibration.read(tmp_path / "other.npz")
+    whole = (tmp_path / "calibration.npz").read_bytes()
+    for damaged in (whole[:200], whole.replace(b"errors", b"error_"), b"", b"text"):
+        (tmp_path / "damaged.npz").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"damaged\.npz: no calibration .*: calibrate again"):
+            Calibration.read(tmp_path / "damaged.npz")
+    with pytest.raises(FileNotFoundError):
+        Calibration.read(tmp_path / "none.npz")
 
 
 def test_shipped_surrogates_have_bounds_without_a_solve():

@@ -7,9 +7,10 @@ drawn like those that it was calibrated on. It says nothing of cells that are dr
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import ks_2samp
@@ -101,6 +102,8 @@ class Calibration(Value):
         shapes = self.errors.shape, self.scores.shape
         if self.errors.ndim != 2 or self.scores.shape != self.errors.shape[:1]:
             raise ValueError(f"errors (m, T+1) and scores (m,) have shapes {shapes}")
+        if self.features is not None and self.features.shape[:-1] != self.scores.shape:
+            raise ValueError(f"features must be (m, F) with m = {len(self.scores)}")
         check_sample(len(self.scores), self.confidence)
 
     def write(self, path) -> None:
@@ -112,12 +115,13 @@ class Calibration(Value):
     @classmethod
     def read(cls, path) -> Calibration:
         """What `write` wrote; ValueError if a file was written otherwise."""
+        content = BytesIO(Path(path).read_bytes())
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(content, allow_pickle=False) as file:
                 arrays = dict(file)
             own = (arrays[name] for name in ("errors", "scores", "features"))
             return cls(*own, Case.of(arrays), float(arrays["confidence"]))
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged archive raises whatever it comes upon
             raise ValueError(f"{path}: no calibration ({error}): calibrate again") from None
 
     def of_cells(self, scores) -> np.ndarray:
