@@ -367,8 +367,13 @@ def test_impossible_load_of_pairs_is_refused(tmp_path, F11, time, message):
         earlier_replication.import_pairs(tmp_path, F11, time)
 
 
-def test_load_of_pairs_is_asked_for(solved, tmp_path):
-    root = write_pairs(tmp_path, solved)
-    with pytest.raises(earlier_replication.ReplicationError, match="give --F11 and --time"):
-        earlier_replication.import_folder(root, None, None, skip=False)
-    assert len(earlier_replication.import_folder(root, 1.004, 4.0, skip=False)[0]) == 3
+def test_files_of_any_layout_are_told_apart(solved, tmp_path):
+    root = write_pairs(tmp_path / "pairs", solved)
+    for given, message in (
+        (([root],), "give --F11 and --time"),
+        (([root, tmp_path], 1.004, 4.0), "pairs holds an earlier replication: import it alone"),
+        (([tmp_path], 1.004, 4.0), "leave out --F11 and --time"),
+    ):
+        with pytest.raises(earlier_replication.ReplicationError, match=message):
+            earlier_replication.import_files(*given)
+    assert len(earlier_replication.import_files([root], 1.004, 4.0)[0]) == 3

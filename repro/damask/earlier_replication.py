@@ -417,22 +417,61 @@ def _orientation(maps, first, load: Load, cells: int = 4) -> tuple[str, ...]:
     return best
 
 
-# --- Either -------------------------------------------------------------------------------
+# --- Any layout ---------------------------------------------------------------------------
 
 
-def import_folder(folder, F11: float | None, time: float | None, skip: bool):
-    """`import_pairs` of a folder that holds pairs, else `import_simulations`.
+def import_files(
+    paths, F11: float | None = None, time: float | None = None, skip: bool = False
+) -> tuple[DataSet, dict[str, str]]:
+    """Read simulations of any layout: one folder as described above, or DADF5 files.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        Files, or folders that are searched.
+    F11, time : float, optional
+        As for `import_pairs`, which needs them.
+    skip : bool
+        Leave out what cannot be used, instead of raising.
+
+    Returns
+    -------
+    DataSet
+    dict
+        What was left out and why.
 
     Raises
     ------
     ReplicationError
-        If it holds pairs and the load is not given.
+        If such a folder is given beside others, or F11 and time where they are not needed, or not
+        where they are.
+    FileNotFoundError, MismatchError, ValueError
+        As `import_pairs`, `import_simulations` or `repro.damask.exchange.import_damask`.
     """
-    if not any(Path(folder, split, "inputs").is_dir() for split in SPLITS):
-        return import_simulations(folder, skip)
-    if F11 is None or time is None:
-        raise ReplicationError("ready pairs do not say how they were loaded: give --F11 and --time")
-    return import_pairs(folder, F11, time, skip)
+    pairs = [path for path in paths if _holds_pairs(path)]
+    simulations = [path for path in paths if _holds_simulations(path)]
+    if len(paths) > 1 and (found := pairs + simulations):
+        raise ReplicationError(f"{found[0]} holds an earlier replication: import it alone")
+    if pairs:
+        if F11 is None or time is None:
+            raise ReplicationError(
+                "ready pairs do not say how they were loaded: give --F11 and --time"
+            )
+        return import_pairs(pairs[0], F11, time, skip)
+    if F11 is not None or time is not None:
+        raise ReplicationError("simulations say how they were loaded: leave out --F11 and --time")
+    if simulations:
+        return import_simulations(simulations[0], skip)
+    return exchange.import_damask(paths, skip)
+
+
+def _holds_pairs(path) -> bool:
+    return any(Path(path, split, "inputs").is_dir() for split in SPLITS)
+
+
+def _holds_simulations(path) -> bool:
+    names = [file.name for file in dadf5.files_below(path)] if Path(path).is_dir() else ()
+    return any(_KINDS[kind].fullmatch(name) for name in names for kind in ("labels", "props"))
 
 
 def remarks(data: DataSet) -> list[str]:
