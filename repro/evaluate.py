@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from repro.data.discretization import CONVERGED, PAPER
-from repro.data.suites import SUITES
+from repro.data.suites import OF_PROJECT, SUITES
 from repro.tools import cli
 
 AGAINST = {"paper": PAPER, "converged": CONVERGED}
@@ -41,7 +41,7 @@ def main(
         directory: Where the suites are, SUITE.h5; converged ones are SUITE_rotated_4x4.h5.
         results: Table (CSV) that the rows are added to. Default: results/own/results.csv, for data
             of your own results/own/DATA/results.csv, and results/results.csv for networks that come
-            with the project on its suites.
+            with the project on its own suites.
         dask: Generate and evaluate suites on the workers of Dask: "local" for one per core of this
             machine, tcp://host:port of a scheduler, or the JSON file that it wrote.
     """
@@ -54,7 +54,8 @@ def main(
     run = load(model, stride).run
     if data and suite:
         raise ValueError("--data and --suite exclude each other")
-    table = results or _table(model, data)
+    suites = tuple(SUITES) if "all" in suite else suite or ("paper",)
+    table = results or _table(model, data, suites)
     if data:
         own = dataset.read(data)
         rows = campaign.evaluate_data(model, own, table, stride)
@@ -64,9 +65,8 @@ def main(
                 "reference model does not have: no label noise and no Taylor estimate"
             )
     else:
-        suites = SUITES if "all" in suite else suite
         rows = campaign.evaluate_suites(
-            model, list(suites) or ["paper"], directory, table, stride, dask, AGAINST[against]
+            model, suites, directory, table, stride, dask, AGAINST[against]
         )
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))
@@ -81,8 +81,8 @@ def main(
         )
 
 
-def _table(model: str, data: Path | None) -> Path:
-    """The table for rows of a network and a data set, by default."""
+def _table(model: str, data: Path | None, suites: tuple[str, ...]) -> Path:
+    """The table for rows of a network on a data set or on suites, by default."""
     from repro import models
     from repro.surrogate import SURROGATES
 
@@ -92,7 +92,7 @@ def _table(model: str, data: Path | None) -> Path:
         shipped = model.removesuffix("_averaged") in models.shipped()
     else:
         shipped = models.SHIPPED in models.model_path(model).absolute().parents
-    return (RESULTS if shipped else OWN) / "results.csv"
+    return (RESULTS if shipped and OF_PROJECT.issuperset(suites) else OWN) / "results.csv"
 
 
 if __name__ == "__main__":

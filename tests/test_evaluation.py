@@ -290,12 +290,14 @@ def test_an_own_network_is_evaluated_apart_on_what_is_asked_for(
 
 
 def test_only_what_comes_with_the_project_is_among_its_results(run_directory, monkeypatch):
-    at = {name: evaluate._table(name, None) for name in ("paper_unet", *SURROGATES)}
+    at = {name: evaluate._table(name, None, ("paper",)) for name in ("paper_unet", *SURROGATES)}
     assert set(at.values()) == {Path("results", "results.csv")}
     path = models.SHIPPED / "paper_unet" / "last.keras"
-    assert evaluate._table(str(path), None) == Path("results", "results.csv")
+    assert evaluate._table(str(path), None, ("paper",)) == Path("results", "results.csv")
     for name in (str(run_directory), str(run_directory / "best.keras")):
-        assert evaluate._table(name, None) == Path("results", "own", "results.csv")
+        assert evaluate._table(name, None, ("paper",)) == Path("results", "own", "results.csv")
+    own = evaluate._table("paper_unet", None, ("grains5", "mine"))
+    assert own == Path("results", "own", "results.csv")
 
 
 @pytest.mark.parametrize("same", [True, False])

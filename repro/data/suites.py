@@ -147,6 +147,8 @@ SUITES = {
     "square75": _inclusion("square of edge 0.75", 20, ms.square_inclusion, edge=0.75),
 }
 """All registered suites: name -> `Suite`."""
+OF_PROJECT = frozenset(SUITES)
+"""Names of the suites of the project itself; what a user registers is not among them."""
 
 
 def paper_mae(suite: str, part: str = "all") -> float | None:
