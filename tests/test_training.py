@@ -18,6 +18,7 @@ from repro.data.pairs import make_pairs
 from repro.evaluation.assessment import assess
 from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
+from repro.models import files as model_files
 from repro.models.files import ModelFileError
 from repro.models.runs import run_of
 from repro.surrogate import load
@@ -337,6 +338,22 @@ def test_a_run_starts_from_the_weights_of_a_trained_network_of_the_same_kind(dat
     assert run_of(second / "best.keras").epochs == 3
     with pytest.raises(ModelFileError, match="built otherwise than the network that is to start"):
         start_from(models.paper_unet(filters=4, levels=1, kernel=3), first)
+
+
+def test_a_run_starts_from_a_network_without_its_layers_that_add_nothing_yet(tmp_path, rng):
+    trained = models.learned_correction(filters=4, levels=1)
+    trained.set_weights([rng.normal(0, 0.1, w.shape) for w in trained.get_weights()])
+    model_files.save(trained, tmp_path / "trained.keras")
+    network = models.learned_correction(filters=4, levels=1, fine=6)
+    start_from(network, tmp_path / "trained.keras")
+    x = rng.uniform(50, 300, (2, 8, 8, network.input_shape[-1])).astype(np.float32)
+    np.testing.assert_allclose(models.predict(network, x), models.predict(trained, x), rtol=1e-5)
+    for other in (
+        models.learned_correction(filters=4, levels=2, fine=6),  # gives something else
+        models.learned_correction(filters=3, levels=1, fine=6),
+    ):
+        with pytest.raises(ModelFileError, match="built otherwise than the network that is to"):
+            start_from(other, tmp_path / "trained.keras")
 
 
 def of_own(layer):

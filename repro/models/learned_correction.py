@@ -13,7 +13,14 @@ import numpy as np
 from repro import paper
 from repro.data.corrections import COARSENING, FINE, INPUTS, WINDOW, Corrections
 from repro.models.backend import keras, layers
-from repro.models.layers import at_half_resolution, convolve, custom_layers, normalize, residual_u
+from repro.models.layers import (
+    at_half_resolution,
+    convolve,
+    custom_layers,
+    normalize,
+    residual_blocks,
+    residual_u,
+)
 from repro.models.registry import register
 
 CORRECTION_SCALE = 10.0  # MPa, a usual error of the coarse solve
@@ -28,7 +35,7 @@ CORRECTION_SCALE = 10.0  # MPa, a usual error of the coarse solve
     cosine=True,
 )
 def learned_correction(
-    filters: int = 48, hidden: int = 2, kernel: int = 1, levels: int = 0
+    filters: int = 48, hidden: int = 2, kernel: int = 1, levels: int = 0, fine: int = 0
 ) -> keras.Model:
     """Network that corrects the linear interpolation of a coarse solve, of few convolutions or a U.
 
@@ -43,6 +50,9 @@ def learned_correction(
     levels : int
         Instead, so many poolings of a U of residual blocks, at half the resolution, which can mend
         equilibrium too. N must then be a multiple of 2^(levels + 1).
+    fine : int
+        Channels of two residual blocks behind it, at full resolution, whose correction is added:
+        two thirds of the error are within a pixel of the grain boundaries. 0 for none.
 
     Returns
     -------
@@ -54,15 +64,18 @@ def learned_correction(
     stresses = len(INPUTS) - len(low)
     bounds = [[*low, *[0.0] * stresses], [*high, *[paper.STRESS_SCALE] * stresses]]
     inputs = keras.Input((None, None, len(INPUTS)), name="coarse_solve")
-    x = normalize(inputs, bounds)
+    x = known = normalize(inputs, bounds)
     if levels:
         x = at_half_resolution(x, filters, lambda x: residual_u(x, filters, levels))
     else:
         for _ in range(hidden):
             style = {"activation": "relu", "kernel_initializer": "he_normal"}
             x = convolve(x, filters, kernel, "circular", **style)
-    x = layers.Conv2D(FINE, 1, kernel_initializer="zeros")(x)
-    correction = layers.Rescaling(CORRECTION_SCALE, name="correction")(x)
+    y = layers.Conv2D(FINE, 1, kernel_initializer="zeros")(x)
+    if fine:
+        x = residual_blocks(layers.Concatenate()([x, known]), fine)
+        y = layers.Add()([y, layers.Conv2D(FINE, 1, kernel_initializer="zeros")(x)])
+    correction = layers.Rescaling(CORRECTION_SCALE, name="correction")(y)
     linear = custom_layers.LinearRefinement(COARSENING, WINDOW, name="interpolation")(inputs)
     outputs = layers.Add(name="sigma_vm")([linear, correction])
     return keras.Model(inputs, outputs, name="learned_correction")

@@ -124,6 +124,9 @@ def finished(state: TrainingState, config: TrainingConfig) -> bool:
 def start_from(network: keras.Model, path) -> dict:
     """Give a network the weights of a trained one.
 
+    It may have further layers among those of the trained network, which stay as they were built:
+    if both still give the same, since what the further layers add is zero at first.
+
     Parameters
     ----------
     network : keras.Model
@@ -141,23 +144,50 @@ def start_from(network: keras.Model, path) -> dict:
         As `repro.models.load`; the latter also if the other network is built otherwise.
     """
     path = models.model_path(path)
-    weights = files.read(path).get_weights()
-    if [weight.shape for weight in weights] != [weight.shape for weight in network.get_weights()]:
+    trained = files.read(path)
+    if not _take_weights(network, trained):
         raise files.ModelFileError(
             f"{path}: built otherwise than the network that is to start from it: "
             "give the options that it was built with"
         )
-    network.set_weights(weights)
-    return {"start": array_hash(*weights), "start_epochs": runs.run_of(path).epochs or 0}
+    start = array_hash(*trained.get_weights())
+    return {"start": start, "start_epochs": runs.run_of(path).epochs or 0}
+
+
+def _take_weights(network, trained) -> bool:
+    """Give a network the weights of a trained one, layer by layer; whether it has all of them."""
+    layers, further = iter(_with_weights(network)), False
+    for layer in _with_weights(trained):
+        for own in layers:
+            if _shapes(own) == _shapes(layer):
+                own.set_weights(layer.get_weights())
+                break
+            further = True
+        else:
+            return False
+    further = further or next(layers, None) is not None
+    return not further or _give_the_same(network, trained)
+
+
+def _with_weights(network) -> list:
+    return [layer for layer in network.layers if layer.weights]
+
+
+def _shapes(layer) -> list[tuple[int, ...]]:
+    # Every backend has its own type of a shape.
+    return [tuple(map(int, weight.shape)) for weight in layer.weights]
+
+
+def _give_the_same(*networks) -> bool:
+    channels = networks[0].input_shape[-1]
+    x = np.random.default_rng(0).uniform(50, 100, (1, 32, 32, channels)).astype(np.float32)
+    y, wanted = (keras.ops.convert_to_numpy(network(x, training=False)) for network in networks)
+    return np.allclose(y, wanted, rtol=1e-4)
 
 
 def architecture_hash(model: keras.Model) -> str:
     """Identifies the layers and weight shapes of a network, whatever its weights."""
-    # Every backend has its own type of a shape.
-    layers = [
-        (type(layer).__name__, [tuple(map(int, weight.shape)) for weight in layer.weights])
-        for layer in model.layers
-    ]
+    layers = [(type(layer).__name__, _shapes(layer)) for layer in model.layers]
     return array_hash(np.frombuffer(repr(layers).encode(), np.uint8))
 
 
