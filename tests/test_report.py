@@ -383,20 +383,23 @@ def test_a_number_has_to_be_the_only_one_of_its_name():
         numbers.mae("persistence", "validation")
     with pytest.raises(NotMeasuredError, match="0 values .* suite grains5"):
         numbers.mae("persistence", "grains5", stride=1)
-    assert numbers.seconds("reference model", "tol 1") == 0.1
+    assert numbers.seconds("reference model", tol=1) == 0.1
+    with pytest.raises(NotMeasuredError, match="3 values .* reference model, cores 1, increments"):
+        numbers.seconds("reference model", increments=20)
     assert numbers.seconds("a") == 0.25  # in the fastest setting
     with pytest.raises(NotMeasuredError, match="speed was measured without evaluations"):
-        numbers.evaluations("tol 1")
+        numbers.evaluations(tol=1)
     counted = Numbers(found, speed=pd.DataFrame(SPEED).assign(evaluations=1.5))
-    assert counted.evaluations("tol 1") == 1.5
+    assert counted.evaluations(tol=1) == 1.5
     with pytest.raises(NotMeasuredError, match="not in the results: contender nobody"):
-        numbers.seconds("nobody", "tol 1")
+        numbers.seconds("nobody", tol=1)
 
 
+SOLVER = {"increments": 20, "derivative": "continuous", "points_per_pixel": 1}
 SPEED = [
     {
         "contender": contender,
-        "setting": setting,
+        **setting,
         "cores": 1,
         "seconds": seconds,
         "mae": mae,
@@ -404,11 +407,11 @@ SPEED = [
         "machine": "here",
     }
     for contender, setting, seconds, mae in (
-        ("reference model", "tol 1", 0.1, 0.5),
-        ("reference model", "tol 2", 0.2, 0.05),
-        ("reference model", "tol 3", 0.4, 0.005),
-        ("a", "batch 1", 0.3, 0.7),
-        ("a", "batch 8", 0.25, 0.7),
+        ("reference model", {"tol": 1, **SOLVER}, 0.1, 0.5),
+        ("reference model", {"tol": 2, **SOLVER}, 0.2, 0.05),
+        ("reference model", {"tol": 3, **SOLVER}, 0.4, 0.005),
+        ("a", {"batch": 1}, 0.3, 0.7),
+        ("a", {"batch": 8}, 0.25, 0.7),
     )
 ]
 
@@ -516,7 +519,8 @@ def test_times_of_several_machines_are_kept(tmp_path):
     assert kept["machine"].tolist() == ["AVX2"] * len(SPEED) + ["AMX"] * len(SPEED)
     assert tables.machines(kept).to_dict("records") == [{"": "a", "AVX2": 750.0, "AMX": 500.0}]
     figure = figures.pareto_figure(kept[kept["machine"] == "AMX"], {"a": "ours"})
-    assert "ours" in {text.get_text() for text in figure.axes[0].texts}
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert texts == {"ours", "continuous, 1 x 1 points"}
 
 
 def test_learning_curves_are_over_the_fields_learned_from():

@@ -12,7 +12,7 @@ from repro.models.backend import keras
 from repro.report import tables
 from repro.surrogate import CoarseSolve, modes
 from repro.surrogate.interpolation import at_all_increments
-from repro.surrogate.solver import FINE, SETTINGS
+from repro.surrogate.solver import SETTINGS
 from repro.training import acceleration
 from repro.training.acceleration import accelerated
 
@@ -30,8 +30,9 @@ def measured(data, tmp_path_factory):
 
 def test_tighter_tolerances_and_more_increments_are_more_accurate(measured):
     solver = measured[1].query("kind == 'solver'")
-    assert solver["setting"].tolist() == [str(setting) for setting in SETTINGS]
-    assert solver.loc[solver["default"], "setting"].tolist() == ["20 increments, tol 1e-07"]
+    words = solver.apply(speed.described, axis=1)
+    assert words.tolist() == [str(setting) for setting in SETTINGS]
+    assert words[solver["default"]].tolist() == ["20 increments, tol 1e-07"]
     mae = dict(zip(SETTINGS, solver["mae"], strict=True))
     for tight, tol in ((1e-6, 1e-5), (1e-7, 1e-6)):
         assert mae[CoarseSolve(20, tight)] < mae[CoarseSolve(20, tol)] / 3
@@ -62,7 +63,8 @@ def test_network_is_measured_on_its_rollout(measured, data):
     np.testing.assert_allclose(network["mae"], wanted, rtol=1e-3)
     step = modes.one_step(modes.network_predictor(models.load(path)), pairs)
     np.testing.assert_allclose(network["one_step"], np.abs(step - pairs.after).mean(), rtol=1e-3)
-    assert network["setting"].iloc[0] == "batch 1"
+    assert network["batch"].tolist() == [1, 3]
+    assert network.apply(speed.described, axis=1).tolist() == ["batch 1", "batch 3 (best)"]
     assert (table["seconds"] > 0).all()
 
 
@@ -78,10 +80,12 @@ def test_who_knows_the_whole_load_adds_its_increments_to_the_true_stress(data):
 
 
 def test_more_points_come_nearer_to_the_converged_fields(measured):
-    mae = measured[1].set_index("setting")["mae_converged"]
-    rotated = [mae[str(setting)] for setting in FINE if setting.increments == 20]
-    assert rotated == sorted(rotated, reverse=True) and len(rotated) == 3
-    assert mae["20 increments, tol 1e-08"] > rotated[0] > 3 * rotated[1]
+    table = measured[1]
+    rotated = table[(table["derivative"] == "rotated") & (table["increments"] == 20)]
+    assert rotated["points_per_pixel"].tolist() == [1, 2, 4]
+    mae = rotated["mae_converged"].tolist()
+    assert mae == sorted(mae, reverse=True)
+    assert table.loc[table["tol"] == 1e-8, "mae_converged"].item() > mae[0] > 3 * mae[1]
 
 
 def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():
@@ -93,13 +97,14 @@ def test_recorded_damask_is_marked_and_agrees_with_the_reference_model():
 
 
 def test_speed_table_compares_with_damask_and_the_solver():
-    def row(contender, kind, seconds, default=False):
+    def row(contender, kind, seconds, default=False, cores=1, **setting):
         return {
             "contender": contender,
             "kind": kind,
-            "setting": "s",
+            **dict.fromkeys(speed.SETTING, np.nan),
+            **setting,
             "default": default,
-            "cores": 1,
+            "cores": cores,
             "seconds": seconds,
             "mae": 1e-3,
             "mae_converged": 2.0,
@@ -109,14 +114,52 @@ def test_speed_table_compares_with_damask_and_the_solver():
 
     found = pd.DataFrame(
         [
-            row("DAMASK", "solver", 30.0),
-            row("reference model", "solver", 0.1, default=True),
-            row("net", "network", 0.2),
+            row("DAMASK", "solver", 30.0, tol=5e-4),
+            row("reference model", "solver", 0.1, default=True, **OURS),
+            row("net", "network", 0.2, batch=1),
+            row("net", "network", 0.15, batch=8),
+            row("reference model", "solver", 0.06, default=True, cores=2, **OURS),
+            row("net", "network", 0.3, cores=2, batch=1),
         ]
     )
-    table = tables.speed(found).set_index("")
-    assert table.loc["net", "times faster than DAMASK"] == 150
-    assert table.loc["net", "times faster than our RM"] == 0.5
+    table = tables.speed(found).set_index(["", "setting"])
+    settings = ["eps 0.0005", "batch 1", "batch 8 (best)", WORDS]
+    assert table.index.get_level_values("setting").tolist() == settings
+    assert table.loc[("net", "batch 1"), "times faster than DAMASK"] == 150
+    assert table.loc[("net", "batch 1"), "times faster than our RM"] == 0.5
+    np.testing.assert_array_equal(table["s, all cores"], [np.nan, 0.3, np.nan, 0.06])
+
+
+WORDS = "10 increments, tol 3e-05, single precision, rotated, 2 x 2 points"
+OURS = {
+    "increments": 10,
+    "tol": 3e-5,
+    "precision": "single",
+    "derivative": "rotated",
+    "points_per_pixel": 2,
+}
+
+
+def test_settings_in_words_are_read_from_older_tables(tmp_path):
+    as_data = {"precision": "double", "derivative": "continuous", "points_per_pixel": 1}
+    older = {
+        ("reference model", WORDS): OURS,
+        ("reference model", "5 increments, tol 0.0001"): {"increments": 5, "tol": 1e-4, **as_data},
+        ("reference model", "tol 1e-07"): {"increments": 20, "tol": 1e-7, **as_data},
+        ("net", "batch 8 (best)"): {"batch": 8},
+        ("DAMASK", "eps 5e-06"): {"tol": 5e-6},
+    }
+    table = pd.DataFrame(list(older), columns=["contender", "setting"]).assign(hardware="2 x CPU")
+    table.to_csv(tmp_path / "speed.csv", index=False)
+    found = speed.read(tmp_path / "speed.csv")
+    wanted = pd.DataFrame(older.values(), columns=speed.SETTING)
+    pd.testing.assert_frame_equal(found[speed.SETTING], wanted, check_dtype=False)
+    assert set(found["machine"]) == {"2 x CPU"} and found["mae_converged"].isna().all()
+    table.assign(machine="there").to_csv(tmp_path / "speed.csv", index=False)
+    speed.write(tmp_path / "speed.csv", wanted.assign(machine="here"))
+    kept = pd.read_csv(tmp_path / "speed.csv")
+    assert kept["machine"].tolist() == ["here"] * 5 + ["there"] * 5 and "setting" not in kept
+    pd.testing.assert_frame_equal(kept[speed.SETTING], pd.concat([wanted] * 2, ignore_index=True))
 
 
 def test_damask_on_the_path_is_measured(data, monkeypatch):

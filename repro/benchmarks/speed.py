@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from repro import models, paper, reference, surrogate
 from repro.damask import dadf5, export
 from repro.damask import run as damask
 from repro.data import dataset
-from repro.data.discretization import CONVERGED
+from repro.data.discretization import CONVERGED, Discretization
 from repro.data.load import PAPER_LOAD
 from repro.data.microstructure import Microstructure
 from repro.data.pairs import from_rest
@@ -49,8 +49,11 @@ CONVERGED_TRUTH = CoarseSolve(
 BATCHES = (4, 16, 64)  # of the networks, beside 1
 DAMASK_TOLERANCE = 5e-4  # its default eps_rel_div
 RECORDED_HARDWARE = "one core of a 2-core machine"
+# Of the reference model all but `batch`; of DAMASK only `tol`, its eps_rel_div; of networks only
+# `batch`, the cells that they take at once: 1, and the fastest of `BATCHES`.
+SETTING = ["increments", "tol", "precision", "derivative", "points_per_pixel", "batch"]
 COLUMNS = [
-    *("contender", "kind", "setting", "default", "cores", "seconds", "mae", "mae_converged"),
+    *("contender", "kind", *SETTING, "default", "cores", "seconds", "mae", "mae_converged"),
     *("one_step",),
     *("evaluations", "n", "origin", "load", "command", "commit", "hardware", "machine"),
 ]
@@ -72,7 +75,8 @@ def measure(names=SURROGATES, microstructures: int = 8, repeats: int = 3) -> pd.
     -------
     DataFrame
         Columns as in `COLUMNS`; seconds per simulation, MAE in MPa of the trajectory and of single
-        steps from the true stress; `default` marks the reference model as it made the data;
+        steps from the true stress; of `SETTING` what says something of a contender, the rest
+        missing; `default` marks the reference model as it made the data;
         `evaluations` of its law per increment; `origin` says "measured" or "recorded", `machine`
         where all that was measured was.
 
@@ -103,8 +107,53 @@ def write(path, table: pd.DataFrame) -> None:
     What older versions measured, which says of no machine, is left out.
     """
     if Path(path).is_file() and "machine" in (before := read_csv(path)):
-        table = replaced(before, table, ["machine"])
+        table = replaced(_with_columns(before), table, ["machine"])
     write_csv(path, table, digits=5)
+
+
+def read(path) -> pd.DataFrame:
+    """Read a table that `write` wrote, also in an older version.
+
+    The oldest are of one machine, and know no converged fields.
+    """
+    table = read_csv(path)
+    if "machine" not in table:
+        table = table.assign(machine=table["hardware"].iloc[0], mae_converged=np.nan)
+    return _with_columns(table)
+
+
+def _with_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with the columns `SETTING`; older ones have a column of words, as of `described`."""
+    if "setting" not in table:
+        return table
+    found = table["setting"].str.extract(
+        r"(?:(?P<increments>\d+) increments, )?(?:tol|eps) (?P<tol>[^,]+)"
+        r"(?:, (?P<precision>single) precision)?"
+        r"(?:, (?P<derivative>\w+), (?P<points_per_pixel>\d+) x \d+ points)?"
+        r"|batch (?P<batch>\d+)"
+    )
+    numbers = ("increments", "tol", "points_per_pixel", "batch")
+    found = found.astype(dict.fromkeys(numbers, float))
+    unsaid = pd.DataFrame(_columns(DEFAULT), found.index[table["contender"] == NAME])
+    return table.drop(columns="setting").join(found.fillna(unsaid))
+
+
+def _columns(setting: CoarseSolve) -> dict:
+    """A setting of the reference model in the columns `SETTING`."""
+    precision = "single" if setting.dtype is np.float32 else "double"
+    about = {"increments": setting.increments, "tol": setting.tol, "precision": precision}
+    return about | setting.discretization.attributes
+
+
+def described(row: Mapping) -> str:
+    """The setting of a row in words, for tables."""
+    if row["kind"] == "network":
+        return f"batch {row['batch']:.0f}" + (" (best)" if row["batch"] > 1 else "")
+    if row["contender"] == "DAMASK":
+        return f"eps {row['tol']:g}"
+    dtype = np.float32 if row["precision"] == "single" else np.float64
+    grid = Discretization(row["derivative"], int(row["points_per_pixel"]))
+    return str(CoarseSolve(int(row["increments"]), row["tol"], dtype, grid))
 
 
 def _measure_here(names, cells, cores, repeats) -> list[dict]:
@@ -115,7 +164,7 @@ def _measure_here(names, cells, cores, repeats) -> list[dict]:
         {
             "contender": NAME,
             "kind": "solver",
-            "setting": str(setting),
+            **_columns(setting),
             "default": setting == DEFAULT,
             "seconds": timing.seconds / len(cells),
             **truths.errors(timing.result),
@@ -172,7 +221,7 @@ def _evaluations(cells, setting) -> float:
 
 
 def _network_rows(one: surrogate.Surrogate, cells, truths, repeats) -> list[dict]:
-    """One row for single cells, one for the batch at which a simulation takes least."""
+    """One row for single cells, one for the larger batch at which a simulation takes least."""
 
     def in_batches(size):
         starts = range(0, len(cells), size)
@@ -186,7 +235,7 @@ def _network_rows(one: surrogate.Surrogate, cells, truths, repeats) -> list[dict
         {
             "contender": one.name,
             "kind": "network",
-            "setting": f"batch {batch}",
+            "batch": batch,
             "default": False,
             "seconds": timing.seconds / len(cells),
             **truths.errors(timing.result),
@@ -194,10 +243,7 @@ def _network_rows(one: surrogate.Surrogate, cells, truths, repeats) -> list[dict
         }
         for batch, timing in timed(asked, repeats).items()
     ]
-    best = min(rows[1:], key=lambda row: row["seconds"], default=rows[0])
-    if best is rows[0]:
-        return rows[:1]
-    return [rows[0], {**best, "setting": f"{best['setting']} (best)"}]
+    return [rows[0], *sorted(rows[1:], key=lambda row: row["seconds"])[:1]]
 
 
 def _single_steps(one, cells, truths) -> dict:
@@ -235,7 +281,7 @@ def _measured_damask(cells) -> dict:
             predicted = dadf5.read(dadf5.find([directory])[0]).sigma_vm
             stresses.append(predicted[1:])
     return {
-        "setting": f"eps {DAMASK_TOLERANCE:g}",
+        "tol": DAMASK_TOLERANCE,
         "seconds": float(np.mean(seconds)),
         **_damask_errors(cells, stresses),
         "n": len(cells),
@@ -250,7 +296,7 @@ def _recorded_damask() -> Iterator[dict]:
             *((run.microstructure, run.sigma_vm[1:]) for run in runs), strict=True
         )
         yield {
-            "setting": f"eps {tolerance:g}",
+            "tol": tolerance,
             "n": len(runs),
             "origin": "recorded",
             "load": np.nan,

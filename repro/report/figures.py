@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from repro import paper
-from repro.data.discretization import CONVERGED
+from repro.data.discretization import CONVERGED, Discretization
 from repro.evaluation.results import SOLVER, SURROGATE, select
 from repro.report.tables import compared, digits, time_step, worth_it
 
@@ -473,15 +473,13 @@ def pareto_figure(speed: pd.DataFrame, titles: dict[str, str] | None = None) -> 
     Parameters
     ----------
     speed : DataFrame
-        Of one machine: columns contender, kind, setting, default, cores, seconds, mae,
-        mae_converged, machine.
+        Of one machine, as of `repro.benchmarks.speed`.
     titles : dict, optional
         Run -> what it is called.
     """
     figure = Figure(figsize=(TWO_COLUMNS, 3.4), layout="constrained")
     figure.suptitle(speed["machine"].iloc[0], fontsize=7)
     one = speed[(speed["cores"] == 1) & (speed["contender"] != "DAMASK")]
-    one = one.assign(family=[_family(row) for row in one.itertuples()])
     names = one["contender"]
     other = {
         "mae": names.str.endswith("_converged"),
@@ -520,18 +518,11 @@ _NEAR = {"textcoords": "offset points", "fontsize": 6.5}  # of a text beside a p
 
 def _solver_lines(axes, rows, column):
     """The reference model: a line joins its settings on one grid."""
-    for i, (name, part) in enumerate(rows.groupby("family")):
+    grids = rows.groupby(["derivative", "points_per_pixel"])
+    for i, ((derivative, points), part) in enumerate(grids):
         grey, times = str(0.18 * i), 1000 * part["seconds"]
         axes.plot(times, part[column], "o-", color=grey, ms=2.5)
         end = times.iloc[-1], part[column].iloc[-1]
         where = {"xytext": (3, -8)} if end[0] < 200 else {"xytext": (3, 5), "ha": "right"}
+        name = str(Discretization(derivative, int(points)))
         axes.annotate(name, end, color=grey, **where, **_NEAR)
-
-
-def _family(row) -> str:
-    """What belongs on one line of the Pareto figure: one contender, and one grid of the solver."""
-    if row.contender != "reference model":
-        return row.contender
-    parts = row.setting.split(", ")
-    points = next((part for part in parts if part.endswith("points")), "1 x 1 points")
-    return f"{'rotated' if 'rotated' in parts else 'continuous'}, {points}"

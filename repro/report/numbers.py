@@ -71,15 +71,19 @@ class Numbers:
         found = networks(select(self._results, model=model))["epochs"]
         return int(_only(found.drop_duplicates(), {"epochs of": model}))
 
-    def seconds(self, contender: str, setting: str | None = None, cores: int = 1) -> float:
-        """Seconds per simulation; here and below, by default in the fastest setting."""
-        return float(self._timed(contender, setting, cores)["seconds"])
+    def seconds(self, contender: str, cores: int = 1, **setting) -> float:
+        """Seconds per simulation.
 
-    def error(self, contender: str, setting: str | None = None, converged: bool = False) -> float:
+        Here and below, in the only `setting` that has these values in the columns
+        `repro.benchmarks.speed.SETTING`; by default in the fastest.
+        """
+        return float(self._timed(contender, cores, setting)["seconds"])
+
+    def error(self, contender: str, converged: bool = False, **setting) -> float:
         """MAE of the whole trajectory in the measurement of speed, or against converged fields."""
         return self._beside_time("mae_converged" if converged else "mae", contender, setting)
 
-    def one_step(self, contender: str, setting: str | None = None) -> float:
+    def one_step(self, contender: str, **setting) -> float:
         """MAE of single steps from the true stress in the measurement of speed."""
         return self._beside_time("one_step", contender, setting)
 
@@ -98,20 +102,20 @@ class Numbers:
             )
         return self.seconds(contender) / float(np.exp(np.interp(here, *known)))
 
-    def evaluations(self, setting: str) -> float:
+    def evaluations(self, **setting) -> float:
         """Evaluations of the reference model's law per increment."""
         return self._beside_time("evaluations", "reference model", setting)
 
     def _beside_time(self, column, contender, setting) -> float:
-        row = self._timed(contender, setting, 1)
+        row = self._timed(contender, 1, setting)
         if column not in row:
             raise NotMeasuredError(f"speed was measured without {column}: measure it again")
         return float(row[column])
 
-    def _timed(self, contender, setting, cores):
-        about = {"contender": contender, "cores": cores}
-        if setting is not None:
-            return _row(self._speed, about | {"setting": setting})
+    def _timed(self, contender, cores, setting):
+        about = {"contender": contender, "cores": cores, **setting}
+        if setting:
+            return _row(self._speed, about)
         rows = _rows(self._speed, about)
         return rows.loc[rows["seconds"].idxmin()]
 

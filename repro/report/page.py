@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from repro import models, paper
+from repro.benchmarks.speed import read as read_speeds
 from repro.data import dataset, suites
 from repro.data.checks import Check
 from repro.data.corrections import FINE
@@ -160,8 +161,8 @@ def read_sources(directory) -> Sources:
     """Read `results.csv` and what lies beside it; only `results.csv` has to be there."""
     directory = Path(directory)
 
-    def optional(name):
-        return read_csv(directory / name) if (directory / name).is_file() else None
+    def optional(name, read=read_csv):
+        return read(directory / name) if (directory / name).is_file() else None
 
     def existing(names):
         found = {name: optional(f"{name}.csv") for name in names}
@@ -170,7 +171,7 @@ def read_sources(directory) -> Sources:
     return Sources(
         directory,
         read_rows(directory / "results.csv"),
-        _speeds(optional("speed.csv")),
+        optional("speed.csv", read_speeds),
         optional("histogram.csv"),
         existing(STUDIES),
         optional("ablation.csv"),
@@ -180,13 +181,6 @@ def read_sources(directory) -> Sources:
         existing(benchmark_pages.PAGES),
         {name: models.SHIPPED / name for name in models.shipped()},
     )
-
-
-def _speeds(table: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Times of all machines; older tables are of one, and know no converged fields."""
-    if table is None or "machine" in table:
-        return table
-    return table.assign(machine=table["hardware"].iloc[0], mae_converged=np.nan)
 
 
 def build(directory, check: bool = False) -> list[Path]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from repro import paper
+from repro.benchmarks.speed import SETTING, described
 from repro.data.discretization import CONVERGED, PAPER
 from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
 from repro.evaluation.assessment import LABEL_NOISE
@@ -400,9 +401,10 @@ def speed(measured: pd.DataFrame) -> pd.DataFrame:
     faster = {"than DAMASK": damask, "than our RM": solver}
     for than, seconds in faster.items():
         one[f"times faster {than}"] = seconds / one["seconds"]
-    parallel = measured[measured["cores"] > 1].set_index(["contender", "setting"])["seconds"]
-    keys = zip(one["contender"], one["setting"], strict=True)
-    one["s, all cores"] = [parallel.get(key) for key in keys]
+    same = ["contender", *SETTING]
+    parallel = measured.loc[measured["cores"] > 1, [*same, "seconds"]]
+    one = one.merge(parallel.rename(columns={"seconds": "s, all cores"}), "left", on=same)
+    one["setting"] = [described(row) for row in one.to_dict("records")]
     columns = {"contender": "", "setting": "setting", "seconds": "s, one core"}
     columns |= {
         "s, all cores": "s, all cores",
