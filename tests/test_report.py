@@ -434,6 +434,13 @@ def test_main_table_has_networks_the_solver_and_what_needs_neither():
             rows(
                 model="reference model, tolerance 1", mode="rollout", value=[0.02], **none, **about
             ),
+            rows(
+                model="reference model, 5 increments",
+                mode="trajectory",
+                value=[2.0],
+                **none,
+                **about,
+            ).assign(kind=results.SURROGATE),
         ]
     )
     titles = {"a": "ours", "own": "another", "not evaluated": "nothing"}

@@ -10,7 +10,6 @@ from repro import paper
 from repro.benchmarks.speed import SETTING, described
 from repro.data.discretization import CONVERGED, PAPER
 from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
-from repro.evaluation.assessment import LABEL_NOISE
 from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
 from repro.evaluation.results import AGAINST, KEYS, NAIVE, SOLVER, SURROGATE, select
@@ -175,7 +174,7 @@ def main_table(
     configurations = _configurations(results, titles, fields)
     for title, rows in configurations.items():
         table[title] = _errors_of(rows) | _beside_solver(measured, rows)
-    solver = results[results["model"].str.startswith(LABEL_NOISE)]
+    solver = results[results["kind"] == SOLVER]
     of_grid = (solver["against"] == AGAINST) | solver["model"].str.endswith(str(PAPER))
     default = None if measured is None else measured[measured["default"]]
     time = {} if default is None or default.empty else {"ms": 1000 * default["seconds"].max()}
