@@ -245,7 +245,7 @@ class DataSet(Value):
         )
 
 
-def of(cells, runs, attributes: dict | None = None, seed=None, kept=slice(None)) -> DataSet:
+def of(cells, runs, attributes: dict | None = None, seed=None, kept=None) -> DataSet:
     """A data set of cells and their trajectories under one load.
 
     Parameters
@@ -257,8 +257,8 @@ def of(cells, runs, attributes: dict | None = None, seed=None, kept=slice(None))
         How they were solved.
     seed : array_like of int, shape (M, S), optional
         Of the generator; by default -1: no seed gives these cells.
-    kept : slice or array of int
-        Increments to keep; by default all.
+    kept : array of int, optional
+        Increments to keep, beside the load in all of them (`solved`); by default all are kept.
 
     Raises
     ------
@@ -266,6 +266,8 @@ def of(cells, runs, attributes: dict | None = None, seed=None, kept=slice(None))
         If a cell has too many grains.
     """
     load, grains = runs[0].load, most_grains(cells)
+    whole = {} if kept is None else solved(load)
+    kept = slice(None) if kept is None else kept
     F_mean = np.stack([run.F_mean[kept] for run in runs])
     F11, more = load.F11[kept], {}
     if not load.is_plane_strain_along_x1:
@@ -279,7 +281,7 @@ def of(cells, runs, attributes: dict | None = None, seed=None, kept=slice(None))
         sigma_vm=np.stack([run.sigma_vm[kept] for run in runs]).astype(np.float32),
         P_mean=np.stack([run.P_mean[kept] for run in runs]),
         seed=np.array([[-1]] * len(cells) if seed is None else seed),
-        attributes={**(attributes or {}), **_edges(cells[0])},
+        attributes={**(attributes or {}), **_edges(cells[0]), **whole},
         **more,
     )
 

@@ -23,7 +23,6 @@ from repro.data.microstructure import (
     grid_shape,
     seed_points,
     table3_properties,
-    units_known,
     voronoi,
 )
 from repro.evaluation.metrics import mae
@@ -31,7 +30,6 @@ from repro.reference.many import divided
 from repro.report import figures, pictures
 from repro.report.gallery import Example, predict_example
 from repro.surrogate import SURROGATES, Prediction, Surrogate
-from repro.tools.provenance import code_commit
 from repro.tools.values import Value, number, unmasked
 
 NETWORK = "paper_unet"
@@ -86,21 +84,17 @@ class Problem(Value):
     def solve(self) -> DataSet:
         """This cell and its trajectory, as a data set of one."""
         cell = self.cell
-        dataset.most_grains([cell])
         if cell.grain_count < 2:
             raise ValueError("a cell of one grain has the same stress everywhere: use 2 or more")
-        how = {"flow_rule": self.flow_rule, "discretization": self.discretization}
-        run = reference.simulate(cell, self.load, **how)
-        about = {
-            "generator": "repro.explorer",
-            "tolerance": reference.TOLERANCE,
-            "commit": code_commit(),
-            **dataset.solved(self.load),
-            **self.flow_rule.attributes,
-            **self.discretization.attributes,
-        }
-        with units_known():
-            return dataset.of([cell], [run], about, kept=self.kept)
+        return reference.solve(
+            [cell],
+            self.load,
+            self.discretization,
+            flow_rule=self.flow_rule,
+            tol=reference.TOLERANCE,
+            kept=self.kept,
+            attributes={"generator": "repro.explorer"},
+        )
 
 
 def _check_size(grid: tuple[int, int]) -> None:

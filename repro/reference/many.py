@@ -54,13 +54,10 @@ def simulate_many(
     ConvergenceError
         As `repro.reference.simulate`, with the number of the cell and of the load's increment.
     """
-    cells, how = _checked(cells, load, discretization, flow_rule)
+    cells, how = _checked(cells, load, discretization, flow_rule, tol)
     finer, ends = divided(load)
     # Filled in place: the cells of a training take gigabytes.
     sigma_vm = np.empty((len(cells), len(load.time), *shape_of(cells)), np.float32)
-
-    if tol is not None:
-        how["tol"] = tol
 
     def fill(i):
         try:
@@ -80,6 +77,8 @@ def solve(
     discretization: Discretization = PAPER,
     *,
     flow_rule: FlowRule = PAPER_RULE,
+    tol: float | None = None,
+    kept: np.ndarray | None = None,
     attributes: dict | None = None,
     progress: bool = False,
 ) -> DataSet:
@@ -89,6 +88,8 @@ def solve(
 
     Parameters
     ----------
+    kept : array of int, optional
+        Increments that the data set keeps; by default all.
     attributes : dict, optional
         What the data set says of itself beside how it was solved.
 
@@ -99,7 +100,7 @@ def solve(
     ValueError, ConvergenceError
         As `simulate_many`.
     """
-    cells, how = _checked(cells, load, discretization, flow_rule)
+    cells, how = _checked(cells, load, discretization, flow_rule, tol)
     dataset.most_grains(cells)
 
     def solved(i):
@@ -110,25 +111,29 @@ def solve(
             raise
 
     runs = on_all_cores(solved, range(len(cells)), progress)
-    about = {
+    about = how_solved(how["tol"], flow_rule, discretization) | (attributes or {})
+    with units_known():
+        return dataset.of(cells, runs, about, kept=kept)
+
+
+def how_solved(tol: float, flow_rule: FlowRule, discretization: Discretization) -> dict:
+    """Attributes of a data set that the reference model has solved."""
+    return {
         "generator": "repro.reference",
-        "tolerance": how["tol"],
+        "tolerance": tol,
         **flow_rule.attributes,
         **discretization.attributes,
         "commit": code_commit(),
-        **(attributes or {}),
     }
-    with units_known():
-        return dataset.of(cells, runs, about)
 
 
-def _checked(cells, load, discretization, flow_rule) -> tuple[list[Microstructure], dict]:
+def _checked(cells, load, discretization, flow_rule, tol) -> tuple[list[Microstructure], dict]:
     """The cells, and how to solve them; ValueError for several grids, or what is no load."""
     cells = as_cells(cells)
     shape_of(cells)  # raises if there are several
     required(load, Load, "load")
     required(discretization, Discretization, "discretization")
-    accuracy = reference.accuracy(discretization)
+    accuracy = reference.accuracy(discretization, tol)
     return cells, {**accuracy, "discretization": discretization, "flow_rule": flow_rule}
 
 
