@@ -105,10 +105,10 @@ def training(
         out: Directory for benchmark_training.csv and BENCHMARK_TRAINING.md.
     """
     from repro.benchmarks import training as trainer
-    from repro.reference import generation
+    from repro.reference import Request
     from repro.report import benchmark_pages
 
-    rows = trainer.run(generation.Job("paper").solve(range(20)), networks, batches, repeats)
+    rows = trainer.run(Request("paper").solve(range(20)), networks, batches, repeats)
     page = benchmark_pages.write("benchmark_training", rows, out)
     print(f"{page.read_text(encoding='utf-8')}\n{page} written")
 

@@ -60,29 +60,19 @@ def main(
         per_shard: Microstructures in each file of OUT.shards/, which is one task. Default: 25, or
             250 on a GPU.
     """
-    from repro.reference import generation
+    from repro.reference import Request, generate
 
     path = out or Path("data", f"{suite}.h5")
     part = _part(shard)
     if part and join:
         raise ValueError("--shard and --join exclude each other")
-    generation.generate(
-        path,
-        suite,
-        count,
-        size,
-        seed,
-        tol,
-        workers,
-        flow_rule=_with(SUITES[suite].flow_rule, n=n, dot_gamma_0=dot_gamma_0, M=M, h=h),
-        discretization=_with(
-            SUITES[suite].discretization, derivative=derivative, points_per_pixel=points_per_pixel
-        ),
-        dask=dask,
-        per_shard=per_shard,
-        part=part,
-        join=join,
+    flow_rule = _with(SUITES[suite].flow_rule, n=n, dot_gamma_0=dot_gamma_0, M=M, h=h)
+    discretization = _with(
+        SUITES[suite].discretization, derivative=derivative, points_per_pixel=points_per_pixel
     )
+    request = Request(suite, seed, size, tol, flow_rule, discretization)
+    how = {"workers": workers, "dask": dask, "per_shard": per_shard, "part": part, "join": join}
+    generate(path, request, count, **how)
     print(f"{path}.shards: part {shard} solved" if shard else f"{path} written")
 
 

@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from repro import models
 from repro.data import dataset
 from repro.models.backend import keras
-from repro.reference import generation
+from repro.reference import Request, generate
 from repro.tools import engine
 
 
@@ -19,7 +19,7 @@ from repro.tools import engine
 def data_file(tmp_path_factory) -> Path:
     """A data set of six small cells: the paper's in everything but size and number."""
     path = tmp_path_factory.mktemp("data") / "small.h5"
-    generation.generate(path, count=6, size=16, progress=False)
+    generate(path, Request("paper", size=16), 6, progress=False)
     return path
 
 

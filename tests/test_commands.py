@@ -22,7 +22,7 @@ from repro.evaluation.results import KEYS
 from repro.experiments import chain
 from repro.experiments.options import training_command
 from repro.models import runs
-from repro.reference import generation
+from repro.reference import Request, generate, generation
 from repro.report import gallery, page, pictures
 from repro.tools import cli, extensions
 from repro.training import snapshot
@@ -187,7 +187,7 @@ def test_default_runs_are_at_full_scale(data, monkeypatch, command, network, con
         seen.update(model=model, stride=training.stride, config=config, out=out, engine=engine)
         return snapshot.TrainingState([], [], [], [])
 
-    monkeypatch.setattr(generation, "generate", lambda path, count, **_: seen.update(count=count))
+    monkeypatch.setattr(generation, "generate", lambda _, request, count: seen.update(count=count))
     monkeypatch.setattr(chain.dataset, "read", lambda path, in_memory: data)
     monkeypatch.setattr(chain.trainer, "train", train)
     monkeypatch.setattr(Path, "exists", lambda path: False)
@@ -400,7 +400,7 @@ def test_a_file_of_a_user_adds_a_suite_a_metric_and_a_surrogate(tmp_path):
     use = ("-m", "repro", "--use", "mine.py", "evaluate", "--model", "nothing", "--suite", "mine")
     data = tmp_path / "data"
     data.mkdir()
-    generation.generate(data / "paper.h5", count=5, size=16, progress=False)
+    generate(data / "paper.h5", Request("paper", size=16), 5, progress=False)
     run = subprocess.run(
         [sys.executable, *use, "--results", "results.csv"],
         cwd=tmp_path,

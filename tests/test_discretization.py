@@ -17,7 +17,7 @@ from repro.data.discretization import CONVERGED, PAPER, Discretization, pixel_me
 from repro.data.load import Load
 from repro.evaluation.regions import boundary_distance
 from repro.explorer.session import Session
-from repro.reference import equilibrium, generation, simulate, simulate_batch
+from repro.reference import Request, equilibrium, simulate, simulate_batch
 from repro.reference.audit import audit
 
 ROTATED = Discretization("rotated")
@@ -141,8 +141,8 @@ def test_data_of_before_are_of_one_point_per_pixel(tmp_path):
     dataset.write(tmp_path / "old.h5", replace(data, attributes=old))
     read = dataset.read(tmp_path / "old.h5")
     assert read.solver_options["discretization"] == PAPER
-    assert not generation.Job("grains5", size=8).differs(read, range(2))
-    finer = generation.Job("grains5", size=8, discretization=CONVERGED)
+    assert not Request("grains5", size=8).differs(read, range(2))
+    finer = Request("grains5", size=8, discretization=CONVERGED)
     assert {*finer.differs(read, range(2))} >= {"derivative", "points_per_pixel"}
 
 

@@ -10,12 +10,12 @@ import psutil
 import pytest
 
 from repro.data import dataset
-from repro.reference import generation
+from repro.reference import Request, generate
 from repro.tools import engine
 
 resource = pytest.importorskip("resource")  # not on Windows
 distributed = pytest.importorskip("distributed")
-REQUEST = {"count": 100, "size": 32}
+REQUEST = {"request": Request("paper", size=32), "count": 100}
 OPTIONS = ["--count", "100", "--size", "32", "--per-shard", "5"]
 
 
@@ -23,7 +23,7 @@ OPTIONS = ["--count", "100", "--size", "32", "--per-shard", "5"]
 def whole(tmp_path_factory) -> str:
     """Hash of the data set that this process makes."""
     path = tmp_path_factory.mktemp("whole") / "a.h5"
-    generation.generate(path, **REQUEST, progress=False)
+    generate(path, **REQUEST, progress=False)
     return hash_of(path)
 
 
@@ -116,17 +116,17 @@ def test_parts_of_a_job_array_are_the_whole(tmp_path, whole):
     path = tmp_path / "a.h5"
     request = {"path": path, **REQUEST, "per_shard": 7, "progress": False}
     for k in (3, 1):
-        generation.generate(**request, part=(k, 3))
+        generate(**request, part=(k, 3))
     with pytest.raises(FileNotFoundError, match=r"5 of 15 shards are missing, the first .*000007"):
-        generation.generate(**request, join=True)
-    generation.generate(**request, part=(2, 3))
+        generate(**request, join=True)
+    generate(**request, part=(2, 3))
     assert not path.exists()
-    generation.generate(**request, join=True)
+    generate(**request, join=True)
     assert hash_of(path) == whole
     assert not shards(path)
     for part in (0, 3), (4, 3):
         with pytest.raises(ValueError, match=f"part {part[0]} of 3"):
-            generation.generate(tmp_path / "b.h5", part=part)
+            generate(tmp_path / "b.h5", part=part)
 
 
 def test_two_processes_that_race_for_every_shard(tmp_path, whole):
@@ -190,17 +190,17 @@ def test_full_disk_of_one_worker_is_said_and_the_rest_is_kept(tmp_path, whole):
     ):
         full, *_ = client.scheduler_info()["workers"]
         request = {**REQUEST, "per_shard": 5, "progress": False, "dask": cluster.scheduler_address}
-        generation.generate(path, **request, part=(1, 2))
+        generate(path, **request, part=(1, 2))
         before = shards(path)
         client.run(limit_file_size, 20_000, workers=[full])
         with pytest.raises(
             OSError, match=r"a.h5.shards/0.*h5 cannot be written: .*file write fail"
         ):
-            generation.generate(path, **request)
+            generate(path, **request)
         done = shards(path)
         assert before and set(before) <= set(done)
         for shard in done:
             assert len(dataset.read(shard)) == 5
         client.run(limit_file_size, resource.RLIM_INFINITY, workers=[full])
-        generation.generate(path, **request)
+        generate(path, **request)
     assert hash_of(path) == whole

@@ -19,7 +19,7 @@ from repro.evaluation import assessment, campaign, metrics, naive, regions, resu
 from repro.evaluation.assessment import assess, damask_difference, label_noise
 from repro.models.backend import keras
 from repro.models.runs import Run, run_of
-from repro.reference import generation
+from repro.reference import Request
 from repro.report import tables
 from repro.surrogate import SURROGATES, Prediction, Surrogate, load, modes
 
@@ -316,14 +316,14 @@ def test_validation_on_other_data_than_a_network_was_trained_on_is_pointed_out(
 
 def test_errors_against_converged_fields_say_so():
     """Of coarser discretizations, and of who predicts whole loads."""
-    data = generation.Job("grains10", size=16, discretization=CONVERGED).solve(range(3))
+    data = Request("grains10", size=16, discretization=CONVERGED).solve(range(3))
     errors = pd.DataFrame(assessment.discretization_errors(data))
     assert (errors["against"] == str(CONVERGED)).all() and (errors["mode"] == "trajectory").all()
     whole = results.select(errors, metric="MAE", against=str(CONVERGED))
     mae = whole.set_index("model")["value"]
     names = [f"reference model, {d}" for d in assessment.COARSER]
     assert mae[names[0]] > 3 * mae[names[2]] and mae[names[1]] > 3 * mae[names[2]] > 0
-    of_paper = generation.Job("grains10", size=16).solve(range(1))
+    of_paper = Request("grains10", size=16).solve(range(1))
     assert assessment.discretization_errors(of_paper) == []
 
     class Mine(Surrogate):

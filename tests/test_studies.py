@@ -8,7 +8,7 @@ import pytest
 from repro import models, paper
 from repro.experiments import studies
 from repro.experiments.studies import ABLATION, OPEN_CHOICES, Scale, Variant
-from repro.reference import generation
+from repro.reference import Request
 from repro.training import trainer
 
 SCALE = Scale(microstructures=6, filters=2, samples=16)
@@ -16,7 +16,7 @@ SCALE = Scale(microstructures=6, filters=2, samples=16)
 
 @pytest.fixture
 def solved(data, monkeypatch):
-    monkeypatch.setattr(generation.Job, "solve", lambda job, indices: data)
+    monkeypatch.setattr(Request, "solve", lambda request, indices: data)
     studies._solved.cache_clear()
     yield
     studies._solved.cache_clear()

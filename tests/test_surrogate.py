@@ -21,7 +21,7 @@ from repro.experiments.options import RunOptions, Scale
 from repro.models import direct_prediction, learned_correction, runs
 from repro.models.backend import keras
 from repro.models.custom_layers import DepthToSpace2D, LocalLaw
-from repro.reference import generation, simulate_many
+from repro.reference import Request, generate, simulate_many
 from repro.report import tables
 from repro.surrogate import Averaged, CoarseSolve, Rollout, network_predictor
 from repro.surrogate.calibration import Calibration, Case, check_sample, conformal_quantile
@@ -106,7 +106,7 @@ def test_the_untrained_correction_interpolates_linearly():
 
 
 def longer(count, size=16):
-    return generation.Job("paper", size=size, load=LONGER_LOAD).solve(range(count))
+    return Request("paper", size=size, load=LONGER_LOAD).solve(range(count))
 
 
 def test_samples_for_the_trainer_are_what_is_corrected():
@@ -221,7 +221,7 @@ def test_shipped_surrogates_have_bounds_without_a_solve():
     for name in surrogate.SURROGATES:
         one = surrogate.load(name)
         assert (one.calibration is None) == (one.tolerance is None), name
-    cells = [generation.Job("paper", seed=5).microstructure(i)[1] for i in range(40)]
+    cells = [Request("paper", seed=5).microstructure(i)[1] for i in range(40)]
     direct = surrogate.load("direct_prediction_averaged")
     how = {"discretization": PAPER, "predictor": direct, "calibration": direct.calibration}
     answer = surrogate.predict(cells, 1e3, **how)
@@ -578,9 +578,10 @@ def test_networks_for_trajectories_are_trained_like_the_others(tmp_path, monkeyp
     size = 16
     how = {"size": size, "load": LONGER_LOAD, "discretization": samples.LABELS["converged"]}
     data = tmp_path / "longer.h5"
-    generation.generate(data, count=5, progress=False, **how)
+    generate(data, Request("paper", **how), 5, progress=False)
     further = samples.path_of(Trajectories, "paper", "converged", 2)
-    generation.generate(further, count=2, seed=samples.FURTHER_SEED, progress=False, **how)
+    request = Request("paper", samples.FURTHER_SEED, **how)
+    generate(further, request, 2, progress=False)
     options = RunOptions(data=data, out=tmp_path / "run", epochs=1, labels="converged", further=2)
     config = replace(recipe_of("direct_prediction"), warmup_epochs=0)
     network = {"filters": 2, "blocks": 1, "levels": 1}

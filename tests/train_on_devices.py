@@ -25,7 +25,7 @@ from repro.data.load import LONGER_LOAD  # noqa: E402
 from repro.data.pairs import make_pairs  # noqa: E402
 from repro.experiments.samples import trajectories  # noqa: E402
 from repro.models.backend import keras  # noqa: E402
-from repro.reference import generation  # noqa: E402
+from repro.reference import Request  # noqa: E402
 from repro.training import snapshot  # noqa: E402
 from repro.training.devices import DistributedEngine, all_devices  # noqa: E402
 from repro.training.engine import TrainingEngine  # noqa: E402
@@ -60,7 +60,7 @@ def save_then_die(directory, state, identity):
 
 def error_of_direct_prediction(engine):
     keras.utils.set_random_seed(0)
-    longer = generation.Job("paper", size=16, load=LONGER_LOAD).solve(range(4))
+    longer = Request("paper", size=16, load=LONGER_LOAD).solve(range(4))
     pairs = [trajectories(longer, part) for part in (range(3), [3])]
     network = models.direct_prediction(filters=2, blocks=1, levels=1)
     config = TrainingConfig(1, batch_size=2)

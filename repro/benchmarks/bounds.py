@@ -17,7 +17,7 @@ from repro import paper, surrogate
 from repro.data.discretization import PAPER
 from repro.data.flow_rule import PAPER_RULE
 from repro.data.suites import SUITES
-from repro.reference import generation, simulate_many
+from repro.reference import Request, simulate_many
 from repro.surrogate import SURROGATES
 from repro.surrogate.calibration import Calibration, features_of
 from repro.tools import provenance
@@ -94,8 +94,8 @@ def _timed(cells, load, against) -> tuple[np.ndarray, float]:
 
 
 def _drawn(suite, first, count):
-    job = generation.Job(suite)
-    return [job.microstructure(first + i)[1] for i in range(count)]
+    request = Request(suite)
+    return [request.microstructure(first + i)[1] for i in range(count)]
 
 
 def _row(one, cells, load, true, of_paper) -> dict:

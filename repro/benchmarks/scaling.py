@@ -20,7 +20,7 @@ import pandas as pd
 
 from repro.data import dataset
 from repro.data.pairs import make_pairs
-from repro.reference import batch_size, generation
+from repro.reference import Request, batch_size
 from repro.tools import engine, provenance
 from repro.tools.processor import available_cores
 from repro.tools.timing import timed
@@ -43,20 +43,20 @@ def run(count: int = 200, repeats: int = 3, size: int | None = None) -> pd.DataF
     """
     load = round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory() as folder:
-        job, per_shard = generation.Job("paper", size=size), batch_size()
+        request, per_shard = Request("paper", size=size), batch_size()
         shards = {
             Path(folder, "shards", f"{start}.h5"): range(start, min(start + per_shard, count))
             for start in range(0, count, per_shard)
         }
         rows = []
         for workers in sorted({1, available_cores()}):
-            rows += engines(job, shards, workers, repeats)
+            rows += engines(request, shards, workers, repeats)
         rows += files(list(shards), Path(folder), repeats)
         rows += training(Path(folder, "joined.h5"), repeats)
     return pd.DataFrame(rows).assign(load_before=load, **provenance.stamp())
 
 
-def engines(job, shards: dict, workers: int, repeats: int) -> Iterator[dict]:
+def engines(request, shards: dict, workers: int, repeats: int) -> Iterator[dict]:
     """Seconds per simulation with threads and with running Dask workers, and per empty task.
 
     `cpu_seconds` are those of this process, in which the scheduler is, and of all workers.
@@ -72,7 +72,7 @@ def engines(job, shards: dict, workers: int, repeats: int) -> Iterator[dict]:
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()
             before = processor_time()
-            list(engine.run(job.write, shards.items(), **how))
+            list(engine.run(request.write, shards.items(), **how))
             spent[contender].append(processor_time() - before)
 
         dask = cluster.scheduler_address

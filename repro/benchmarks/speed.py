@@ -31,7 +31,7 @@ from repro.data.load import PAPER_LOAD
 from repro.data.microstructure import Microstructure
 from repro.data.pairs import from_rest
 from repro.evaluation import metrics
-from repro.reference import generation
+from repro.reference import Request
 from repro.reference.recorded_damask import cases_like_training
 from repro.surrogate import SURROGATES
 from repro.surrogate.interpolation import at_all_increments
@@ -90,7 +90,7 @@ def measure(names=SURROGATES, microstructures: int = 8, repeats: int = 3) -> pd.
     # Another process may be at another place.
     names = [n if n in SURROGATES else str(models.model_path(n).absolute()) for n in names]
     validation = dataset.split_indices(paper.MICROSTRUCTURES)[1][:microstructures]
-    cells = [generation.Job("paper").microstructure(int(i))[1] for i in validation]
+    cells = [Request("paper").microstructure(int(i))[1] for i in validation]
     load = os.getloadavg()[0]
     rows = []
     for cores in sorted({1, available_cores()}):

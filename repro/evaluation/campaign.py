@@ -18,7 +18,7 @@ from repro.evaluation.assessment import (
     discretization_errors,
     label_noise,
 )
-from repro.reference import generation
+from repro.reference import Request, generate
 from repro.surrogate import SURROGATES
 from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
@@ -126,7 +126,7 @@ def _path(suite, directory, discretization) -> Path:
 def _generated(suite, directory, discretization, dask=None) -> Path:
     path = _path(suite, directory, discretization)
     if not path.exists():
-        generation.generate(path, suite, dask=dask, discretization=discretization)
+        generate(path, Request(suite, discretization=discretization), dask=dask)
     return path
 
 

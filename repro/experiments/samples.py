@@ -119,5 +119,5 @@ def generate(kind: type[Samples], path, labels: str, count: int, seed: int = 0) 
     from repro.reference import generation
 
     if not Path(path).exists():
-        how = {"load": LOADS[kind], "discretization": LABELS[labels], "seed": seed}
-        generation.generate(path, count=count, **how)
+        how = {"load": LOADS[kind], "discretization": LABELS[labels]}
+        generation.generate(path, generation.Request("paper", seed, **how), count)

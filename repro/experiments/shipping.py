@@ -8,7 +8,7 @@ import numpy as np
 from repro import models, paper, surrogate
 from repro.models import files
 from repro.models.runs import RESULT
-from repro.reference import generation
+from repro.reference import Request
 from repro.surrogate import SURROGATES, network_predictor
 from repro.tools.files import atomic_path
 from repro.training.run_directory import RESUMABLE
@@ -76,8 +76,8 @@ def calibrate(name: str) -> list[Path]:
     list of Path
         The files of `Surrogate.calibration`.
     """
-    job, written = generation.Job("paper", seed=CALIBRATION_SEED), []
-    cells = [job.microstructure(i)[1] for i in range(surrogate.CALIBRATION)]
+    request, written = Request("paper", seed=CALIBRATION_SEED), []
+    cells = [request.microstructure(i)[1] for i in range(surrogate.CALIBRATION)]
     for one in (surrogate.load(of) for of in SURROGATES if of.removesuffix("_averaged") == name):
         if one.tolerance is not None:
             surrogate.calibrate(one, cells, discretization=one.against).write(one.calibrated)
@@ -90,7 +90,7 @@ def golden_input(channels: int = len(paper.CHANNELS), size: int = paper.GRID) ->
 
     Of several stresses each is larger than the one before it.
     """
-    _, cell = generation.Job("extension", size=size).microstructure(0)
+    _, cell = Request("extension", size=size).microstructure(0)
     maps = cell.property_maps().astype(np.float32)
     # Half the flow resistance: a field with the grains in it, without solving for one.
     x = np.stack([maps, maps])

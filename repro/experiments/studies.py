@@ -27,7 +27,7 @@ from repro.experiments.samples import LABELS, MAKERS, labels_of
 from repro.models import runs
 from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
-from repro.reference import generation, simulate_many
+from repro.reference import Request, simulate_many
 from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.tools.progress import Progress
@@ -38,16 +38,16 @@ PAPER, PICTURES = "float32", "8-bit pictures"
 GENERATOR = "the generator's, M = 1 and h = 3"  # that the paper's first author published
 LONGER, CONVERGED = "to F11 = 1.008", "to F11 = 1.008, 2 x 2 points per pixel"
 DATA: dict[str, Callable[[int], DataSet]] = {
-    PAPER: lambda count: generation.Job("paper").solve(range(count)),
-    PICTURES: lambda count: as_pictures(generation.Job("paper").solve(range(count))),
-    GENERATOR: lambda count: generation.Job("paper", flow_rule=FlowRule(M=1, h=3)).solve(
-        range(count)
-    ),
-    LONGER: lambda count: generation.Job("paper", load=LONGER_LOAD).solve(range(count)),
-    CONVERGED: lambda count: generation.Job(
-        "paper", load=LONGER_LOAD, discretization=LABELS["converged"]
-    ).solve(range(count)),
+    PAPER: lambda count: _drawn(count),
+    PICTURES: lambda count: as_pictures(_drawn(count)),
+    GENERATOR: lambda count: _drawn(count, flow_rule=FlowRule(M=1, h=3)),
+    LONGER: lambda count: _drawn(count, load=LONGER_LOAD),
+    CONVERGED: lambda count: _drawn(count, load=LONGER_LOAD, discretization=LABELS["converged"]),
 }
+
+
+def _drawn(count, **how) -> DataSet:
+    return Request("paper", **how).solve(range(count))
 
 
 @dataclass(frozen=True)

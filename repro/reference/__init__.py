@@ -1,6 +1,6 @@
 """The reference model (RM): it solves cells under a load, and the networks learn from it."""
 
-from repro.reference.generation import generate
+from repro.reference.generation import Request, generate
 from repro.reference.many import simulate_many, solve
 from repro.reference.simulation import (
     TOLERANCE,
@@ -20,6 +20,7 @@ __all__ = [
     "TOLERANCE",
     "ConvergenceError",
     "Fields",
+    "Request",
     "Trajectory",
     "accuracy",
     "batch_size",

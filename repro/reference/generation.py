@@ -20,57 +20,40 @@ from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure
 from repro.data.suites import SUITES, Suite
+from repro.reference.many import how_solved
 from repro.reference.simulation import ConvergenceError, accuracy, batch_size, simulate_batch
 from repro.tools import engine
 from repro.tools.processor import available_cores
 from repro.tools.progress import Progress
-from repro.tools.provenance import code_commit
+from repro.tools.values import required, whole
 
 
 def generate(
     path,
-    suite: str = "paper",
+    request: "Request | str" = "paper",
     count: int | None = None,
-    size: int | None = None,
-    seed: int = 0,
-    tol: float | None = None,
+    *,
     workers: int | None = None,
-    progress: bool = True,
-    flow_rule: FlowRule | None = None,
-    discretization: Discretization | None = None,
-    load: Load | None = None,
     dask: str | None = None,
     per_shard: int | None = None,
     part: tuple[int, int] | None = None,
     join: bool = False,
+    progress: bool = True,
 ) -> None:
-    """Generate a suite into the data file `path`, going on from the shards of a killed run.
+    """Generate microstructures and their simulations into the data file `path`.
+
+    It goes on from the shards of a killed run.
 
     Parameters
     ----------
     path : path-like
         The data set to write; never overwritten.
-    suite : str
-        Key of `SUITES`.
+    request : Request or str
+        What to generate. The name of a suite stands for the suite as it is, `Request(name)`.
     count : int, optional
         Number of microstructures; by default that of the suite.
-    size : int, optional
-        Pixels along an edge; by default those of the suite, 64 for the paper's.
-    seed : int
-        Another seed gives other microstructures.
-    tol : float, optional
-        Tolerance of the reference model; by default that of `repro.reference.accuracy`, as is the
-        precision.
     workers : int, optional
         Simulations at a time; by default one per core.
-    progress : bool
-        Whether to show a progress bar.
-    flow_rule : FlowRule, optional
-        By default that of the suite.
-    discretization : Discretization, optional
-        In space, likewise.
-    load : Load, optional
-        Likewise.
     dask : str, optional
         Who solves, as for `repro.tools.engine.run`; by default threads of this process.
     per_shard : int, optional
@@ -79,6 +62,8 @@ def generate(
         (k, n): solve the k-th of n parts of the shards, k from 1, and join nothing.
     join : bool
         Solve nothing: write `path` from the shards, which must all be there.
+    progress : bool
+        Whether to show a progress bar.
 
     Raises
     ------
@@ -87,27 +72,19 @@ def generate(
     FileNotFoundError
         If a shard to be joined is not there.
     ValueError
-        If `suite` is unknown or a number is out of range, or if the shards beside `path` belong to
-        another request.
+        If the suite is unknown or a number is out of range, or if the shards beside `path` belong
+        to another request.
     ConvergenceError
         If a simulation fails; the shards already solved stay.
     """
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} exists: name another file or remove it")
-    if suite not in SUITES:
-        raise ValueError(f"unknown suite {suite}: choose from {', '.join(SUITES)}")
-    count = SUITES[suite].count if count is None else count
-    workers = available_cores() if workers is None else workers
-    job = Job(suite, seed, size, tol, flow_rule, discretization, load)
-    per_shard = batch_size() if per_shard is None else per_shard
-    numbers = {"count": count, "size": job.size, "workers": workers, "per_shard": per_shard}
-    numbers["tol"] = job.tol
-    for name, value in numbers.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}")
+    request = Request(request) if isinstance(request, str) else request
+    required(request, Request, "request")
+    count = whole(SUITES[request.suite].count if count is None else count, "count")
+    workers = whole(available_cores() if workers is None else workers, "workers")
+    per_shard = whole(batch_size() if per_shard is None else per_shard, "per_shard")
     k, n = part or (1, 1)
     if not 1 <= k <= n:
         raise ValueError(f"part {k} of {n}: the parts are 1 to n")
@@ -121,27 +98,27 @@ def generate(
         for stop in [min(start + per_shard, count)]
     }
     for shard, indices in shards.items():
-        differs = (
-            job.differs(dataset.read(shard, in_memory=False), indices) if shard.exists() else ()
-        )
+        if not shard.exists():
+            continue
+        differs = request.differs(dataset.read(shard, in_memory=False), indices)
         if differs:
             raise ValueError(
                 f"{shard} is of another request ({', '.join(differs)}): remove {directory}"
             )
     if not join:
         chosen = dict(list(shards.items())[k - 1 :: n])
-        _solve_missing(job, chosen, dask, workers, progress)
+        _solve_missing(request, chosen, dask, workers, progress)
     if part is None:
         _join(path, shards)
         shutil.rmtree(directory)
 
 
-def _solve_missing(job, shards, dask, workers, progress):
+def _solve_missing(request, shards, dask, workers, progress):
     """Write the shards that are not there yet."""
     todo = {shard: indices for shard, indices in shards.items() if not shard.exists()}
     total, left = (sum(map(len, group.values())) for group in (shards, todo))
     bar = Progress(
-        what=f"solving {job.suite}",
+        what=f"solving {request.suite}",
         unit="cell",
         total=total,
         initial=total - left,
@@ -149,7 +126,8 @@ def _solve_missing(job, shards, dask, workers, progress):
     )
     with bar:
         # Threads will do for this process, since the compiled solver frees the GIL.
-        solved = engine.run(job.write, todo.items(), dask, workers, partial(job.solve, range(1)))
+        warm = partial(request.solve, range(1))
+        solved = engine.run(request.write, todo.items(), dask, workers, warm)
         for shard in solved if todo else ():
             bar.update(len(todo[shard]))
 
@@ -166,11 +144,33 @@ def _join(path, shards):
 
 
 @dataclass(frozen=True)
-class Job:
-    """One request for microstructures of a suite and their simulations.
+class Request:
+    """A request for microstructures of a suite and their simulations.
 
-    What is None is as the suite says: the pixels along an edge, the flow rule, the discretization
-    and the load; the tolerance as `repro.reference.accuracy`.
+    Microstructure i is the same however many are generated: their number is not part of it.
+
+    Parameters
+    ----------
+    suite : str
+        Key of `SUITES`.
+    seed : int
+        Another seed gives other microstructures.
+    size : int, optional
+        Pixels along an edge; by default those of the suite, 64 for the paper's.
+    tol : float, optional
+        Tolerance of the reference model; by default, and the precision, by
+        `repro.reference.accuracy`.
+    flow_rule : FlowRule, optional
+        By default that of the suite.
+    discretization : Discretization, optional
+        In space, likewise.
+    load : Load, optional
+        Likewise.
+
+    Raises
+    ------
+    ValueError
+        If the suite is unknown, a number is out of range, or a value is of another class.
     """
 
     suite: str
@@ -182,11 +182,19 @@ class Job:
     load: Load | None = None
 
     def __post_init__(self):
+        if self.suite not in SUITES:
+            raise ValueError(f"unknown suite {self.suite}: choose from {', '.join(SUITES)}")
+        object.__setattr__(self, "seed", whole(self.seed, "seed", least=0))
         for name in ("size", "flow_rule", "discretization", "load"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(self._family, name))
-        if self.tol is None:
-            object.__setattr__(self, "tol", accuracy(self.discretization)["tol"])
+        ms.grid_shape(self.size)
+        required(self.flow_rule, FlowRule, "flow_rule")
+        required(self.discretization, Discretization, "discretization")
+        required(self.load, Load, "load")
+        object.__setattr__(self, "tol", accuracy(self.discretization, self.tol)["tol"])
+        if not self.tol > 0:
+            raise ValueError(f"tol must be positive, got {self.tol}")
 
     @property
     def _family(self) -> Suite:
@@ -200,21 +208,15 @@ class Job:
     def solve(self, indices) -> dataset.DataSet:
         """Microstructures number `indices` and their trajectories."""
         seeds, cells = zip(*(self.microstructure(i) for i in indices), strict=True)
+        how = {"flow_rule": self.flow_rule, "discretization": self.discretization}
+        how |= accuracy(self.discretization, self.tol)
         try:
-            runs = simulate_batch(cells, self.load, **self._how)
+            runs = simulate_batch(cells, self.load, **how)
         except ConvergenceError as error:
             # Number it as in the suite, not as in the shard.
             error.microstructure = indices[error.microstructure]
             raise
-        return dataset.of(cells, runs, self.attributes(), seeds)
-
-    @property
-    def _how(self) -> dict:
-        # A tolerance that single precision does not reach takes double.
-        suits = accuracy(self.discretization)
-        dtype = suits["dtype"] if self.tol >= suits["tol"] else np.float64
-        how = {"flow_rule": self.flow_rule, "discretization": self.discretization}
-        return {**how, "tol": self.tol, "dtype": dtype}
+        return dataset.of(cells, runs, self.attributes, seeds)
 
     def write(self, task: tuple[Path, range]) -> Path:
         """Solve and write a shard, (path, indices), and name it; nothing to do if it is there."""
@@ -224,23 +226,17 @@ class Job:
             dataset.write(shard, self.solve(indices), overwrite=True)
         return shard
 
+    @property
     def attributes(self) -> dict:
         """How the data came about, as stored with it."""
-        return {
-            "generator": "repro.reference",
-            "suite": self.suite,
-            "generator_seed": self.seed,
-            "tolerance": self.tol,
-            **self.flow_rule.attributes,
-            **self.discretization.attributes,
-            "commit": code_commit(),
-        }
+        drawn = {"suite": self.suite, "generator_seed": self.seed}
+        return how_solved(self.tol, self.flow_rule, self.discretization) | drawn
 
     def differs(self, part: dataset.DataSet, indices) -> list[str]:
         """In what a shard found on disk is not what is asked for of microstructures `indices`."""
         # What is older says nothing of what is as in the paper.
         found = PAPER_RULE.attributes | PAPER.attributes | part.attributes
-        wanted = self.attributes()
+        wanted = self.attributes
         same = {
             "pixels": bool(np.equal(part.grain_id.shape[1:], self.size).all()),
             "load": part.load.same_as(self.load),

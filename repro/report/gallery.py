@@ -9,7 +9,7 @@ from repro import paper, reference
 from repro.data import dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import DERIVATIVES, Discretization, pixel_means
-from repro.reference import generation
+from repro.reference import Request
 from repro.report import figures
 from repro.surrogate import Case, Surrogate
 from repro.surrogate.base import TRAJECTORY
@@ -47,7 +47,7 @@ def example_index(suite: str) -> int:
 
 def solve_example(suite: str, discretization: Discretization | None = None) -> DataSet:
     """The shown microstructure of a suite and its solution, as a data set of one."""
-    return generation.Job(suite, discretization=discretization).solve([example_index(suite)])
+    return Request(suite, discretization=discretization).solve([example_index(suite)])
 
 
 def predict_example(one: Surrogate, data: DataSet, i: int = 0, mode: str | None = None) -> Example:
@@ -102,7 +102,7 @@ def points_example(points=(1, 2, 4, 8)) -> tuple[dict[str, dict[int, np.ndarray]
     float
         Mean stretch.
     """
-    _, cell = generation.Job("paper").microstructure(example_index("paper"))
+    _, cell = Request("paper").microstructure(example_index("paper"))
     fields: dict = {}
     for derivative in DERIVATIVES:
         fields[derivative] = {}

@@ -20,7 +20,7 @@ from repro.data.trajectories import STRAINS, Trajectories
 from repro.evaluation.campaign import read_checks
 from repro.evaluation.results import SURROGATE, read_rows, select
 from repro.models.runs import labels_of, read_config, read_environment, read_history, run_of
-from repro.reference import generation
+from repro.reference import Request
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
 from repro.report.numbers import Numbers, fill_table
 from repro.report.templates import render
@@ -317,7 +317,7 @@ def _percent(value):
 
 def _figure_9():
     index = gallery.example_index("paper")
-    return figures.periodic_cell_figure(generation.Job("paper").microstructure(index)[1].grain_id)
+    return figures.periodic_cell_figure(Request("paper").microstructure(index)[1].grain_id)
 
 
 def _points_figure():
