@@ -51,28 +51,26 @@ def main(
     from repro.report.numbers import summary
     from repro.surrogate import load
 
-    run = load(model, stride).run
+    one = load(model, stride)
     if data and suite:
         raise ValueError("--data and --suite exclude each other")
     suites = tuple(SUITES) if "all" in suite else suite or ("paper",)
     table = results or _table(model, data, suites)
     if data:
         own = dataset.read(data)
-        rows = campaign.evaluate_data(model, own, table, stride)
+        rows = campaign.evaluate_data(one, own, table)
         if own.solver_options is None:
             print(
                 f"note: {data} was solved by a flow rule or a derivative in space that our "
                 "reference model does not have: no label noise and no Taylor estimate"
             )
     else:
-        rows = campaign.evaluate_suites(
-            model, suites, directory, table, stride, dask, AGAINST[against]
-        )
+        rows = campaign.evaluate_suites(one, suites, directory, table, dask, AGAINST[against])
     checks = campaign.read_checks(table.with_name("data_checks.csv"))
     print(tables.markdown(tables.errors(rows)))
     print(summary(rows, checks), end="")
     print(f"the rows are in {table}")
-    trained_on = run.split_hash
+    trained_on = one.run.split_hash
     validated = rows.loc[rows["split"] == "validation", "split_hash"]
     if trained_on and (validated != trained_on).any():
         print(

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from repro.models.backend import keras
 from repro.models.runs import Run, run_of
 from repro.reference import Request
 from repro.report import tables
-from repro.surrogate import SURROGATES, Prediction, Surrogate, load, modes
+from repro.surrogate import SURROGATES, Averaged, Prediction, Surrogate, load, modes
 
 # Grain 1 fills columns 2 to 4 of an 8x8 cell, grain 0 the others.
 STRIPE = np.zeros((8, 8), np.uint8)
@@ -247,7 +248,7 @@ def test_label_noise_is_of_the_law_and_the_increments_of_the_data(data):
 
 
 def test_campaign_keeps_checks_and_histogram(data, run_directory, tmp_path):
-    campaign.evaluate_data(run_directory, data, tmp_path / "results.csv")
+    campaign.evaluate_data(load(run_directory), data, tmp_path / "results.csv")
     checks = campaign.read_checks(tmp_path / "data_checks.csv")
     assert [c.question for c in checks if not c.passed] == ["pixels"]
     histogram = pd.read_csv(tmp_path / "histogram.csv")
@@ -280,13 +281,28 @@ def test_an_own_network_is_evaluated_apart_on_what_is_asked_for(
 ):
     few = suites.Suite("a few cells", ms.polycrystal, 99, count=2, size=16)
     monkeypatch.setitem(suites.SUITES, "few", few)
+    monkeypatch.setitem(suites.SUITES, "few2", dataclasses.replace(few, stream=98))
     monkeypatch.chdir(tmp_path)
-    evaluate.main(str(run_directory), suite=("few",))
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["few.h5"]
+    load_network, loaded = models.load, []
+    monkeypatch.setattr(models, "load", lambda path: loaded.append(path) or load_network(path))
+    evaluate.main(str(run_directory), suite=("few", "few2"))
+    assert loaded == [run_directory / "best.keras"]  # once for all suites
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"few.h5", "few2.h5"}
     table = Path("results", "own", "results.csv")
     assert f"the rows are in {table}" in capsys.readouterr().out
     assert [path for path in Path("results").rglob("*") if path.is_file()] == [table]
     assert {"tiny", "persistence"} <= set(results.read_rows(table)["model"])
+
+
+@pytest.mark.parametrize("stride", [None, 4])
+def test_a_surrogate_of_a_network_is_the_same_in_another_process(run_directory, data, stride):
+    cells = [data.microstructure(0)]
+    one = load(run_directory, stride)
+    other = pickle.loads(pickle.dumps(one))
+    assert (other.run, other.stride) == (one.run, one.stride) and one.stride == (stride or 5)
+    for both in ((one, other), map(Averaged, (one, other))):
+        found = [surrogate(cells, data.load).sigma_vm for surrogate in both]
+        np.testing.assert_array_equal(*found)
 
 
 def test_only_what_comes_with_the_project_is_among_its_results(run_directory, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro import models
+from repro import models, surrogate
 from repro.data import microstructure as ms
 from repro.data.load import Load
 from repro.data.pairs import make_pairs
@@ -48,7 +48,7 @@ def test_from_suite_to_rows(suite, data_file, tmp_path, elsewhere):
     trainer.train(network, pairs, pairs, config, run, about, progress=False)
 
     table = tmp_path / "results.csv"
-    campaign.evaluate_suites(run, [suite], tmp_path, table, dask="elsewhere")
+    campaign.evaluate_suites(surrogate.load(run), [suite], tmp_path, table, dask="elsewhere")
     assert elsewhere == [suite]
     rows = results.read_rows(table)
     own = results.select(rows, model="run", suite=suite, mode="one-step", metric="MAE", F11=True)
@@ -72,7 +72,7 @@ def test_own_data_under_another_load_is_checked_and_evaluated(suite, tmp_path):
     own = dataclasses.replace(data, attributes={"M": 1.0, "h": 3.0})
     path = tmp_path / "tiny.keras"
     models.paper_unet(filters=2, levels=1, kernel=3).save(path)
-    rows = campaign.evaluate_data(path, own, tmp_path / "results.csv")
+    rows = campaign.evaluate_data(surrogate.load(path), own, tmp_path / "results.csv")
     assert set(rows["split"]) == {"training", "validation"}
     failed = {
         c.question for c in campaign.read_checks(tmp_path / "data_checks.csv") if not c.passed

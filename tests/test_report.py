@@ -23,6 +23,7 @@ from repro.models.backend import keras
 from repro.report import architecture, figures, gallery, page, pictures, tables
 from repro.report.numbers import NotMeasuredError, Numbers, fill_table, summary
 from repro.report.templates import TEMPLATES
+from repro.surrogate import load
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def directory(data, tmp_path_factory):
     )
     history = {"epoch": [1, 2], "mae_training": [9.0, 8.5], "mae_validation": [9.0, 8.0]}
     pd.DataFrame({**history, "seconds": 3600}).to_csv(run / "history.csv", index=False)
-    campaign.evaluate_data(run, data, directory / "results.csv")
+    campaign.evaluate_data(load(run), data, directory / "results.csv")
     for name in ("direct_prediction", "learned_correction"):
         shutil.copytree(shipped / name, run.parent / name)
     yield directory

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro import models, paper, surrogate
+from repro import paper
 from repro.data import checks, dataset
 from repro.data.dataset import DataSet
 from repro.data.discretization import PAPER, Discretization
@@ -19,7 +19,7 @@ from repro.evaluation.assessment import (
     label_noise,
 )
 from repro.reference import Request, generate
-from repro.surrogate import SURROGATES
+from repro.surrogate import Surrogate
 from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 
@@ -27,11 +27,10 @@ HISTOGRAM_BINS = 60
 
 
 def evaluate_suites(
-    model,
+    one: Surrogate,
     suites,
     directory,
     table,
-    stride: int | None = None,
     dask: str | None = None,
     discretization: Discretization = PAPER,
 ) -> pd.DataFrame:
@@ -41,16 +40,14 @@ def evaluate_suites(
 
     Parameters
     ----------
-    model : str or path-like
-        As for `repro.surrogate.load`.
+    one : Surrogate
+        As `repro.surrogate.load` gives it.
     suites : iterable of str
         Keys of `data.suites.SUITES`.
     directory : path-like
         Where the data sets are, SUITE.h5.
     table : path-like
         CSV that the rows are added to, after every suite.
-    stride : int, optional
-        Increments per step; by default as the network was trained.
     dask : str, optional
         Who generates and evaluates, as for `repro.tools.engine.run`; by default this process.
     discretization : Discretization
@@ -61,14 +58,12 @@ def evaluate_suites(
     DataFrame
         The rows of this surrogate and of the naive references on these suites.
     """
-    if model not in SURROGATES:
-        model = models.model_path(model).absolute()
     directory = Path(directory).absolute()
     for suite in suites:
         _generated(suite, directory, discretization, dask)
     about = {"command": provenance.command_line()}  # and not that of a worker
     rows: dict[str, list[dict]] = {suite: [] for suite in suites}
-    on_suite = partial(_on_suite, model, directory, stride, discretization)
+    on_suite = partial(_on_suite, one, directory, discretization)
     for suite, found in engine.run(on_suite, suites, dask):
         rows[suite] = [row | about for row in found]
         results.write_rows(table, rows[suite])
@@ -76,33 +71,33 @@ def evaluate_suites(
         return pd.DataFrame([*chain.from_iterable(rows.values())])
     if "paper" in rows:
         _write_about(table, _read_once(_path("paper", directory, discretization)))
-    damask = damask_difference(int(rows[suites[0]][0]["stride"]))
+    damask = damask_difference(one.stride)
     results.write_rows(table, damask)
     return pd.DataFrame([*chain.from_iterable(rows.values()), *damask])
 
 
-def _on_suite(model, directory, stride, discretization, suite) -> tuple[str, list[dict]]:
+def _on_suite(one, directory, discretization, suite) -> tuple[str, list[dict]]:
     path, training = _path("paper", directory, discretization), None
     if discretization == PAPER and path.exists():  # beside converged fields stands no naive one
         training = _read_once(path)
     data = _read_once(path) if suite == "paper" else load_suite(suite, directory, discretization)
-    return suite, _rows(model, data, stride, training)
+    return suite, _rows(one, data, training)
 
 
 # Every suite of a process asks for the training data.
 _read_once = lru_cache(maxsize=1)(dataset.read)
 
 
-def _rows(model, data, stride, training) -> list[dict]:
-    one, coarser = surrogate.load(model, stride), discretization_errors(data)
+def _rows(one, data, training=None) -> list[dict]:
+    coarser = discretization_errors(data)
     # Beside converged fields stand those on fewer points: the rest is as for the paper's kind.
     rows = assess(one, data, training, beside_naive=not coarser)
     return rows + (coarser or label_noise(data, one.stride))
 
 
-def evaluate_data(model, data: DataSet, table, stride=None, training=None) -> pd.DataFrame:
+def evaluate_data(one: Surrogate, data: DataSet, table) -> pd.DataFrame:
     """Add the errors of a surrogate on a data set to `table`; what the data is like goes beside."""
-    rows = _rows(model, data, stride, training)
+    rows = _rows(one, data)
     results.write_rows(table, rows)
     if any(row["split"] == "training" for row in rows):
         _write_about(table, data)

@@ -111,7 +111,7 @@ class Surrogate:
 
 
 class OfNetwork(Surrogate):
-    """A surrogate that asks a trained network.
+    """A surrogate that asks a trained network; another process loads that from its file.
 
     Parameters
     ----------
@@ -130,10 +130,13 @@ class OfNetwork(Surrogate):
 
     def __init__(self, model):
         path = models.model_path(model)
-        self.calibrated = path.with_name(CALIBRATION)
+        self.file, self.calibrated = path.absolute(), path.with_name(CALIBRATION)
         self.network, self.run, self.labels = models.load(path), run_of(path), labels_of(path)
         # To find out takes longer than to predict.
         self._check_grid = cache(partial(models.check_grid, self.network))
+
+    def __reduce__(self):
+        return type(self), (self.file,)
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
         """Raise ValueError for a grid that the network does not suit, or a load of another kind."""

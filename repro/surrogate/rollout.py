@@ -39,6 +39,9 @@ class Rollout(OfNetwork):
         self.run = replace(self.run, stride=self.stride)
         self._ask = modes.network_predictor(self.network)
 
+    def __reduce__(self):
+        return type(self), (self.file, self.stride)
+
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
         """Raise ValueError for a grid or a time step that the network does not know."""
         super().check(cells, load)
