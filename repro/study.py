@@ -3,20 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from repro import paper
 from repro.experiments.options import Scale
+from repro.experiments.variants import STUDIES, Study
 from repro.tools import cli
 
 RUNS = Path("runs/studies")
-CELLS = paper.MICROSTRUCTURES
 
 
-def _command(name: str, what: str, takes: str, scale: Scale) -> Callable[..., None]:
-    """The command of a study: `name` in capitals is its list of variants."""
+def _command(name: str, study: Study) -> Callable[..., None]:
+    """The command of a study."""
 
     def main(
         choices: tuple[str, ...] = (),
-        scale: Scale = scale,
+        scale: Scale = study.scale,
         out: Path = Path(f"results/{name}.csv"),
         runs: Path = RUNS,
         dask: str | None = None,
@@ -24,13 +23,12 @@ def _command(name: str, what: str, takes: str, scale: Scale) -> Callable[..., No
         from repro.experiments import studies
         from repro.report import tables
 
-        variants = getattr(studies, name.upper())
-        rows = studies.run(variants, scale, out, runs, choices, dask=dask)
-        print(tables.markdown(getattr(tables, name, tables.study)(rows)))
+        rows = studies.run(study.variants, scale, out, runs, choices, dask=dask)
+        print(tables.markdown(getattr(tables, study.table)(rows)))
 
-    main.__doc__ = f"""{what}
+    main.__doc__ = f"""{study.what}
 
-    Takes {takes} with AVX-512. Start it again to go on.
+    Takes {study.takes} with AVX-512. Start it again to go on.
 
     Args:
         choices: Which of them, by the names in the table, such as "batch size". Default: all.
@@ -44,30 +42,4 @@ def _command(name: str, what: str, takes: str, scale: Scale) -> Callable[..., No
 
 
 if __name__ == "__main__":
-    commands = {
-        "open_choices": _command(
-            "open_choices",
-            "Train the paper's network under each reading of what the paper does not state.",
-            "some four hours on two cores",
-            Scale(CELLS, paper.FILTERS, 160_000),
-        ),
-        "ablation": _command(
-            "ablation",
-            "Train the advanced network, at a third of its width, without each of its ingredients.",
-            "about three quarters of an hour per training on one core",
-            Scale(CELLS, 16, 160_000),
-        ),
-        "learned_correction": _command(
-            "learned_correction",
-            "Train the network that corrects a coarse solve with each of its choices changed.",
-            "about a quarter of an hour on two cores",
-            Scale(CELLS, 48, 40_000),
-        ),
-        "direct_prediction": _command(
-            "direct_prediction",
-            "Train the network that predicts the trajectory directly, in several sizes.",
-            "about an hour and a half on two cores",
-            Scale(CELLS, 16, 48_000),
-        ),
-    }
-    cli.run(commands)
+    cli.run({name: _command(name, study) for name, study in STUDIES.items()})

@@ -5,12 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro import models, paper
+from repro import models, paper, study
 from repro.experiments import studies
-from repro.experiments.studies import ABLATION, OPEN_CHOICES, Scale, Variant
+from repro.experiments.options import Scale
+from repro.experiments.variants import ABLATION, OPEN_CHOICES, STUDIES, Variant
 from repro.reference import Request
 from repro.training import trainer
 
+RESULTS = Path(__file__).parents[1] / "results"
 SCALE = Scale(microstructures=6, filters=2, samples=16)
 
 
@@ -85,9 +87,23 @@ def test_an_ablation_changes_one_thing():
 
 
 def test_runs_that_were_measured_are_known_by_todays_names():
-    rows = pd.read_csv(Path(__file__).parents[1] / "results" / "open_choices.csv")
+    rows = pd.read_csv(RESULTS / "open_choices.csv")
     names = {
         studies._run_name(variant, Scale(1000, paper.FILTERS, 160_000), seed=0)
         for variant in OPEN_CHOICES
     }
     assert names == set(rows.loc[rows["seed"] == 0, "run"])
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_command_of_a_study_trains_its_variants_and_shows_its_table(name, monkeypatch, capsys):
+    asked = []
+
+    def run(variants, scale, out, *_, **__):
+        asked.extend([variants, scale, out])
+        return pd.read_csv(RESULTS / out.name)
+
+    monkeypatch.setattr(studies, "run", run)
+    study._command(name, STUDIES[name])()
+    assert asked == [STUDIES[name].variants, STUDIES[name].scale, Path("results", f"{name}.csv")]
+    assert ("| left out | instead |" in capsys.readouterr().out) == (name == "ablation")

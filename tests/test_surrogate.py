@@ -18,6 +18,7 @@ from repro.data.trajectories import TRAINING_LOAD, Trajectories
 from repro.evaluation.results import read_rows
 from repro.experiments import chain, samples, studies
 from repro.experiments.options import RunOptions, Scale
+from repro.experiments.variants import DATA, LONGER, Variant
 from repro.models import direct_prediction, learned_correction, runs
 from repro.models.backend import keras
 from repro.models.custom_layers import DepthToSpace2D, LocalLaw
@@ -528,17 +529,15 @@ def test_the_distance_from_the_turned_prediction_ranks_cells_by_their_errors(cel
 def test_a_study_trains_networks_for_trajectories_and_judges_them_by_the_papers_load(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(studies.DATA, studies.LONGER, longer)
+    monkeypatch.setitem(DATA, LONGER, {"size": 16, "load": LONGER_LOAD})
     studies._solved.cache_clear()
     studies._reference.cache_clear()
     of_levels = {"blocks": 1, "levels": 1}
     variants = [
-        studies.Variant("size", "2 filters", "direct_prediction", of_levels),
-        studies.Variant(
-            "coarse solve", "tol 1e-4", "learned_correction", {}, samples={"tol": 1e-4}
-        ),
+        Variant("size", "2 filters", "direct_prediction", of_levels),
+        Variant("coarse solve", "tol 1e-4", "learned_correction", samples={"tol": 1e-4}),
     ]
-    variants = [replace(one, data=studies.LONGER) for one in variants]
+    variants = [replace(one, data=LONGER) for one in variants]
     scale, out = Scale(microstructures=5, filters=2, samples=16), tmp_path / "study.csv"
     rows = studies.run(variants, scale, out, tmp_path, progress=False)
     assert rows["setting"].tolist() == ["2 filters", "tol 1e-4"]

@@ -1,11 +1,11 @@
-"""Choices varied one at a time: what the paper leaves open, what is ours.
+"""Studies: choices varied one at a time.
 
 Every variant of a study is trained on the same microstructures for the same number of samples. The
 figures compare variants with each other, not with the paper.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro import models, paper, surrogate
+from repro import models, surrogate
 from repro.data import dataset
 from repro.data.dataset import DataSet
-from repro.data.flow_rule import FlowRule
-from repro.data.load import LONGER_LOAD, PAPER_LOAD
+from repro.data.load import PAPER_LOAD
 from repro.data.microstructure import property_maps
 from repro.data.pairs import Pairs
 from repro.data.pictures import as_pictures
 from repro.evaluation import metrics, naive
 from repro.experiments.options import Scale
-from repro.experiments.samples import LABELS, MAKERS, labels_of
+from repro.experiments.samples import MAKERS, labels_of
+from repro.experiments.variants import DATA, PICTURES, Variant
 from repro.models import runs
 from repro.models.backend import keras
 from repro.models.normalization import NORMALIZATIONS
@@ -32,166 +32,6 @@ from repro.tools import engine, provenance
 from repro.tools.csv_files import read_csv, write_csv
 from repro.tools.progress import Progress
 from repro.training import run_directory, trainer
-from repro.training.recipes import TrainingConfig, recipe_of
-
-PAPER, PICTURES = "float32", "8-bit pictures"
-GENERATOR = "the generator's, M = 1 and h = 3"  # that the paper's first author published
-LONGER, CONVERGED = "to F11 = 1.008", "to F11 = 1.008, 2 x 2 points per pixel"
-DATA: dict[str, Callable[[int], DataSet]] = {
-    PAPER: lambda count: _drawn(count),
-    PICTURES: lambda count: as_pictures(_drawn(count)),
-    GENERATOR: lambda count: _drawn(count, flow_rule=FlowRule(M=1, h=3)),
-    LONGER: lambda count: _drawn(count, load=LONGER_LOAD),
-    CONVERGED: lambda count: _drawn(count, load=LONGER_LOAD, discretization=LABELS["converged"]),
-}
-
-
-def _drawn(count, **how) -> DataSet:
-    return Request("paper", **how).solve(range(count))
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to choose.
-
-    Parameters
-    ----------
-    varied : str
-        Which choice it is about.
-    setting : str
-        How it is chosen.
-    network : str
-        Key of `models.NETWORKS`.
-    options : dict
-        Arguments of the network that differ from its defaults.
-    config : TrainingConfig
-        Its epochs and seed are the study's.
-    samples : dict
-        Options of what makes its samples (`repro.experiments.samples.MAKERS`).
-    bounds : str
-        Key of `models.normalization.NORMALIZATIONS`.
-    data : str
-        Key of `DATA`.
-    """
-
-    varied: str
-    setting: str
-    network: str = "paper_unet"
-    options: dict = field(default_factory=dict)
-    config: TrainingConfig = recipe_of("paper_unet")
-    samples: dict = field(default_factory=dict)
-    bounds: str = "table 3"
-    data: str = PAPER
-
-    @property
-    def stride(self) -> int:
-        """Increments from input to output of a network that steps."""
-        return self.samples.get("stride", 1)
-
-    @property
-    def other_samples(self) -> dict:
-        """Options of the samples but the stride."""
-        return {name: value for name, value in self.samples.items() if name != "stride"}
-
-
-SKIPS, BATCH, NORMALIZED, BIAS = "skips and convolutions", "batch size", "normalization", "bias"
-# What the paper does not state, at the network's full width; the names are those of the fidelity
-# table. The first of each is the default.
-OPEN_CHOICES = [
-    Variant(SKIPS, "pooled, one per level"),
-    Variant(SKIPS, "convolved, one per level", options={"skips": "convolved"}),
-    Variant(SKIPS, "pooled, two per level", options={"convolutions": 2}),
-    Variant(SKIPS, "convolved, two per level", options={"skips": "convolved", "convolutions": 2}),
-    Variant("levels", "4 poolings"),
-    Variant("levels", "3 poolings", options={"levels": 3}),
-    *(
-        Variant(BATCH, f"{size}", config=replace(recipe_of("paper_unet"), batch_size=size))
-        for size in (16, 8, 32)
-    ),
-    Variant("padding", "zeros"),
-    Variant("padding", "circular", options={"circular": True}),
-    *(
-        Variant(NORMALIZED, name, bounds=name)
-        for name in ("table 3", "table 3, 1000 MPa", "per-channel")
-    ),
-    Variant(BIAS, "zero at first"),
-    Variant(BIAS, "Glorot", options={"glorot_bias": True}),
-    Variant(BIAS, "none", options={"bias": False}),
-    Variant("order of the layers", "batch normalization, ReLU"),
-    Variant("order of the layers", "ReLU, batch normalization", options={"relu_first": True}),
-    Variant("end", "linear"),
-    Variant("end", "sigmoid", options={"sigmoid": True}),
-    *(Variant("fields", name, data=name) for name in (PAPER, PICTURES)),
-    Variant("flow law of the data", "the text's"),
-    Variant("flow law of the data", GENERATOR, data=GENERATOR),
-    *(
-        Variant("time step", f"{stride} increments", samples={"stride": stride})
-        for stride in (1, 2, 5)
-    ),
-]
-
-
-def _advanced(varied, setting, options=None, **config):
-    changed = replace(recipe_of("res_unet"), **{"warmup_epochs": 1, **config})
-    return Variant(varied, setting, "res_unet", options or {}, changed)
-
-
-PAPER_SIZE = f"the paper's, {paper.FILTERS} filters"
-# Each ingredient of the advanced network and of its training, left out alone.
-ABLATION = [
-    _advanced("nothing", "the whole recipe"),
-    _advanced("circular padding", "zeros", {"circular": False}),
-    _advanced("stress increment", "the stress itself", {"increment": False}),
-    _advanced("present stress alone", "the one before, too", {"stresses": 2}),
-    _advanced("symmetries", "fields as they are", augment=False),
-    _advanced("learning-rate schedule", "constant", warmup_epochs=0, cosine=False),
-    # Is it the network or the way it is trained?
-    replace(_advanced("network", PAPER_SIZE, {"filters": paper.FILTERS}), network="paper_unet"),
-    Variant("network and recipe", PAPER_SIZE, options={"filters": paper.FILTERS}),
-]
-
-
-def _corrected(varied, setting, options=None, samples=None, data=LONGER):
-    how = {"config": recipe_of("learned_correction"), "samples": samples or {}, "data": data}
-    return Variant(varied, setting, "learned_correction", options or {}, **how)
-
-
-U = {"filters": 16, "levels": 2}
-# What the network that corrects a coarse solve sees, and how coarse that is.
-LEARNED_CORRECTION = [
-    _corrected("nothing", "as shipped"),
-    _corrected("coarse solve", "tol 1e-4", samples={"tol": 1e-4}),
-    _corrected("coarse solve", "tol 1e-5", samples={"tol": 1e-5}),
-    _corrected("size", "32 filters", {"filters": 32}),
-    _corrected("size", "96 filters", {"filters": 96}),
-    _corrected("size", "1 hidden convolution", {"hidden": 1}),
-    _corrected("size", "3 hidden convolutions", {"hidden": 3}),
-    _corrected("neighbours", "kernels of 3x3 pixels", {"kernel": 3}),
-    _corrected("neighbours", "U of residual blocks, tol 1e-4", U, {"tol": 1e-4}),
-    _corrected(
-        "converged labels",
-        "U, rotated, tol 1e-5",
-        U,
-        {"tol": 1e-5, "derivative": "rotated"},
-        CONVERGED,
-    ),
-    _corrected(
-        "converged labels", "pixel by pixel, rotated", {}, {"derivative": "rotated"}, CONVERGED
-    ),
-]
-# The network that predicts the trajectory directly: its size, and what it learns from.
-DIRECT_PREDICTION = [
-    Variant(
-        varied,
-        f"{filters} filters",
-        "direct_prediction",
-        {"filters": filters},
-        recipe_of("direct_prediction"),
-        data=data,
-    )
-    for varied, data in (("size", LONGER), ("converged labels", CONVERGED))
-    for filters in (16, 24, 32)
-]
 
 
 def run(
@@ -267,7 +107,8 @@ def run(
 
 @cache
 def _solved(data: str, count: int) -> DataSet:
-    return DATA[data](count)
+    solved = Request("paper", **DATA[data]).solve(range(count))
+    return as_pictures(solved) if data == PICTURES else solved
 
 
 @cache
