@@ -39,13 +39,15 @@ DISCRETIZATIONS = {  # choice -> what is solved
     "2 x 2 points per pixel, rotated": Discretization("rotated", 2),
     "4 x 4 points per pixel, rotated": CONVERGED,
 }
-STRETCH, FREE, SHEAR = "stretch", np.nan, np.outer([1, 0, 0], [0, 1, 0])
-LOADS = {  # choice -> corners of the mean deformation gradient for a strain; NaN is free of stress
-    STRETCH: lambda e: [np.diag([1 + e, 1, 1])],
-    "tension": lambda e: [np.diag([1 + e, FREE, FREE])],
-    "biaxial stretch": lambda e: [np.diag([1 + e, 1 + e, FREE])],
-    "simple shear": lambda e: [np.eye(3) + e * SHEAR],
-    "cyclic stretch": lambda e: [np.diag([1 + c, 1, 1]) for c in (e, -e, 0)],
+STRETCH, FREE = "stretch", np.nan
+# Choice -> change of the mean deformation gradient over the strain, NaN where it is free of stress,
+# and the strains that are reached in turn, over that which is chosen.
+LOADS = {
+    STRETCH: (np.diag([1, 0, 0]), [1]),
+    "tension": (np.diag([1, FREE, FREE]), [1]),
+    "biaxial stretch": (np.diag([1, 1, FREE]), [1]),
+    "simple shear": (np.outer([1, 0, 0], [0, 1, 0]), [1]),
+    "cyclic stretch": (np.diag([1, 0, 0]), [1, -1, 0]),
 }
 DATA_SETS = (".h5", ".hdf5")  # suffixes that a grain map may have, too
 MAX_INCREMENTS, MAX_SIZE = 100, 256  # beyond them the page would not answer at once
@@ -206,17 +208,15 @@ class Session:
 
     def put_under(self, kind: str, strain: float) -> None:
         """Load to a strain in one of the ways of `LOADS`, in increments as those of the paper."""
-        strain = number(strain, "strain")
-        if strain == 0:
-            raise ValueError("the strain must not be 0: there is nothing to solve")
-        corners = LOADS[kind](strain)
-        F = np.array([np.eye(3) + 0 * corners[0], *corners])
-        changes = np.nanmax(abs(np.diff(F, axis=0)), axis=(1, 2))
-        most = MAX_INCREMENTS * paper.STRETCH_STEP / changes.sum()  # of such loads in turn
-        if not most > 1 - 1e-6:
-            most *= abs(strain)
-            raise ValueError(f"the strain must lie in {-most:g}...{most:g} here, got {strain:g}")
-        load, _ = divided(Load(np.append(0, changes.cumsum() / paper.RATE), F))
+        strain, (change, turns) = number(strain, "strain"), LOADS[kind]
+        most = MAX_INCREMENTS * paper.STRETCH_STEP / abs(np.diff([0, *turns])).sum()
+        if not 0 < abs(strain) < most * (1 + 1e-6):
+            raise ValueError(
+                f"the strain must lie in {-most:g}...{most:g} here and not be 0, got {strain:g}"
+            )
+        F = np.eye(3) + strain * np.multiply.outer([0, *turns], change)
+        time = np.append(0, Load(range(len(F)), F).changes.cumsum() / paper.RATE)
+        load, _ = divided(Load(time, F))
         kept = np.arange(load.increments + 1)
         self._change(
             replace(self.problem, load=load, kept=kept, loading=(kind, strain), stored=None)
