@@ -97,10 +97,8 @@ def generate(
         for start in range(0, count, per_shard)
         for stop in [min(start + per_shard, count)]
     }
-    for shard, indices in shards.items():
-        if not shard.exists():
-            continue
-        differs = request.differs(dataset.read(shard, in_memory=False), indices)
+    for shard in filter(Path.exists, shards):
+        differs = request.differs(dataset.read(shard, in_memory=False), shards[shard])
         if differs:
             raise ValueError(
                 f"{shard} is of another request ({', '.join(differs)}): remove {directory}"

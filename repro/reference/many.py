@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -61,9 +62,8 @@ def simulate_many(
 
     def fill(i):
         try:
-            sigma_vm[i] = _solved(cells[i], finer, how).sigma_vm[ends]
+            sigma_vm[i] = _solved(i, cells, finer, how).sigma_vm[ends]
         except reference.ConvergenceError as error:
-            error.microstructure = i
             error.increment = int(np.searchsorted(ends, error.increment))
             raise
 
@@ -103,13 +103,7 @@ def solve(
     cells, how = _checked(cells, load, discretization, flow_rule, tol)
     dataset.most_grains(cells)
 
-    def solved(i):
-        try:
-            return _solved(cells[i], load, how)
-        except reference.ConvergenceError as error:
-            error.microstructure = i
-            raise
-
+    solved = partial(_solved, cells=cells, load=load, how=how)
     runs = on_all_cores(solved, range(len(cells)), progress)
     about = how_solved(how["tol"], flow_rule, discretization) | (attributes or {})
     with units_known():
@@ -137,14 +131,15 @@ def _checked(cells, load, discretization, flow_rule, tol) -> tuple[list[Microstr
     return cells, {**accuracy, "discretization": discretization, "flow_rule": flow_rule}
 
 
-def _solved(cell, load, how):
+def _solved(i, cells, load, how):
     try:
-        return reference.simulate(cell, load, **how)
-    except reference.ConvergenceError:
+        return reference.simulate(cells[i], load, **how)
+    except reference.ConvergenceError as error:
         if how["dtype"] is np.float64:
+            error.microstructure = i
             raise
-        # Single precision does not resolve what a soft grain misses beside stiff ones.
-        return reference.simulate(cell, load, **how | {"dtype": np.float64})
+    # Single precision does not resolve what a soft grain misses beside stiff ones.
+    return _solved(i, cells, load, how | {"dtype": np.float64})
 
 
 def divided(load: Load) -> tuple[Load, np.ndarray]:
