@@ -27,7 +27,8 @@ from repro.tools.values import Value, number, required, unmasked, whole
 if TYPE_CHECKING:
     import xarray
 
-CALIBRATION = 50  # cells
+CALIBRATION = 50
+"""Cells that a surrogate is calibrated on by default."""
 TOGETHER = 100  # cells that a surrogate is asked at a time: their inputs are in memory
 
 
