@@ -547,6 +547,8 @@ def test_learning_curves_are_over_the_fields_learned_from():
 @pytest.mark.parametrize(
     ("config", "fields"),
     [
+        ({"network": "learned_correction", "labels": {}, "further": 200}, 1000 * 40),
+        ({"network": "learned_correction"}, 800 * 20),
         ({"network": "paper_unet", "stride": 5}, 800 * 4),
         ({"network": "direct_prediction", "further": 8000}, 8800 * 25),
         ({"network": "learned_correction", "increments": 40}, 800 * 40),

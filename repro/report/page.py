@@ -15,6 +15,7 @@ from repro.benchmarks.speed import read as read_speeds
 from repro.data import dataset, suites
 from repro.data.checks import Check
 from repro.data.corrections import FINE
+from repro.data.load import LONGER_LOAD
 from repro.data.pairs import Pairs
 from repro.data.trajectories import STRAINS, Trajectories
 from repro.evaluation.campaign import read_checks
@@ -146,7 +147,10 @@ def _fields_of_epoch(config: dict) -> int:
     network = models.NETWORKS.get(config["network"])
     if network is None or network.samples is Pairs:
         return cells * (paper.INCREMENTS // config.get("stride", 1))
-    whole = len(STRAINS) if network.samples is Trajectories else FINE
+    if network.samples is Trajectories:
+        return cells * config.get("increments", len(STRAINS))
+    # Corrections of before runs said of which labels they are were of the paper's load.
+    whole = LONGER_LOAD.increments if "labels" in config else FINE
     return cells * config.get("increments", whole)
 
 
