@@ -94,8 +94,7 @@ def _timed(cells, load, against) -> tuple[np.ndarray, float]:
 
 
 def _drawn(suite, first, count):
-    request = Request(suite)
-    return [request.microstructure(first + i)[1] for i in range(count)]
+    return Request(suite).cells(range(first, first + count))
 
 
 def _row(one, cells, load, true, of_paper) -> dict:

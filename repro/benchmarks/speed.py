@@ -90,7 +90,7 @@ def measure(names=SURROGATES, microstructures: int = 8, repeats: int = 3) -> pd.
     # Another process may be at another place.
     names = [n if n in SURROGATES else str(models.model_path(n).absolute()) for n in names]
     validation = dataset.split_indices(paper.MICROSTRUCTURES)[1][:microstructures]
-    cells = [Request("paper").microstructure(int(i))[1] for i in validation]
+    cells = Request("paper").cells(validation)
     load = os.getloadavg()[0]
     rows = []
     for cores in sorted({1, available_cores()}):

@@ -470,7 +470,7 @@ def _holds_pairs(path) -> bool:
 
 
 def _holds_simulations(path) -> bool:
-    names = [file.name for file in dadf5.files_below(path)] if Path(path).is_dir() else ()
+    names = (file.name for file in dadf5.files_below(path))
     return any(_KINDS[kind].fullmatch(name) for name in names for kind in ("labels", "props"))
 
 

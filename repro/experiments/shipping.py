@@ -76,8 +76,8 @@ def calibrate(name: str) -> list[Path]:
     list of Path
         The files of `Surrogate.calibration`.
     """
-    request, written = Request("paper", seed=CALIBRATION_SEED), []
-    cells = [request.microstructure(i)[1] for i in range(surrogate.CALIBRATION)]
+    cells = Request("paper", seed=CALIBRATION_SEED).cells(range(surrogate.CALIBRATION))
+    written = []
     for one in (surrogate.load(of) for of in SURROGATES if of.removesuffix("_averaged") == name):
         if one.tolerance is not None:
             surrogate.calibrate(one, cells, discretization=one.against).write(one.calibrated)

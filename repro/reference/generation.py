@@ -203,6 +203,10 @@ class Request:
         entropy = (self.seed, self._family.stream, i)
         return entropy, self._family.draw(ms.generator(*entropy), size=self.size)
 
+    def cells(self, indices) -> list[Microstructure]:
+        """Microstructures number `indices`, without their seeds."""
+        return [self.microstructure(i)[1] for i in map(int, indices)]
+
     def solve(self, indices) -> dataset.DataSet:
         """Microstructures number `indices` and their trajectories."""
         seeds, cells = zip(*(self.microstructure(i) for i in indices), strict=True)

@@ -121,12 +121,18 @@ def how_solved(tol: float, flow_rule: FlowRule, discretization: Discretization) 
     }
 
 
-def _checked(cells, load, discretization, flow_rule, tol) -> tuple[list[Microstructure], dict]:
-    """The cells, and how to solve them; ValueError for several grids, or what is no load."""
+def checked_cells(cells, load, discretization) -> list[Microstructure]:
+    """The cells as a list; ValueError for several grids, or if something is of another class."""
     cells = as_cells(cells)
     shape_of(cells)  # raises if there are several
     required(load, Load, "load")
     required(discretization, Discretization, "discretization")
+    return cells
+
+
+def _checked(cells, load, discretization, flow_rule, tol) -> tuple[list[Microstructure], dict]:
+    """The cells (`checked_cells`), and how to solve them."""
+    cells = checked_cells(cells, load, discretization)
     accuracy = reference.accuracy(discretization, tol)
     return cells, {**accuracy, "discretization": discretization, "flow_rule": flow_rule}
 

@@ -149,7 +149,7 @@ def _fields_of_epoch(config: dict) -> int:
         return cells * (paper.INCREMENTS // config.get("stride", 1))
     if network.samples is Trajectories:
         return cells * config.get("increments", len(STRAINS))
-    # Corrections of before runs said of which labels they are were of the paper's load.
+    # Older runs, which do not name their labels, learned from the paper's load.
     whole = LONGER_LOAD.increments if "labels" in config else FINE
     return cells * config.get("increments", whole)
 

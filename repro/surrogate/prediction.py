@@ -15,8 +15,9 @@ import numpy as np
 from repro.data.discretization import CONVERGED, Discretization
 from repro.data.flow_rule import PAPER_RULE, FlowRule
 from repro.data.load import PAPER_LOAD, Load
-from repro.data.microstructure import Microstructure, as_cells, pixel_centres, shape_of
+from repro.data.microstructure import Microstructure, pixel_centres, shape_of
 from repro.reference import ConvergenceError, simulate_many
+from repro.reference.many import checked_cells
 from repro.surrogate import registry
 from repro.surrogate.base import Prediction, Predictor, Surrogate
 from repro.surrogate.calibration import Calibration, Case, check_sample, features_of
@@ -227,11 +228,9 @@ class _Problem:
     flow_rule: FlowRule
 
     def __post_init__(self):
-        required(self.load, Load, "load")
-        required(self.discretization, Discretization, "discretization")
         required(self.flow_rule, FlowRule, "flow_rule")
-        object.__setattr__(self, "cells", as_cells(self.cells))
-        shape_of(self.cells)  # raises if there are several
+        cells = checked_cells(self.cells, self.load, self.discretization)
+        object.__setattr__(self, "cells", cells)
 
     def case(self, predictor: Predictor | str) -> Case:
         """What errors of a predictor against the reference solution are of."""
