@@ -1,11 +1,8 @@
 """Layers that Keras lacks. Keras is imported with this file; `repro.models.layers` waits for it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from repro import paper
-from repro.data.trajectories import STRAINS
 from repro.models.backend import keras, layers, ops
 
 
@@ -121,65 +118,3 @@ class LinearRefinement(layers.Layer):
     def get_config(self):
         """For saving."""
         return {**super().get_config(), "factor": self.factor, "intervals": self.intervals}
-
-
-@keras.saving.register_keras_serializable("repro")
-class LocalLaw(layers.Layer):
-    """Stress (N, N, T) of the properties (N, N, 4) and of the network's factors (N, N, 2 K).
-
-    Under the mean strain eps, uniaxial and without strain across, a point that stays elastic has
-    sigma_vM = 2 mu eps. One that flows has (sigma_0 + h0 eps)/(1 + h0/(2 mu)), where the flow rule
-    at that rate gives sigma_0 = sqrt(3/2) xi0 (d gamma/dt / gamma_dot_0)^(1/n), with
-    d gamma/dt = sqrt(2/3) d eps/dt. Each is multiplied by 1 + its factor, and
-
-        (1 - sigma_vM/elastic) (1 - sigma_vM/flow) = TRANSITION,
-
-    whose smaller root is nearly the lesser of both, and smooth where they meet.
-
-    The factors are given at K knots and are linear between them in the square root of the strain,
-    since the stress changes fastest at small strains. Below the first of `STRAINS` they stay as
-    they are there: the cell is elastic.
-
-    Parameters
-    ----------
-    strains : sequence of float, length T
-        Mean strains F11 - 1 at which the stress is asked for.
-    """
-
-    TRANSITION = 0.003
-    SHEAR_RATE = np.sqrt(2 / 3) * paper.RATE / paper.GAMMA_DOT_0
-    RESISTANCE = float(np.sqrt(1.5) * SHEAR_RATE ** (1 / paper.STRESS_EXPONENT))  # sigma_0 / xi0
-
-    def __init__(self, strains: Sequence[float], **options):
-        super().__init__(**options)
-        self.strains = list(strains)
-
-    def build(self, shapes):
-        """Weight of each knot at each strain, (K, T)."""
-        place = np.sqrt(np.maximum(self.strains, STRAINS[0]) / STRAINS[-1])
-        hats = np.eye(shapes[1][-1] // 2)
-        knots = np.linspace(0, 1, len(hats))
-        self.weight = np.array([np.interp(place, knots, hat) for hat in hats], np.float32)
-
-    def call(self, inputs):
-        """Elastic stress and stress of flow, then their smooth minimum."""
-        properties, factors = inputs
-        E, nu, xi0, h0 = ops.split(properties, 4, axis=-1)
-        of_elastic, of_flow = (
-            1 + ops.matmul(part, self.weight) for part in ops.split(factors, 2, axis=-1)
-        )
-        strain = np.array(self.strains, np.float32)
-        two_mu = 1e3 * E / (1 + nu)
-        hardening = 1e3 * h0
-        elastic = two_mu * strain * of_elastic
-        flow = (self.RESISTANCE * xi0 + hardening * strain) / (1 + hardening / two_mu) * of_flow
-        apart = ops.square(elastic - flow) + 4 * self.TRANSITION * elastic * flow
-        return (elastic + flow - ops.sqrt(apart + 1e-3)) / 2  # whose slope at 0 is finite
-
-    def compute_output_shape(self, shapes):
-        """Shape (n, N1, N2, T)."""
-        return (*shapes[0][:-1], len(self.strains))
-
-    def get_config(self):
-        """For saving."""
-        return {**super().get_config(), "strains": self.strains}

@@ -19,7 +19,13 @@ import numpy as np
 from repro import paper
 from repro.data.trajectories import STRAINS, Trajectories
 from repro.models.backend import as_networks_need_it, keras, layers
-from repro.models.layers import at_half_resolution, custom_layers, normalize, residual_u
+from repro.models.layers import (
+    at_half_resolution,
+    normalize,
+    plasticity,
+    residual_blocks,
+    residual_u,
+)
 from repro.models.registry import register
 
 LAW = "sigma_vm"  # name of the last layer
@@ -37,7 +43,12 @@ LAW = "sigma_vm"  # name of the last layer
     augment=True,
 )
 def direct_prediction(
-    filters: int = 32, blocks: int = 2, levels: int = 2, knots: int = 10
+    filters: int = 32,
+    blocks: int = 2,
+    levels: int = 2,
+    knots: int = 10,
+    iterations: int = 0,
+    fine: int = 0,
 ) -> keras.Model:
     """U-Net from the properties to the stress at the increments of its training.
 
@@ -51,6 +62,12 @@ def direct_prediction(
         Poolings.
     knots : int
         Strains at which it gives the factors of the local law.
+    iterations : int
+        Towards equilibrium in `plasticity.DeformationTheory`, which then says the local strain.
+        0 for the mean strain.
+    fine : int
+        Channels of two residual blocks behind the U, at full resolution, whose factors are added.
+        0 for none.
 
     Returns
     -------
@@ -61,15 +78,23 @@ def direct_prediction(
     low, high = np.array(paper.PROPERTY_RANGES).T
     inputs = keras.Input((None, None, len(low)), name="microstructure")
     maps = normalize(inputs, [(low + high) / 2, high])
+    known = [inputs]
+    if iterations:
+        known.append(plasticity.DeformationTheory(iterations, name="local_strain")(inputs))
+        maps = layers.Concatenate()([maps, known[-1]])
     x = at_half_resolution(maps, filters, lambda x: residual_u(x, filters, levels, blocks))
-    x = layers.Conv2D(2 * filters, 1, activation="silu")(x)
-    factors = layers.Conv2D(2 * knots, 1, kernel_initializer="zeros")(x)
-    outputs = custom_layers.LocalLaw(STRAINS, name=LAW)([inputs, factors])
+    y = layers.Conv2D(2 * filters, 1, activation="silu")(x)
+    factors = layers.Conv2D(2 * knots, 1, kernel_initializer="zeros")(y)
+    if fine:
+        y = residual_blocks(layers.Concatenate()([x, maps]), fine)
+        y = layers.Conv2D(2 * knots, 1, kernel_initializer="zeros")(y)
+        factors = layers.Add()([factors, y])
+    outputs = plasticity.LocalLaw(STRAINS, name=LAW)([inputs, factors, *known[1:]])
     return keras.Model(inputs, outputs, name="direct_prediction")
 
 
 @as_networks_need_it()
 def at_strains(network: keras.Model, strains: Sequence[float]) -> keras.Model:
     """The same network, for the stress (n, N, N, T) at other mean strains F11 - 1, length T."""
-    law = custom_layers.LocalLaw(strains, name=LAW)
+    law = plasticity.LocalLaw(strains, name=LAW)
     return keras.Model(network.input, law(network.get_layer(LAW).input), name=network.name)

@@ -114,7 +114,8 @@ def read(path) -> keras.Model:
         network of another kind.
     """
     path = Path(path)
-    from repro.models.custom_layers import UpSampling2D  # Keras finds those of this file by name
+    import repro.models.plasticity  # noqa: F401 - Keras finds the layers of both files by name
+    from repro.models.custom_layers import UpSampling2D
 
     saved_by = _version(path)
     with as_networks_need_it():

@@ -14,6 +14,7 @@ from repro.models.normalization import TABLE_3_BOUNDS
 from repro.tools.values import unmasked
 
 custom_layers = OnFirstUse("repro.models.custom_layers")
+plasticity = OnFirstUse("repro.models.plasticity")
 Tensor: TypeAlias = "keras.KerasTensor"
 
 
