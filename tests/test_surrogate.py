@@ -21,7 +21,7 @@ from repro.experiments.options import RunOptions, Scale
 from repro.experiments.variants import DATA, LONGER, Variant
 from repro.models import direct_prediction, learned_correction, runs
 from repro.models.backend import keras
-from repro.models.custom_layers import DepthToSpace2D, LocalLaw
+from repro.models.custom_layers import DepthToSpace2D
 from repro.reference import Request, generate, simulate_many
 from repro.report import tables
 from repro.surrogate import Averaged, CoarseSolve, Rollout, network_predictor

@@ -13,10 +13,12 @@ strain, so that any strain can be asked for (`at_strains`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from repro import paper
+from repro.data.discretization import DERIVATIVES
 from repro.data.trajectories import STRAINS, Trajectories
 from repro.models.backend import as_networks_need_it, keras, layers
 from repro.models.layers import (
@@ -28,7 +30,7 @@ from repro.models.layers import (
 )
 from repro.models.registry import register
 
-LAW = "sigma_vm"  # name of the last layer
+LAW, LOCAL_STRAIN = "sigma_vm", "local_strain"  # names of layers
 
 
 @register(
@@ -48,6 +50,7 @@ def direct_prediction(
     levels: int = 2,
     knots: int = 10,
     iterations: int = 0,
+    derivative: Literal[*DERIVATIVES] = "rotated",
     fine: int = 0,
 ) -> keras.Model:
     """U-Net from the properties to the stress at the increments of its training.
@@ -65,6 +68,8 @@ def direct_prediction(
     iterations : int
         Towards equilibrium in `plasticity.DeformationTheory`, which then says the local strain.
         0 for the mean strain.
+    derivative : {"continuous", "rotated"}
+        How it takes derivatives in space.
     fine : int
         Channels of two residual blocks behind the U, at full resolution, whose factors are added.
         0 for none.
@@ -80,7 +85,9 @@ def direct_prediction(
     maps = normalize(inputs, [(low + high) / 2, high])
     known = [inputs]
     if iterations:
-        known.append(plasticity.DeformationTheory(iterations, name="local_strain")(inputs))
+        known.append(
+            plasticity.DeformationTheory(iterations, derivative, name=LOCAL_STRAIN)(inputs)
+        )
         maps = layers.Concatenate()([maps, known[-1]])
     x = at_half_resolution(maps, filters, lambda x: residual_u(x, filters, levels, blocks))
     y = layers.Conv2D(2 * filters, 1, activation="silu")(x)

@@ -106,23 +106,26 @@ class DeformationTheory(layers.Layer):
 
     Each is one of the basic scheme of Moulinec and Suquet (Comput. Methods Appl. Mech. Eng. 157,
     69, 1998), its steps by Barzilai and Borwein (Schneider, Int. J. Numer. Methods Eng. 118, 482,
-    2019), with the frequencies of Willot's rotated scheme (`repro.reference`). It starts from the
+    2019), with the frequencies of `repro.reference.equilibrium.fourier_grid`. It starts from the
     strain at the level before.
 
     Parameters
     ----------
     iterations : int
         At every level but the first, which has one more.
+    derivative : {"rotated", "continuous"}
+        How derivatives in space are taken, as in `repro.data.discretization.Discretization`.
     """
 
-    def __init__(self, iterations: int, **options):
+    def __init__(self, iterations: int, derivative: str = "rotated", **options):
         super().__init__(**options)
         self.iterations = iterations
+        self.derivative = derivative
 
     def call(self, properties):
         """Equilibrium at one level after the other."""
         parts = [properties[..., i] for i in range(4)]
-        green = GreenOperator(*ops.shape(properties)[1:3])
+        green = GreenOperator(*ops.shape(properties)[1:3], self.derivative)
         none = ops.zeros_like(parts[0])
         strain, before, last = ops.stack([1 + none, none, none]), none, 0.0
         logarithms = []
@@ -145,7 +148,9 @@ class DeformationTheory(layers.Layer):
             strain = strain + change
             before, out_of_balance = out_of_balance, green(law(strain)[0], *reference)
             difference = out_of_balance - before
-            length = _product(change, difference) / _product(difference, difference)
+            # A homogeneous cell is in equilibrium: 0/0.
+            squares = ops.maximum(_product(difference, difference), 1e-30)
+            length = _product(change, difference) / squares
             change = -length * out_of_balance
         return strain + change
 
@@ -155,7 +160,8 @@ class DeformationTheory(layers.Layer):
 
     def get_config(self):
         """For saving."""
-        return {**super().get_config(), "iterations": self.iterations}
+        options = {"iterations": self.iterations, "derivative": self.derivative}
+        return {**super().get_config(), **options}
 
 
 def equivalent(strain):
@@ -194,14 +200,18 @@ class GreenOperator:
     on the field of -k, with the other sign; so 12 has a transform of its own, of cos - sin.
     """
 
-    def __init__(self, n1, n2):
-        (cas1, turned1, half1), (cas2, turned2, half2) = map(_cas, (n1, n2))
+    def __init__(self, n1, n2, derivative="rotated"):
+        (k1, cas1, turned1), (k2, cas2, turned2) = map(_hartley, (n1, n2))
         self.before = ops.stack([cas1, cas1, turned1])[:, None]
         self.after = ops.stack([cas2, cas2, -turned2])[:, None]
         self.points = ops.cast(n1 * n2, "float32")
-        # Willot's rotated scheme, without the phase, which cancels.
-        self.a = ops.sin(half1)[:, None] * ops.cos(half2)
-        self.b = ops.cos(half1)[:, None] * ops.sin(half2)
+        k1 = k1[:, None]
+        if derivative == "rotated":
+            self.a, self.b = ops.sin(k1 / 2) * ops.cos(k2 / 2), ops.cos(k1 / 2) * ops.sin(k2 / 2)
+        else:
+            # It vanishes at Nyquist's frequency, pi.
+            k1, k2 = (ops.where(ops.abs(k) > 3.1415, 0.0, k) for k in (k1, k2))
+            self.a, self.b = k1 + 0 * k2, k2 + 0 * k1
         square = self.a**2 + self.b**2
         self.square = ops.where(square < 1e-9, 1.0, square)
 
@@ -219,9 +229,10 @@ class GreenOperator:
         return ops.matmul(ops.matmul(self.before, fields), self.after)
 
 
-def _cas(n):
-    """Matrices cas(2 pi k x / n) and cas(-2 pi k x / n) (n, n), and half the angles (n,)."""
-    k = ops.arange(n)
-    angle = 2 * np.pi / ops.cast(n, "float32") * ops.cast(k[:, None] * k % n, "float32")
-    cos, sin = ops.cos(angle), ops.sin(angle)
-    return cos + sin, cos - sin, np.pi / ops.cast(n, "float32") * ops.cast(k, "float32")
+def _hartley(n):
+    """Frequencies (n,) from -pi to pi, and matrices (n, n) of cas(k x) and cas(-k x)."""
+    j, length = ops.arange(n), ops.cast(n, "float32")
+    # The angles of large numbers would be inexact in single precision.
+    angle = 2 * np.pi / length * ops.cast(j[:, None] * j % n, "float32")
+    frequencies = 2 * np.pi / length * ops.cast((j + n // 2) % n - n // 2, "float32")
+    return frequencies, ops.cos(angle) + ops.sin(angle), ops.cos(angle) - ops.sin(angle)
