@@ -1,13 +1,14 @@
 """The direct prediction: a network from the properties to the stress at any strain.
 
-No solve and no stress goes in: what equilibrium does over the cell, the network has to know. At
-64x64 pixels it works on a quarter of the pixels, since the properties are constant in a grain; at
-the end it sees them again in full, so that grain boundaries stay sharp.
+What a point does under its strain is known, and is not learned: the stress is the lesser of an
+elastic one and that of plastic flow (`repro.models.plasticity.LocalLaw`). How the mean strain is
+distributed over the grains, a few iterations towards equilibrium tell roughly, at eight strains and
+without the increments between them (`repro.models.plasticity.DeformationTheory`).
 
-What a point does under the mean strain is known, and is not learned: the stress is the lesser of an
-elastic one and that of plastic flow. The network says by which factor each of them is larger than
-under the mean strain (`repro.models.custom_layers.LocalLaw`). It says so as a function of the
-strain, so that any strain can be asked for (`at_strains`).
+The network corrects both. It says by which factor the elastic stress and that of flow are larger at
+each pixel, as a function of the mean strain, so that any strain can be asked for (`at_strains`).
+At 64x64 pixels it works on a quarter of the pixels; in the end it sees them all, so that grain
+boundaries stay sharp.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LAW, LOCAL_STRAIN = "sigma_vm", "local_strain"  # names of layers
 
 
 @register(
-    "the network that predicts the trajectory directly, without steps and without a solve",
+    "the network that predicts the trajectory directly, without steps in time",
     samples=Trajectories,
     epochs=75,
     learning_rate=6e-3,
