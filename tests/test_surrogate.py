@@ -476,16 +476,6 @@ def test_the_untrained_direct_prediction_is_that_of_the_mean_strain(properties, 
     np.testing.assert_allclose(found, true, rtol=0.015)
 
 
-def test_factors_of_the_law_are_linear_between_knots_in_the_root_of_the_strain():
-    strains = 0.008 * np.array([0.0625, 0.25, 0.5625, 1])  # half way to the knot at 1/4, at it, ...
-    law = LocalLaw(strains)
-    properties = np.array([[[[200, 0.25, 1e6, 0]]]], np.float32)  # elastic
-    factors = np.array([[[[0, 0.2, -0.1, 0, 0, 0]]]], np.float32)  # 3 knots of each
-    found = np.asarray(law([properties, factors]))[0, 0, 0] / (1.6e5 * strains)
-    # Where it is far from flowing, TRANSITION is missing from the stress.
-    np.testing.assert_allclose(found, np.multiply(0.997, [1.1, 1.2, 1.05, 0.9]), rtol=1e-3)
-
-
 def test_the_direct_prediction_knows_any_stretch_up_to_the_end_of_its_training(cells):
     direct = surrogate.load("direct_prediction")
     whole, _ = direct(cells[:2], LONGER_LOAD)
