@@ -470,7 +470,7 @@ def test_larger_increments_than_the_papers_are_divided(cells):
 )
 def test_the_untrained_direct_prediction_is_that_of_the_mean_strain(properties, increments):
     cell = ms.Microstructure(np.zeros((8, 8), int), np.array([properties], float))
-    ask = network_predictor(direct_prediction(filters=2, blocks=1))
+    ask = network_predictor(direct_prediction(filters=2, blocks=1, iterations=0))
     found = ask(property_maps([cell]))[0, 0, 0, increments]
     true = simulate_many([cell], TRAINING_LOAD)[0, 1:, 0, 0][increments]
     np.testing.assert_allclose(found, true, rtol=0.015)

@@ -62,7 +62,7 @@ def error_of_direct_prediction(engine):
     keras.utils.set_random_seed(0)
     longer = Request("paper", size=16, load=LONGER_LOAD).solve(range(4))
     pairs = [trajectories(longer, part) for part in (range(3), [3])]
-    network = models.direct_prediction(filters=2, blocks=1, levels=1)
+    network = models.direct_prediction(filters=2, blocks=1, levels=1, iterations=0, fine=0)
     config = TrainingConfig(1, batch_size=2)
     state = train(network, *pairs, config, out / engine.__name__, progress=False, engine=engine)
     return state.history[-1]["mae_validation"]

@@ -155,18 +155,28 @@ LEARNED_CORRECTION = [
         "converged labels", "pixel by pixel, rotated", {}, {"derivative": "rotated"}, CONVERGED
     ),
 ]
-# The network that predicts the trajectory directly: its size, and what it learns from.
-DIRECT_PREDICTION = [
-    Variant(
+
+
+def _direct(varied, setting, options=None):
+    return Variant(
         varied,
-        f"{filters} filters",
+        setting,
         "direct_prediction",
-        {"filters": filters},
+        options or {},
         recipe_of("direct_prediction"),
-        data=data,
+        data=LONGER,
     )
-    for varied, data in (("size", LONGER), ("converged labels", CONVERGED))
-    for filters in (16, 24, 32)
+
+
+# What the network that predicts the trajectory directly is told of the strain, and its size.
+DIRECT_PREDICTION = [
+    _direct("nothing", "as shipped"),
+    _direct("local strain", "mean strain", {"iterations": 0}),
+    _direct("local strain", "1 iteration", {"iterations": 1}),
+    _direct("local strain", "4 iterations", {"iterations": 4}),
+    _direct("derivative", "rotated", {"derivative": "rotated"}),
+    _direct("full resolution", "no residual blocks", {"fine": 0}),
+    _direct("size", "32 filters", {"filters": 32}),
 ]
 
 
@@ -202,10 +212,10 @@ STUDIES = {
         Scale(CELLS, 48, 40_000),
     ),
     "direct_prediction": Study(
-        "Train the network that predicts the trajectory directly, in several sizes.",
-        "about an hour and a half on two cores",
+        "Train the network that predicts the trajectory directly with each of its choices changed.",
+        "about half an hour on two cores",
         DIRECT_PREDICTION,
-        Scale(CELLS, 16, 48_000),
+        Scale(CELLS, 16, 8_000),
     ),
 }
 """All studies: name of the command and of its table -> `Study`."""

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 from repro import paper
-from repro.data.discretization import DERIVATIVES
+from repro.data.discretization import DERIVATIVES, PAPER
 from repro.data.trajectories import STRAINS, Trajectories
 from repro.models.backend import as_networks_need_it, keras, layers
 from repro.models.layers import (
@@ -37,8 +37,8 @@ LAW, LOCAL_STRAIN = "sigma_vm", "local_strain"  # names of layers
 @register(
     "the network that predicts the trajectory directly, without steps in time",
     samples=Trajectories,
-    epochs=75,
-    learning_rate=6e-3,
+    epochs=40,
+    learning_rate=3e-3,
     beta_2=0.98,
     cosine=True,
     warmup_epochs=1,
@@ -46,13 +46,13 @@ LAW, LOCAL_STRAIN = "sigma_vm", "local_strain"  # names of layers
     augment=True,
 )
 def direct_prediction(
-    filters: int = 32,
+    filters: int = 16,
     blocks: int = 2,
     levels: int = 2,
     knots: int = 10,
-    iterations: int = 0,
-    derivative: Literal[*DERIVATIVES] = "rotated",
-    fine: int = 0,
+    iterations: int = 2,
+    derivative: Literal[*DERIVATIVES] = PAPER.derivative,
+    fine: int = 16,
 ) -> keras.Model:
     """U-Net from the properties to the stress at the increments of its training.
 
@@ -70,7 +70,7 @@ def direct_prediction(
         Towards equilibrium in `plasticity.DeformationTheory`, which then says the local strain.
         0 for the mean strain.
     derivative : {"continuous", "rotated"}
-        How it takes derivatives in space.
+        How it takes derivatives in space: best as the fields that are learned from do.
     fine : int
         Channels of two residual blocks behind the U, at full resolution, whose factors are added.
         0 for none.

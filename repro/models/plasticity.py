@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from repro import paper
+from repro.data.discretization import PAPER
 from repro.data.trajectories import STRAINS
 from repro.models.backend import keras, layers, ops
 
@@ -113,11 +114,11 @@ class DeformationTheory(layers.Layer):
     ----------
     iterations : int
         At every level but the first, which has one more.
-    derivative : {"rotated", "continuous"}
+    derivative : {"continuous", "rotated"}
         How derivatives in space are taken, as in `repro.data.discretization.Discretization`.
     """
 
-    def __init__(self, iterations: int, derivative: str = "rotated", **options):
+    def __init__(self, iterations: int, derivative: str = PAPER.derivative, **options):
         super().__init__(**options)
         self.iterations = iterations
         self.derivative = derivative
@@ -200,7 +201,7 @@ class GreenOperator:
     on the field of -k, with the other sign; so 12 has a transform of its own, of cos - sin.
     """
 
-    def __init__(self, n1, n2, derivative="rotated"):
+    def __init__(self, n1, n2, derivative):
         (k1, cas1, turned1), (k2, cas2, turned2) = map(_hartley, (n1, n2))
         self.before = ops.stack([cas1, cas1, turned1])[:, None]
         self.after = ops.stack([cas2, cas2, -turned2])[:, None]

@@ -47,12 +47,12 @@ FIDELITY, CAUSES = (Path(__file__).with_name(f"{name}.csv") for name in ("fideli
 MAIN_TABLE = {
     **dict.fromkeys(("paper_unet", "paper_unet_seed1", "paper_unet_seed2"), "the paper's U-Net"),
     "res_unet": "residual U-Net",
+    "direct_prediction": "direct prediction, data's grid",
     "direct_prediction_converged": "direct prediction",
     "learned_correction_converged": "learned correction",
 }
 FURTHER = {  # in all other tables, and in figures
     "baseline_unet": "plain U-Net",
-    "direct_prediction": "direct prediction, data's grid",
     "learned_correction": "learned correction, data's grid",
 }
 # Table -> surrogate whose bounds it shows, and another whose errors stand beside them.

@@ -1,4 +1,4 @@
-"""Direct prediction of the trajectory by a network, without steps and without a solve."""
+"""Direct prediction of the trajectory by a network, without steps in time."""
 
 from collections.abc import Sequence
 from functools import lru_cache
