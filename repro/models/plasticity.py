@@ -5,6 +5,7 @@ Keras is imported with this file; `repro.models.layers` waits for it.
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -127,16 +128,26 @@ class DeformationTheory(layers.Layer):
         """Equilibrium at one level after the other."""
         parts = [properties[..., i] for i in range(4)]
         green = GreenOperator(*ops.shape(properties)[1:3], self.derivative)
+
+        def after(before, levels, iterations):
+            """Strain over the mean strain, and equivalent strain, from those before."""
+            (strain, equivalent_strain), (last, level) = before, levels
+            law = partial(_stress, parts, before=equivalent_strain, level=level, last=last)
+            strain = self._equilibrium(strain * level, law, green, iterations)
+            return strain / level, equivalent(strain)
+
+        def step(before, levels):
+            found = after(before, ops.unstack(levels, num=2), self.iterations)
+            return found, found
+
         none = ops.zeros_like(parts[0])
-        strain, before, last = ops.stack([1 + none, none, none]), none, 0.0
-        logarithms = []
-        for level in LEVELS:
-            law = partial(_stress, parts, before=before, level=level, last=last)
-            strain = self._equilibrium(strain * level, law, green, self.iterations + (last == 0))
-            before, last = equivalent(strain), level
-            strain = strain / level
-            logarithms.append(ops.log(ops.maximum(before / level, LEAST)))
-        return ops.stack(logarithms, axis=-1)
+        start = ops.stack([1 + none, none, none]), none
+        first = after(start, (0.0, LEVELS[0]), self.iterations + 1)
+        # Not unrolled, which would take seconds to trace.
+        pairs = np.array(list(pairwise(LEVELS)), np.float32)
+        _, (_, others) = ops.scan(step, first, pairs)
+        local = ops.moveaxis(ops.concatenate([first[1][None], others]), 0, -1)
+        return ops.log(ops.maximum(local / np.array(LEVELS, np.float32), LEAST))
 
     @staticmethod
     def _equilibrium(strain, law, green, iterations):
