@@ -331,6 +331,7 @@ def test_a_run_starts_from_the_weights_of_a_trained_network_of_the_same_kind(dat
     run(data, first, epochs=2)
     network = small_network()
     identity = start_from(network, first)
+    assert (identity["start_epochs"], identity["start_further"]) == (2, 0)
     trained = models.load(first).get_weights()
     for found, wanted in zip(network.get_weights(), trained, strict=True):
         np.testing.assert_array_equal(found, wanted)

@@ -71,7 +71,7 @@ STUDIES = ("open_choices", "learned_correction", "direct_prediction")
 # Settings of a run that say nothing of its network to a reader, or that its card says in words.
 UNSAID = (
     *("network", "split_hash", "architecture", "mean_stress", "statistics_samples", "start"),
-    *("shuffle_seed", "patience", "labels", "epochs", "start_epochs", "further"),
+    *("shuffle_seed", "patience", "labels", "epochs", "start_epochs", "start_further", "further"),
 )
 # Around what is generated in the README of the project, by the template that it is made from.
 MARKS = {
@@ -125,14 +125,15 @@ class Sources:
     def histories(self) -> dict[str, pd.DataFrame]:
         """Learning curves of the shipped models, on from the epochs that they started from.
 
-        Those are taken to have been of as many fields each.
+        Those are taken to have been of as many fields each, where the run does not say it.
         """
         found = {}
         for name, path in self.models.items():
-            history = read_history(path)
-            epoch = run_of(path).epochs - len(history) + history["epoch"]
-            fields, steps = epoch * _fields_of_epoch(read_config(path)), _steps(path)
-            found[name] = history.assign(epoch=epoch, fields=fields, steps=steps)
+            history, config = read_history(path), read_config(path)
+            before, epoch = run_of(path).epochs - len(history), history["epoch"]
+            of_start = config | {"further": config.get("start_further", config.get("further"))}
+            fields = before * _fields_of_epoch(of_start) + epoch * _fields_of_epoch(config)
+            found[name] = history.assign(epoch=before + epoch, fields=fields, steps=_steps(path))
         return found
 
     @property

@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 
 from repro import paper
-from repro.data.discretization import PAPER
 from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import from_rest
@@ -34,14 +33,11 @@ class Direct(OfNetwork):
         As `repro.models.load`.
     """
 
+    tolerance = 1.5
+
     def __init__(self, model):
         super().__init__(model)
         self._at = lru_cache(8)(self._compiled)  # each is compiled once
-
-    @property
-    def tolerance(self) -> float:
-        """Bound of a cell's error, MPa, at which the benchmark of bounds tests it."""
-        return 2.5 if self.labels == PAPER else 2.0
 
     def check(self, cells: Sequence[Microstructure], load: Load) -> None:
         """Raise ValueError for a grid or a load that it does not know."""

@@ -136,7 +136,8 @@ def start_from(network: keras.Model, path) -> dict:
     Returns
     -------
     dict
-        What the identity of the run says of them; its epochs are those of the run that they are of.
+        What the identity of the run says of them; its epochs and further cells are those of the run
+        that they are of.
 
     Raises
     ------
@@ -151,7 +152,9 @@ def start_from(network: keras.Model, path) -> dict:
             "give the options that it was built with"
         )
     start = array_hash(*trained.get_weights())
-    return {"start": start, "start_epochs": runs.run_of(path).epochs or 0}
+    further = runs.config_of(path).get("further") or 0
+    epochs = runs.run_of(path).epochs or 0
+    return {"start": start, "start_epochs": epochs, "start_further": further}
 
 
 def _take_weights(network, trained) -> bool:
