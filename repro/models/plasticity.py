@@ -18,7 +18,7 @@ TRANSITION = 0.003
 SHEAR_RATE = np.sqrt(2 / 3) * paper.RATE / paper.GAMMA_DOT_0
 RESISTANCE = float(np.sqrt(1.5) * SHEAR_RATE ** (1 / paper.STRESS_EXPONENT))  # sigma_0 / xi0
 LEVELS = (0.0004, 0.0008, 0.0012, 0.0016, 0.002, 0.0028, 0.004, 0.008)  # mean strains
-LEAST = 0.05  # of the local over the mean strain
+LEAST = 0.05  # least ratio of the local to the mean strain
 
 
 def elastic_and_flow(E, nu, xi0, h0, strain, log_rate=0.0):
@@ -48,9 +48,9 @@ class LocalLaw(layers.Layer):
     """Stress (N, N, T) of the properties (N, N, 4) and of the network's factors (N, N, 2 K).
 
     The elastic stress and that of flow (`elastic_and_flow`) are each multiplied by 1 + its factor;
-    the lesser of both is the stress. The strain is the mean strain, or the local one if a third
-    input (N, N, len(LEVELS)) gives the logarithm of the local over the mean strain, as
-    `DeformationTheory` does; it is linear between them in the logarithm of the strain.
+    the lesser of both is the stress. A third input (N, N, 8), of `DeformationTheory`, says by how
+    much the strain of a point is larger than the mean strain; without it both are the same. It is
+    linear between `LEVELS` in the logarithm of the mean strain.
 
     The factors are given at K knots and are linear between them in the square root of the strain,
     since the stress changes fastest at small strains. Below the first of `STRAINS` they stay as
@@ -99,17 +99,19 @@ def _hats(places, knots) -> np.ndarray:
 
 @keras.saving.register_keras_serializable("repro")
 class DeformationTheory(layers.Layer):
-    """Local over mean strain (N1, N2, len(LEVELS)) of the properties (N1, N2, 4), its logarithm.
+    """Equivalent strain of each point over that of the cell, as a logarithm.
+
+    Properties (N1, N2, 4) -> (N1, N2, 8), one channel for each mean strain in `LEVELS`.
 
     In the deformation theory of plasticity (Hencky 1924) a point is elastic, with a shear modulus
-    that falls with its equivalent strain: sigma_vM / (2 eps), where `elastic_and_flow` says the
-    stress. So equilibrium can be sought at some strains alone, without those between, and a few
-    iterations tell most of how the strain is distributed over the grains.
+    that falls with its equivalent strain: sigma_vM / (2 eps), where `elastic_and_flow` gives the
+    stress. So equilibrium can be sought at some mean strains alone, without the increments between
+    them, and a few iterations tell most of how the strain is distributed over the grains.
 
-    Each is one of the basic scheme of Moulinec and Suquet (Comput. Methods Appl. Mech. Eng. 157,
-    69, 1998), its steps by Barzilai and Borwein (Schneider, Int. J. Numer. Methods Eng. 118, 482,
-    2019), with the frequencies of `repro.reference.equilibrium.fourier_grid`. It starts from the
-    strain at the level before.
+    An iteration is one of the basic scheme of Moulinec and Suquet (Comput. Methods Appl. Mech. Eng.
+    157, 69, 1998), with the step length of Barzilai and Borwein (Schneider, Int. J. Numer. Methods
+    Eng. 118, 482, 2019) and the frequencies of `repro.reference.equilibrium.fourier_grid`. The
+    first at a level starts from the strain at the level before.
 
     Parameters
     ----------
@@ -204,7 +206,7 @@ def _stress(parts, strain, before, level, last):
 
 
 class GreenOperator:
-    """Strain of a homogeneous isotropic medium under a stress field that is not in equilibrium.
+    """Green's operator of a homogeneous isotropic medium: the strain due to a stress field.
 
     Fields are periodic on n1 x n2 points, (3, n, n1, n2), with components 11, 22, 12. The
     transform is Hartley's, sum f cas(2 pi k x / N) with cas = cos + sin, since it is real, and two
