@@ -531,6 +531,17 @@ def test_times_of_several_machines_are_kept(tmp_path):
     assert texts == {"ours", "continuous, 1 x 1 points"}
 
 
+@pytest.mark.parametrize(("start", "cells"), [({}, 1000), ({"start_further": 0}, 800)])
+def test_fields_of_the_run_that_another_started_from_are_counted(tmp_path, start, cells):
+    config = {"network": "direct_prediction", "start_epochs": 3, "further": 200, **start}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "history.csv").write_text("epoch,mae_validation\n1,2.0\n2,1.0\n")
+    found = page._learning_curve(tmp_path)
+    assert found["epoch"].tolist() == [4, 5]
+    fields_before = 3 * cells * 25
+    assert found["fields"].tolist() == [fields_before + 25_000, fields_before + 50_000]
+
+
 def test_learning_curves_are_over_the_fields_learned_from():
     history = pd.DataFrame({"epoch": [3, 4], "mae_training": 2.0, "mae_validation": [4.0, 2.0]})
     history = history.assign(fields=[240_000, 400_000], steps=True)

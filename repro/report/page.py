@@ -123,23 +123,25 @@ class Sources:
         return path if all(mark in text for mark in MARKS["readme"]) else None
 
     def histories(self) -> dict[str, pd.DataFrame]:
-        """Learning curves of the shipped models, on from the epochs that they started from.
-
-        Those are taken to have been of as many fields each, where the run does not say it.
-        """
-        found = {}
-        for name, path in self.models.items():
-            history, config = read_history(path), read_config(path)
-            before, epoch = run_of(path).epochs - len(history), history["epoch"]
-            of_start = config | {"further": config.get("start_further", config.get("further"))}
-            fields = before * _fields_of_epoch(of_start) + epoch * _fields_of_epoch(config)
-            found[name] = history.assign(epoch=before + epoch, fields=fields, steps=_steps(path))
-        return found
+        """Learning curves of the shipped models."""
+        return {name: _learning_curve(path) for name, path in self.models.items()}
 
     @property
     def titles(self) -> dict[str, str] | None:
         """What runs are called in the project's own results; others show all by their names."""
         return MAIN_TABLE | FURTHER if self.readme else None
+
+
+def _learning_curve(run: Path) -> pd.DataFrame:
+    """History of a run, on from the epochs that it started from, over the fields learned from.
+
+    Those epochs are taken to have been of as many fields each, where the run does not say it.
+    """
+    history, config = read_history(run), read_config(run)
+    before, epoch = config.get("start_epochs") or 0, history["epoch"]
+    of_start = config | {"further": config.get("start_further", config.get("further"))}
+    fields = before * _fields_of_epoch(of_start) + epoch * _fields_of_epoch(config)
+    return history.assign(epoch=before + epoch, fields=fields, steps=_steps(run))
 
 
 def _fields_of_epoch(config: dict) -> int:
