@@ -124,7 +124,10 @@ class Sources:
 
     def histories(self) -> dict[str, pd.DataFrame]:
         """Learning curves of the shipped models."""
-        return {name: _learning_curve(path) for name, path in self.models.items()}
+        return {
+            name: _learning_curve(path).assign(steps=_steps(path))
+            for name, path in self.models.items()
+        }
 
     @property
     def titles(self) -> dict[str, str] | None:
@@ -141,7 +144,7 @@ def _learning_curve(run: Path) -> pd.DataFrame:
     before, epoch = config.get("start_epochs") or 0, history["epoch"]
     of_start = config | {"further": config.get("start_further", config.get("further"))}
     fields = before * _fields_of_epoch(of_start) + epoch * _fields_of_epoch(config)
-    return history.assign(epoch=before + epoch, fields=fields, steps=_steps(run))
+    return history.assign(epoch=before + epoch, fields=fields)
 
 
 def _fields_of_epoch(config: dict) -> int:
