@@ -499,9 +499,7 @@ def pareto_figure(speed: pd.DataFrame, titles: dict[str, str] | None = None) -> 
             name = (titles or {}).get(row["contender"], row["contender"]).split(",")[0]
             left = at[0] < 30  # where the reference model is to the right
             where = {"xytext": (-5 if left else 5, 0), "ha": "right" if left else "left"}
-            axes.annotate(
-                name.replace(" ", "\n", left), at, color=colour, va="center", **where, **_NEAR
-            )
+            axes.annotate(name, at, color=colour, va="center", **where, **_NEAR)
         axes.set(xscale="log", yscale="log", xlabel="ms per simulation, one core")
         axes.set(xlim=(0.8, 4 * axes.get_xlim()[1]), ylabel=f"MAE against {against} / MPa")
         axes.grid(alpha=0.3, which="both")
