@@ -101,7 +101,8 @@ def test_the_command_of_a_study_trains_its_variants_and_shows_its_table(name, mo
 
     def run(variants, scale, out, *_, **__):
         asked.extend([variants, scale, out])
-        return pd.read_csv(RESULTS / out.name)
+        rows = RESULTS / out.name  # those of another study, where this one was not run
+        return pd.read_csv(rows if rows.is_file() else RESULTS / "learned_correction.csv")
 
     monkeypatch.setattr(studies, "run", run)
     study._command(name, STUDIES[name])()

@@ -522,7 +522,7 @@ def test_a_study_trains_networks_for_trajectories_and_judges_them_by_the_papers_
     monkeypatch.setitem(DATA, LONGER, {"size": 16, "load": LONGER_LOAD})
     studies._solved.cache_clear()
     studies._reference.cache_clear()
-    of_levels = {"blocks": 1, "levels": 1}
+    of_levels = {"blocks": 1, "levels": 1, "iterations": 0, "fine": 0}
     variants = [
         Variant("size", "2 filters", "direct_prediction", of_levels),
         Variant("coarse solve", "tol 1e-4", "learned_correction", samples={"tol": 1e-4}),
@@ -549,7 +549,7 @@ def test_bounds_are_measured_suite_by_suite(monkeypatch):
     assert set(found["predictor"]) == set(asked)
     for predictor, measured in found.set_index("suite").groupby("predictor"):
         assert measured["like the paper's"].tolist() == [True, False]
-        assert measured.loc["grains10", "own"] > 0.6
+        assert measured.loc["grains10", "own"] > 0.5
         assert measured["solved"].between(50 / 65, 1).all()
         assert measured["n"].tolist() == [15, 15]
         without_score = predictor == "direct_prediction"
