@@ -4,6 +4,7 @@ What is imported here does not import Keras, TensorFlow or JAX.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from repro import paper
@@ -127,11 +128,13 @@ ABLATION = [
 ]
 
 
-def _corrected(varied, setting, options=None, samples=None, data=LONGER):
-    how = {"config": recipe_of("learned_correction"), "samples": samples or {}, "data": data}
-    return Variant(varied, setting, "learned_correction", options or {}, **how)
+def _of_whole_loads(network, varied, setting, options=None, samples=None, data=LONGER):
+    how = {"config": recipe_of(network), "samples": samples or {}, "data": data}
+    return Variant(varied, setting, network, options or {}, **how)
 
 
+_corrected = partial(_of_whole_loads, "learned_correction")
+_direct = partial(_of_whole_loads, "direct_prediction")
 U = {"filters": 16, "levels": 2}
 # What the network that corrects a coarse solve sees, and how coarse that is.
 LEARNED_CORRECTION = [
@@ -155,19 +158,6 @@ LEARNED_CORRECTION = [
         "converged labels", "pixel by pixel, rotated", {}, {"derivative": "rotated"}, CONVERGED
     ),
 ]
-
-
-def _direct(varied, setting, options=None):
-    return Variant(
-        varied,
-        setting,
-        "direct_prediction",
-        options or {},
-        recipe_of("direct_prediction"),
-        data=LONGER,
-    )
-
-
 # What the network that predicts the trajectory directly is told of the strain, and its size.
 DIRECT_PREDICTION = [
     _direct("nothing", "as shipped"),

@@ -31,7 +31,7 @@ from repro.models.layers import (
 )
 from repro.models.registry import register
 
-LAW, LOCAL_STRAIN = "sigma_vm", "local_strain"  # names of layers
+LAW = "sigma_vm"  # name of the last layer
 
 
 @register(
@@ -87,7 +87,7 @@ def direct_prediction(
     known = [inputs]
     if iterations:
         known.append(
-            plasticity.DeformationTheory(iterations, derivative, name=LOCAL_STRAIN)(inputs)
+            plasticity.DeformationTheory(iterations, derivative, name="local_strain")(inputs)
         )
         maps = layers.Concatenate()([maps, known[-1]])
     x = at_half_resolution(maps, filters, lambda x: residual_u(x, filters, levels, blocks))
