@@ -82,12 +82,12 @@ def main(
 def _table(model: str, data: Path | None, suites: tuple[str, ...]) -> Path:
     """The table for rows of a network on a data set or on suites, by default."""
     from repro import models
-    from repro.surrogate import SURROGATES
+    from repro.surrogate import AVERAGED, SURROGATES
 
     if data:
         return OWN / data.stem / "results.csv"
     if model in SURROGATES:
-        shipped = model.removesuffix("_averaged") in models.shipped()
+        shipped = AVERAGED.get(model, model) in models.shipped()
     else:
         shipped = models.SHIPPED in models.model_path(model).absolute().parents
     return (RESULTS if shipped and OF_PROJECT.issuperset(suites) else OWN) / "results.csv"

@@ -125,7 +125,7 @@ def test_a_metric_is_one_entry(data, run_directory, monkeypatch):
     """What is added to `METRICS` is measured where it says, and is a column of the tables."""
     largest = metrics.Metric(lambda predicted, true: float(abs(predicted - true).max()), "Pa")
     monkeypatch.setitem(metrics.METRICS, "largest", largest._replace(by_place=True))
-    rows = pd.DataFrame(assess(load(run_directory), data))
+    rows = results.table_of(assess(load(run_directory), data))
     found = rows[rows["metric"] == "largest"]
     assert {"all", "interiors", "cell corners"} <= set(found["region"])
     assert found["increment"].isna().all()
@@ -182,7 +182,7 @@ def test_taylor_has_the_law_and_the_load_of_the_data(data):
 
 
 def test_assessment_is_tidy_and_says_what_it_is_about(data, run_directory, tmp_path):
-    rows = pd.DataFrame(assess(load(run_directory), data))
+    rows = results.table_of(assess(load(run_directory), data))
     assert not rows.duplicated(results.KEYS).any()
     assert set(rows["model"]) == {
         "tiny",
@@ -336,8 +336,8 @@ def test_errors_against_converged_fields_say_so():
     errors = pd.DataFrame(assessment.discretization_errors(data))
     assert (errors["against"] == str(CONVERGED)).all() and (errors["mode"] == "trajectory").all()
     whole = results.select(errors, metric="MAE", against=str(CONVERGED))
-    mae = whole.set_index("model")["value"]
-    names = [f"reference model, {d}" for d in assessment.COARSER]
+    mae = whole.set_index("discretization")["value"]
+    names = [str(d) for d in assessment.COARSER]
     assert mae[names[0]] > 3 * mae[names[2]] and mae[names[1]] > 3 * mae[names[2]] > 0
     of_paper = Request("grains10", size=16).solve(range(1))
     assert assessment.discretization_errors(of_paper) == []

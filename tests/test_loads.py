@@ -61,7 +61,7 @@ def test_from_suite_to_rows(suite, data_file, tmp_path, elsewhere):
         "persistence",
         "linear extrapolation",
         "Taylor",
-        "reference model, tolerance 1e-07",
+        "reference model",
     }, "the mean over data under another load is no reference"
     assert not of_suite.duplicated(results.KEYS).any()
     assert suite in set(tables.errors(rows)["suite"])

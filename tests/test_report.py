@@ -230,7 +230,9 @@ def rows(**columns):
         "seed": 0,
     }
     found = pd.DataFrame({**base, **columns})
-    return found.assign(kind=results._kinds(found), weights=results._weights(found))
+    return results._without_words(
+        found.assign(kind=results._kinds(found), weights=results._weights(found))
+    )
 
 
 def test_seeds_are_summarized_and_everything_else_is_kept_apart():
@@ -471,7 +473,7 @@ def said(one=None, whole=None, fine=None, ms=None, solver=None):
 
 def test_every_network_that_the_main_table_names_was_evaluated():
     found = results.read_rows(Path(__file__).parents[1] / "results" / "results.csv")
-    assert set(page.MAIN_TABLE) <= set(found["model"].str.removesuffix(tables.LAST))
+    assert set(page.MAIN_TABLE) <= set(found["model"])
 
 
 def test_errors_against_converged_fields_stand_apart():
@@ -514,6 +516,33 @@ def test_rows_of_before_are_against_the_papers_kind(tmp_path):
     kept = results.read_rows(tmp_path / "results.csv")
     assert results.select(kept, metric="MAE")["value"].tolist() == [2.0]
     assert results.select(kept, metric="MAE", against=FINE)["value"].tolist() == [3.0]
+
+
+def test_names_of_before_become_columns(tmp_path):
+    """Weights, tolerance and discretization were in the name of the model."""
+    names = {
+        "a (last)": ("a", "last", None, None),
+        "a": ("a", "best", None, None),
+        "DAMASK, eps 5e-06": ("DAMASK", None, results.AGAINST, 5e-6),
+        "reference model, tolerance 1e-07": ("reference model", None, results.AGAINST, 1e-7),
+        "reference model, rotated, 2 x 2 points": ("reference model", None, ROTATED, None),
+        COARSE: (COARSE, "best", None, None),
+    }
+    trained = [500, 500, None, None, None, 500]
+    old = pd.DataFrame({"model": [*names], "value": 2.0, "epochs": trained, "against": FINE})
+    old.loc[2:3, "against"] = results.AGAINST
+    old = old.reindex(columns=[c for c in COLUMNS if c not in ("kind", "weights", *SETTING)])
+    old.assign(suite="grains5", mode="rollout").to_csv(tmp_path / "old.csv", index=False)
+    read = results.read_rows(tmp_path / "old.csv")
+    found = read[results.SUBJECT].astype(object)
+    assert found.where(found.notna(), None).to_numpy().tolist() == [*map(list, names.values())]
+    said = [name.replace("eps", "tolerance") for name in names]
+    assert results.in_words(read).tolist() == said
+
+
+COLUMNS = results.KEYS + results.VALUES + results.PROVENANCE
+SETTING = ("discretization", "tol")
+ROTATED, COARSE = "rotated, 2 x 2 points", "reference model, 5 increments, tol 0.0001"
 
 
 def test_times_of_several_machines_are_kept(tmp_path):
@@ -591,10 +620,8 @@ def test_evaluated_data_is_summed_up_in_three_lines():
     assert naive == "Without a network, one-step: persistence 12 MPa."
     trivial = found.replace({"value": {12.0: 1.5}})
     assert "only the rollout tells networks apart" in summary(trivial, checks)
-    last = summary(found.replace({"model": {"a": "a (last)"}}), [])
-    assert last.startswith(
-        "a (last), validation part: 2 MPa one-step and 6 MPa in rollout after 30"
-    )
+    last = summary(found.replace({"weights": {"best": "last"}}), [])
+    assert last.startswith("a, validation part: 2 MPa one-step and 6 MPa in rollout after 30")
     assert summary(found.iloc[:0], []) == ""
 
 

@@ -19,10 +19,10 @@ from repro.models.runs import Run
 from repro.reference import accuracy
 from repro.reference.recorded_damask import cases_like_training
 from repro.surrogate.base import TRAJECTORY, Surrogate
+from repro.surrogate.solver import NAME
 from repro.tools import provenance
 from repro.tools.progress import Progress
 
-LABEL_NOISE = "reference model"
 LABEL_NOISE_CELLS = 8
 # Of which the error against converged fields is measured: the paper's first.
 COARSER = (PAPER, Discretization("rotated"), Discretization("rotated", 2))
@@ -111,7 +111,9 @@ def discretization_errors(data: DataSet) -> list[dict]:
             return np.stack([run.sigma_vm[data.kept[1:]] for run in runs]).astype(np.float32)
 
         about = {
-            "model": f"{LABEL_NOISE}, {discretization}",
+            "model": NAME,
+            "discretization": str(discretization),
+            "tol": how["tol"],
             "kind": results.SOLVER,
             "mode": TRAJECTORY,
             "split": part,
@@ -143,7 +145,9 @@ def label_noise(data: DataSet, stride: int, cells: int = LABEL_NOISE_CELLS) -> l
     )
     true = np.stack([run.sigma_vm[data.kept[stride::stride]] for run in runs])
     about = {
-        "model": f"{LABEL_NOISE}, tolerance {tol:g}",
+        "model": NAME,
+        "discretization": against(data),
+        "tol": tol,
         "kind": results.SOLVER,
         "mode": "rollout",
         "split": part,
@@ -170,7 +174,9 @@ def damask_difference(stride: int) -> list[dict]:
             np.stack([run.microstructure.grain_id for run in runs]),
         )
         about = {
-            "model": f"DAMASK, eps {tolerance:g}",
+            "model": "DAMASK",
+            "discretization": AGAINST,
+            "tol": tolerance,
             "kind": results.SOLVER,
             "suite": "recorded",
             "split": "all",

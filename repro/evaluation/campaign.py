@@ -68,12 +68,12 @@ def evaluate_suites(
         rows[suite] = [row | about for row in found]
         results.write_rows(table, rows[suite])
     if discretization != PAPER:
-        return pd.DataFrame([*chain.from_iterable(rows.values())])
+        return results.table_of([*chain.from_iterable(rows.values())])
     if "paper" in rows:
         _write_about(table, _read_once(_path("paper", directory, discretization)))
     damask = damask_difference(one.stride)
     results.write_rows(table, damask)
-    return pd.DataFrame([*chain.from_iterable(rows.values()), *damask])
+    return results.table_of([*chain.from_iterable(rows.values()), *damask])
 
 
 def _on_suite(one, directory, discretization, suite) -> tuple[str, list[dict]]:
@@ -101,7 +101,7 @@ def evaluate_data(one: Surrogate, data: DataSet, table) -> pd.DataFrame:
     results.write_rows(table, rows)
     if any(row["split"] == "training" for row in rows):
         _write_about(table, data)
-    return pd.DataFrame(rows)
+    return results.table_of(rows)
 
 
 def _write_about(table, data):

@@ -54,7 +54,7 @@ def export(model: str, name: str, out=None) -> tuple[Path, list[Comparison]]:
     """
     path = models.model_path(model)
     network = models.load(path)
-    title = run_of(path).model.replace(" (last)", "_last")
+    title = run_of(path).name.replace(" (last)", "_last")
     out = Path(out or FOLDER / (title + FORMATS[name].suffix))
     exported = write(network, out, name)
     comparisons = []

@@ -9,7 +9,7 @@ from repro import models, paper, surrogate
 from repro.models import files
 from repro.models.runs import RESULT
 from repro.reference import Request
-from repro.surrogate import SURROGATES, network_predictor
+from repro.surrogate import AVERAGED, SURROGATES, network_predictor
 from repro.tools.files import atomic_path
 from repro.training.run_directory import RESUMABLE
 
@@ -78,7 +78,7 @@ def calibrate(name: str) -> list[Path]:
     """
     cells = Request("paper", seed=CALIBRATION_SEED).cells(range(surrogate.CALIBRATION))
     written = []
-    for one in (surrogate.load(of) for of in SURROGATES if of.removesuffix("_averaged") == name):
+    for one in (surrogate.load(of) for of in SURROGATES if AVERAGED.get(of, of) == name):
         if one.tolerance is not None:
             surrogate.calibrate(one, cells, discretization=one.against).write(one.calibrated)
             written.append(one.calibrated)

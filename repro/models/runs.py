@@ -34,6 +34,11 @@ class Run:
     split_hash: str | None = None  # of the data that it was trained on
     weights: str | None = None  # "best" of the epochs or "last"
 
+    @property
+    def name(self) -> str:
+        """Its name beside those of others, which says what weights it has unless the best."""
+        return self.model + ("" if self.weights in (None, "best") else f" ({self.weights})")
+
 
 def run_of(path_or_name) -> Run:
     """Read what lies beside a trained network, as for `repro.models.load`.
@@ -46,7 +51,7 @@ def run_of(path_or_name) -> Run:
     if not (path.parent / CONFIG).is_file():
         return Run(path.stem)
     config, history = read_config(path.parent), read_history(path.parent)
-    name = path.resolve().parent.name + ("" if path.stem == "best" else f" ({path.stem})")
+    name = path.resolve().parent.name
     network, split_hash = config.get("network"), config.get("split_hash")
     numbers = {key: config.get(key) for key in ("stride", "seed", "start_epochs")}
     for key, value in numbers.items():

@@ -1,5 +1,6 @@
 """Figures, those of the paper in its form. Arrays and tables in, matplotlib figures out."""
 
+from collections.abc import Collection, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import NamedTuple
@@ -463,31 +464,32 @@ def _panels_by_mode(rows, abscissa, label, finish):
 
 
 @styled
-def pareto_figure(speed: pd.DataFrame, titles: dict[str, str] | None = None) -> Figure:
+def pareto_figure(
+    speed: pd.DataFrame,
+    titles: Mapping[str, str] | None = None,
+    left_out: Mapping[str, Collection[str]] | None = None,
+) -> Figure:
     """Error beside time per simulation on one core, of networks and of the reference model.
 
-    Left against the converged fields, right against the paper's kind: of networks that learned
-    from both, each where it belongs, in the fastest setting. Not DAMASK, which is three orders of
-    magnitude slower, and no averages of two predictions.
+    Left against the converged fields, right against the paper's kind, in the fastest setting. Not
+    DAMASK, which is three orders of magnitude slower.
 
     Parameters
     ----------
     speed : DataFrame
         Of one machine, as of `repro.benchmarks.speed`.
-    titles : dict, optional
+    titles : mapping, optional
         Run -> what it is called.
+    left_out : mapping, optional
+        Column of errors, "mae_converged" or "mae" -> contenders that its panel does not show.
     """
     figure = Figure(figsize=(TWO_COLUMNS, 3.4), layout="constrained")
     figure.suptitle(speed["machine"].iloc[0], fontsize=7)
     one = speed[(speed["cores"] == 1) & (speed["contender"] != "DAMASK")]
-    names = one["contender"]
-    other = {
-        "mae": names.str.endswith("_converged"),
-        "mae_converged": (names + "_converged").isin(names),
-    }
     errors = {"mae_converged": "converged fields", "mae": "fields of the paper's kind"}
     for axes, (column, against) in zip(figure.subplots(1, 2), errors.items(), strict=True):
-        kept = one[~other[column] & ~names.str.endswith("_averaged") & one[column].notna()]
+        elsewhere = one["contender"].isin((left_out or {}).get(column, ()))
+        kept = one[~elsewhere & one[column].notna()]
         kept = worth_it(kept, column)
         kept = kept[kept[column] > LEAST_ERROR].sort_values("seconds")
         of_network = kept["kind"] == "network"

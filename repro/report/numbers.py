@@ -8,7 +8,7 @@ import pandas as pd
 from repro import paper
 from repro.data.checks import Check
 from repro.data.discretization import CONVERGED, PAPER
-from repro.evaluation.results import select
+from repro.evaluation.results import as_reported, select
 from repro.report.tables import STUDIED, networks
 from repro.report.templates import fill, render
 from repro.tools.csv_files import read_csv
@@ -56,19 +56,22 @@ class Numbers:
         mode: str = "one-step",
         stride: int | None = None,
         converged: bool = False,
+        **about,
     ) -> float:
         """MAE of a model "training", "validation" or on a suite; `stride` where it has several.
 
-        Against fields of the paper's kind, or `converged` ones.
+        Against fields of the paper's kind, or `converged` ones. Of a network the weights are those
+        of `results.as_reported`. `about` are values of further columns, such as a solver's.
         """
         suite, split = ("paper", on) if on in ("training", "validation") else (on, "all")
-        about = {"model": model, "suite": suite, "split": split, "mode": mode, "stride": stride}
+        about |= {"model": model, "suite": suite, "split": split, "mode": mode, "stride": stride}
         about["against"] = str(CONVERGED if converged else PAPER)
-        return float(_only(select(self._results, metric="MAE", **about)["value"], about))
+        found = as_reported(select(self._results, metric="MAE", **about))
+        return float(_only(found["value"], about))
 
     def epochs(self, model: str) -> int:
         """Epochs after which a model was evaluated."""
-        found = networks(select(self._results, model=model))["epochs"]
+        found = as_reported(networks(select(self._results, model=model)))["epochs"]
         return int(_only(found.drop_duplicates(), {"epochs of": model}))
 
     def seconds(self, contender: str, cores: int = 1, **setting) -> float:
@@ -169,7 +172,7 @@ def summary(results: pd.DataFrame, checks: list[Check]) -> str:
     """
     found = select(results, split="validation", metric="MAE", against=None)
     trained = networks(found).pivot_table(
-        index=["model", "epochs"], columns="mode", values="value", aggfunc="last"
+        index=["model", "weights", "epochs"], columns="mode", values="value", aggfunc="last"
     )
     naive = select(found[found["epochs"].isna()], mode="one-step")
     networks_found = [

@@ -15,6 +15,7 @@ from repro.benchmarks.speed import read as read_speeds
 from repro.data import dataset, suites
 from repro.data.checks import Check
 from repro.data.corrections import FINE
+from repro.data.discretization import PAPER
 from repro.data.load import LONGER_LOAD
 from repro.data.pairs import Pairs
 from repro.data.trajectories import STRAINS, Trajectories
@@ -25,7 +26,7 @@ from repro.reference import Request
 from repro.report import architecture, benchmark_pages, figures, gallery, pictures, tables
 from repro.report.numbers import Numbers, fill_table
 from repro.report.templates import render
-from repro.surrogate import load
+from repro.surrogate import AVERAGED, load
 from repro.tools.csv_files import read_csv
 from repro.tools.files import write_text
 from repro.tools.progress import Progress
@@ -251,7 +252,8 @@ def _figures(sources: Sources) -> dict[Path, Callable[[], Figure]]:
         above = [c.found for c in sources.checks if c.question == "pixels above 500 MPa"]
         drawn["figure11"] = partial(figures.histogram_figure, sources.histogram, *above)
     if sources.speed is not None:
-        drawn["pareto"] = partial(figures.pareto_figure, sources.speed, titles)
+        left_out = _elsewhere(sources.models)
+        drawn["pareto"] = partial(figures.pareto_figure, sources.speed, titles, left_out)
     if sources.headline:
         drawn["figure12"] = partial(_figure_12, _weights(sources.models[sources.headline]))
         drawn["points"] = _points_figure
@@ -273,6 +275,20 @@ def _steps(path) -> bool:
     """Whether a network steps the stress, and so has errors of single steps."""
     network = models.NETWORKS.get(run_of(path).network)
     return network is not None and network.samples is Pairs
+
+
+def _elsewhere(directories: dict[str, Path]) -> dict[str, set[str]]:
+    """Surrogates that a panel of errors leaves out, by its column: each is where it belongs.
+
+    A network that learned from converged fields is not judged by others, nor is one by converged
+    fields that has such a sibling. Averages of two predictions are in no panel.
+    """
+    converged = {
+        name for name, path in directories.items() if labels_of(path / models.BEST) != PAPER
+    }
+    built = {name: run_of(path).network for name, path in directories.items()}
+    siblings = {name for name in built if built[name] in {built[one] for one in converged}}
+    return {"mae": converged | {*AVERAGED}, "mae_converged": siblings - converged | {*AVERAGED}}
 
 
 def _weights(directory: Path) -> Path:
@@ -506,10 +522,10 @@ def _scores(own: pd.DataFrame) -> list[tuple[str, str, str]]:
 def _model_card(directory: Path, results: pd.DataFrame, built: dict[str, pd.DataFrame]) -> str:
     """What a shipped network is, how it was trained, how well it does, and where it ends."""
     config, name = read_config(directory), directory.name
-    own = results[results["model"].str.removesuffix(tables.LAST) == name]
+    own = results[results["model"] == name]
     history = read_history(directory)
     network = _load(_weights(directory)).network  # which the picture shows, too
-    bounds = (table for table, of in BOUNDS.items() if of.removesuffix("_averaged") == name)
+    bounds = (table for table, of in BOUNDS.items() if AVERAGED.get(of, of) == name)
     errors = {"one step": tables.by_suite(own, True), "whole load": tables.by_suite(own, False)}
     errors["whole load, converged"] = tables.converged(own[own["kind"] == SURROGATE])
     settings = {k: v for k, v in config.items() if k not in UNSAID and v not in (None, False, 0)}

@@ -12,7 +12,16 @@ from repro.data.discretization import CONVERGED, PAPER
 from repro.data.suites import SECTIONS, SUITES, lines, paper_mae
 from repro.evaluation.metrics import METRICS
 from repro.evaluation.regions import FRAME, REGIONS
-from repro.evaluation.results import AGAINST, KEYS, NAIVE, SOLVER, SURROGATE, select
+from repro.evaluation.results import (
+    AGAINST,
+    KEYS,
+    NAIVE,
+    SOLVER,
+    SURROGATE,
+    as_reported,
+    in_words,
+    select,
+)
 from repro.tools.files import write_text
 
 ALIKE = 1.1
@@ -54,6 +63,7 @@ def errors(results: pd.DataFrame) -> pd.DataFrame:
     """
     about = ["model", "suite", "split", "mode", "stride"]
     whole = select(results, against=None)
+    whole = whole.assign(model=in_words(whole))
     if (whole["against"] != AGAINST).any():
         about.append("against")
     wide = whole.pivot(index=[*about, "n"], columns="metric", values="value").reset_index()
@@ -91,15 +101,13 @@ def time_step(stride) -> str:
     return f"{round(stride * increment, 6):g} s"
 
 
-LAST = " (last)"  # ends the name of a model of which the last weights are meant
 UNSEEN = "grains10"  # cells like those of the validation part, on which nothing was ever selected
 
 
 def shown(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Rows of networks as the tables and figures show them, with their `run` and its `title`.
 
-    Of a run the last weights if there are any, as the paper reports them, else the best ones, which
-    were chosen on the validation part.
+    Of a run the weights of `results.as_reported`.
 
     Parameters
     ----------
@@ -108,8 +116,8 @@ def shown(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.
         Run -> what it is called. Other runs are left out, and of runs that differ in nothing but
         their seed and length all but the longest. By default all runs are shown by their names.
     """
-    found = networks(results)
-    runs, kept = found["model"].str.removesuffix(LAST), found["weights"].fillna("best")
+    found = as_reported(networks(results))
+    runs = found["model"]
     found = found.assign(
         run=runs,
         title=runs.map(titles) if titles else runs,
@@ -117,7 +125,7 @@ def shown(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.
         alike=found["configuration"].fillna(runs),
         epochs=found["epochs"].fillna(0).astype(int),
     )
-    found = found[(kept == kept.groupby(runs).transform("max")) & found["title"].notna()]
+    found = found[found["title"].notna()]
     if titles:
         longest = found.groupby(["network", "stride", "alike"])["epochs"].transform("max")
         found = found[found["epochs"] == longest]
@@ -125,11 +133,16 @@ def shown(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.
 
 
 def compared(results: pd.DataFrame, titles: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The rows of `shown`, by their titles and over seeds, and those of all that is no network."""
+    """The rows of `shown`, by their titles and over seeds, and those of all that is no network.
+
+    What is no network is called as `results.in_words` says.
+    """
     found = shown(results, titles)
-    found = found.assign(model=found["title"])
+    found = found.assign(model=found["title"], weights=None)
     found["value"] = found.groupby(KEYS, dropna=False)["value"].transform("mean")
-    return pd.concat([found.drop_duplicates(KEYS), results[results["kind"] != SURROGATE]])
+    others = results[results["kind"] != SURROGATE]
+    others = others.assign(model=in_words(others), discretization=None)
+    return pd.concat([found.drop_duplicates(KEYS), others])
 
 
 def _configurations(results, titles, fields=None) -> dict[str, pd.DataFrame]:
@@ -175,7 +188,7 @@ def main_table(
     for title, rows in configurations.items():
         table[title] = _errors_of(rows) | _beside_solver(measured, rows)
     solver = results[results["kind"] == SOLVER]
-    of_grid = (solver["against"] == AGAINST) | solver["model"].str.endswith(str(PAPER))
+    of_grid = (solver["against"] == AGAINST) | (solver["discretization"] == str(PAPER))
     default = None if measured is None else measured[measured["default"]]
     time = {} if default is None or default.empty else {"ms": 1000 * default["seconds"].max()}
     table["reference model, as the data (numerical error)"] = _errors_of(solver[of_grid]) | time

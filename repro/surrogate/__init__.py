@@ -21,11 +21,12 @@ from repro.surrogate.correction import Corrected
 from repro.surrogate.direct import Direct
 from repro.surrogate.modes import MODES, network_predictor, one_step, rollout
 from repro.surrogate.prediction import CALIBRATION, Answer, calibrate, predict
-from repro.surrogate.registry import SURROGATES, load, of_network, register
+from repro.surrogate.registry import AVERAGED, SURROGATES, load, of_network, register
 from repro.surrogate.rollout import Rollout
 from repro.surrogate.solver import CoarseSolve
 
 __all__ = [
+    "AVERAGED",
     "CALIBRATION",
     "MODES",
     "REFLECTIONS",

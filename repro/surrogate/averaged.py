@@ -34,7 +34,7 @@ class Averaged(Surrogate):
 
     def __init__(self, of: Surrogate, reflections: Sequence[tuple[int, ...]] = TURNED):
         self.of, self.reflections = of, reflections
-        self.run = replace(of.run, model=f"{of.name}_averaged")
+        self.run = replace(of.run, model=f"{of.run.model}_averaged")
         self.labels, self.stride, self.tolerance = of.labels, of.stride, of.tolerance
         if of.calibrated:
             self.calibrated = of.calibrated.with_stem(f"{of.calibrated.stem}_averaged")

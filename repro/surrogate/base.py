@@ -17,6 +17,7 @@ from repro.models.runs import Run, labels_of, run_of
 from repro.surrogate.calibration import Calibration
 
 CALIBRATION = "calibration.npz"  # beside the network
+TOLERANCE = 1.5  # MPa, what the networks for whole loads are asked for
 TRAJECTORY = "trajectory"  # mode of a prediction of all increments without steps
 
 
@@ -83,7 +84,7 @@ class Surrogate:
     @property
     def name(self) -> str:
         """Its name in results."""
-        return self.run.model
+        return self.run.name
 
     @property
     def calibration(self) -> Calibration | None:

@@ -16,7 +16,7 @@ from repro.data.load import PAPER_LOAD, Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import from_rest
 from repro.models.runs import config_of
-from repro.surrogate.base import OfNetwork, Prediction
+from repro.surrogate.base import TOLERANCE, OfNetwork, Prediction
 from repro.surrogate.modes import network_predictor
 from repro.surrogate.solver import Coarse, coarse_solve, score_of
 from repro.tools.values import unmasked
@@ -42,7 +42,7 @@ class Corrected(OfNetwork):
         As `repro.models.load`.
     """
 
-    tolerance = 1.5
+    tolerance = TOLERANCE
 
     def __init__(self, model):
         super().__init__(model)

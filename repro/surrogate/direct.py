@@ -10,7 +10,7 @@ from repro.data.load import Load
 from repro.data.microstructure import Microstructure, property_maps
 from repro.data.pairs import from_rest
 from repro.models.direct_prediction import at_strains
-from repro.surrogate.base import OfNetwork, Prediction
+from repro.surrogate.base import TOLERANCE, OfNetwork, Prediction
 from repro.surrogate.modes import network_predictor
 
 BATCH = 8  # cells that the network is asked at a time: what is between layers stays in the cache
@@ -33,7 +33,7 @@ class Direct(OfNetwork):
         As `repro.models.load`.
     """
 
-    tolerance = 1.5
+    tolerance = TOLERANCE
 
     def __init__(self, model):
         super().__init__(model)

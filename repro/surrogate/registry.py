@@ -22,6 +22,8 @@ KINDS: dict[type, Callable[..., Surrogate]] = {
 }
 SURROGATES: dict[str, Callable[[], Surrogate]] = {}
 """All registered surrogates: name -> a function that makes the surrogate."""
+AVERAGED: dict[str, str] = {}
+"""Registered averages over symmetries: name -> network that is averaged."""
 
 
 def register(name: str, make: Callable[[], Surrogate]) -> None:
@@ -78,4 +80,6 @@ for _name in models.shipped():
     register(_name, partial(of_network, _name))
 for _name in ("direct_prediction", "direct_prediction_converged"):
     if _name in SURROGATES:
-        register(f"{_name}_averaged", partial(averaged, _name))
+        AVERAGED[f"{_name}_averaged"] = _name
+for _name, _network in AVERAGED.items():
+    register(_name, partial(averaged, _network))
