@@ -19,7 +19,6 @@ import pytest
 from repro import models
 from repro.data.dataset import DataSetError
 from repro.data.pairs import make_pairs
-from repro.experiments import shipping
 from repro.models import files as model_files
 from repro.models import runs
 from repro.models.files import ModelFileError
