@@ -18,7 +18,7 @@ import pytest
 
 from repro import models, paper, train_advanced, train_baseline, train_paper
 from repro.data import dataset
-from repro.evaluation.results import KEYS
+from repro.evaluation.results import KEYS, read_rows
 from repro.experiments import chain
 from repro.experiments.options import training_command
 from repro.models import runs
@@ -109,14 +109,14 @@ def test_evaluate_and_make_tables(trained, monkeypatch):
     arguments = ("--data", base / "data" / "quick.h5", "--results", table)
     run = in_process("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
     assert run.returncode == 0, run.stderr
-    first = pd.read_csv(table)
-    original = pd.read_csv(base / "runs" / "quick" / "paper_unet" / "results.csv")
+    first = read_rows(table)
+    original = read_rows(base / "runs" / "quick" / "paper_unet" / "results.csv")
     both = first.merge(original, on=KEYS)
     assert len(both) == len(original)
     assert both["value_x"].tolist() == pytest.approx(both["value_y"].tolist(), rel=1e-6)
     # Evaluating again replaces the rows.
     in_process("evaluate", "--model", base / "runs" / "quick" / "paper_unet", *arguments)
-    assert len(pd.read_csv(table)) == len(first)
+    assert len(read_rows(table)) == len(first)
     run = in_process("make_tables", "--directory", base)
     assert run.returncode == 0, run.stderr
     assert "| paper_unet, 1 epochs" in (base / "RESULTS.md").read_text()

@@ -1,10 +1,12 @@
 """Work handed to an engine, and what becomes of it when workers, schedulers and disks fail."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -180,6 +182,31 @@ def workers_of(process) -> list[psutil.Process]:
 
 def limit_file_size(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("full", [0, 1], ids=["first part", "further part"])
+def test_disk_that_is_full_for_a_moment_leaves_no_file_with_zeros(tmp_path, full):
+    """HDF5 holds arrays back and writes them when it closes them: what fails then is said, too."""
+    code = (
+        "import resource, sys\n"
+        "from repro.data import dataset\n"
+        "from repro.reference import Request\n"
+        "from tests.test_engine import limit_file_size\n"
+        "def parts(full):\n"
+        "    data = Request('paper', size=32).solve(range(5))\n"
+        "    for i in range(2):\n"
+        "        if i == full:\n"
+        "            limit_file_size(sum(a.nbytes for a in data.arrays.values()) * full + 60_000)\n"
+        "        yield data\n"
+        "        limit_file_size(resource.RLIM_INFINITY)\n"
+        "dataset.write(sys.argv[1], parts(int(sys.argv[2])))\n"
+    )
+    path = tmp_path / "a.h5"
+    command = [sys.executable, "-c", code, path, str(full)]
+    root = Path(__file__).parents[1]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    assert re.search(r"OSError: .*a.h5 cannot be written: .*file write failed", run.stderr)
+    assert not list(tmp_path.iterdir())
 
 
 def test_full_disk_of_one_worker_is_said_and_the_rest_is_kept(tmp_path, whole):

@@ -358,6 +358,7 @@ def write(path, data: DataSet | Iterable[DataSet], overwrite: bool = False) -> N
         with atomic_path(path) as temporary, _new_file(temporary) as file:
             for part in [data] if isinstance(data, DataSet) else data:
                 _append(file, part)
+            file.flush()
     except RuntimeError as error:  # of HDF5, where a disk is full
         raise OSError(f"{path} cannot be written: {_first_line(error)}") from None
 
@@ -369,12 +370,16 @@ def _new_file(path):
 
 
 def _append(file, part: DataSet) -> None:
-    """Add the microstructures of a part to a file that is being written."""
+    """Add the microstructures of a part to a file that is being written.
+
+    Each array is flushed: HDF5 would write its last chunks when it is closed, where h5py can only
+    print what fails, and where a disk is full for a moment the file would have zeros there.
+    """
     if not file.keys():
         for name, array in part.arrays.items():
             letters = (_SHAPES | _OF_ANY_LOAD)[name]
             together = 1 if name == "sigma_vm" else min(len(array), CHUNK)
-            file.create_dataset(
+            stored = file.create_dataset(
                 name,
                 data=array,
                 chunks=(together, *array.shape[1:]),
@@ -386,6 +391,7 @@ def _append(file, part: DataSet) -> None:
                 fillvalue=np.nan if name == "properties" else None,
                 fletcher32=True,
             )
+            stored.flush()
         version = SCHEMA_VERSION if part.load_F is None else OF_ANY_LOAD
         file.attrs.update(part.attributes, schema_version=version)
         return
@@ -395,6 +401,7 @@ def _append(file, part: DataSet) -> None:
             stored = file[name]
             stored.resize((done + len(part), *map(max, stored.shape[1:], array.shape[1:])))
             stored[(slice(done, None), *map(slice, array.shape[1:]))] = array
+            stored.flush()
 
 
 def read(path, in_memory: bool = True) -> DataSet:
