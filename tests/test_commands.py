@@ -172,6 +172,19 @@ def test_ctrl_c_ends_in_one_word(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_a_reader_that_ends_early_is_no_error():
+    code = (
+        "from repro.tools import cli\n"
+        "cli.ending_in_a_line(lambda: [print('line', flush=True) for _ in range(100_000)] and 0)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 @pytest.mark.parametrize(
     ("command", "network", "config"),
     [

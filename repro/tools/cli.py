@@ -25,7 +25,8 @@ def run(
     A dictionary is a command with subcommands, by name. `find` returns one instead of `main`; its
     errors end in one line, too.
 
-    Exit status: what `main` returns (None is 0), 2 after a one-line error, 130 after Ctrl-C.
+    Exit status: what `main` returns (None is 0), 2 after a one-line error, 130 after Ctrl-C, 141
+    where nobody reads the output any more.
     """
 
     def parse_and_call():
@@ -43,6 +44,9 @@ def ending_in_a_line(call: Callable[[], int | None]) -> None:
     shown, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         status = call()
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes yet
+        status = 141
     except (OSError, ValueError, ArithmeticError, ImportError) as error:
         status = _fail(str(error))
     except KeyboardInterrupt:
