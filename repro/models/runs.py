@@ -57,8 +57,9 @@ def run_of(path_or_name) -> Run:
     for key, value in numbers.items():
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise ValueError(f"{path.parent / CONFIG}: {key} is {value!r}")
-    # Without the seeds, and without when the run would end.
-    apart = ("network", "stride", "seed", "shuffle_seed", "epochs", "patience")
+    # Without the seeds, with which the weights change that it started from, and without when the
+    # run would end.
+    apart = ("network", "stride", "seed", "shuffle_seed", "start", "epochs", "patience")
     others = {key: value for key, value in config.items() if key not in apart}
     settings = json.dumps([path.stem, network, numbers["stride"], others], sort_keys=True)
     configuration = hashlib.sha256(settings.encode()).hexdigest()[:12]

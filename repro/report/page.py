@@ -45,10 +45,11 @@ FIELD_FIGURES = {
 # What a person states, one row each, with measured numbers filled in by name.
 FIDELITY, CAUSES = (Path(__file__).with_name(f"{name}.csv") for name in ("fidelity", "causes"))
 # Runs in the main table of the project's own results, and what they are called.
+SEEDS = ("", "_seed1", "_seed2")
 MAIN_TABLE = {
-    **dict.fromkeys(("paper_unet", "paper_unet_seed1", "paper_unet_seed2"), "the paper's U-Net"),
+    **{f"paper_unet{seed}": "the paper's U-Net" for seed in SEEDS},
     "res_unet": "residual U-Net",
-    "direct_prediction": "direct prediction, data's grid",
+    **{f"direct_prediction{seed}": "direct prediction, data's grid" for seed in SEEDS},
     "direct_prediction_converged": "direct prediction",
     "learned_correction_converged": "learned correction",
 }
