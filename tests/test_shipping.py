@@ -58,8 +58,6 @@ def test_a_run_of_an_older_version_ships_with_what_it_learned(run, tmp_path, mon
 
 @pytest.mark.parametrize("directory", SHIPPED, ids=lambda path: path.name)
 def test_what_is_shipped_is_what_its_command_builds(directory):
-    if directory.name == "res_unet":
-        pytest.xfail("it was trained with ingredients that the present network no longer has")
     config = runs.read_config(directory)
     network = models.NETWORKS[config["network"]]
     options = {p.name: config[p.name] for p in network.options() if p.name in config}
