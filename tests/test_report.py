@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import shutil
@@ -469,6 +470,18 @@ def test_main_table_has_networks_the_solver_and_what_needs_neither():
 def said(one=None, whole=None, fine=None, ms=None, solver=None):
     columns = "one step", "whole load", "whole load, converged", "ms", "solver's ms"
     return dict(zip(columns, (one, whole, fine, ms, solver), strict=True))
+
+
+def test_weights_of_an_epoch_before_the_last_are_named_as_chosen(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "SHIPPED", Path(models.__file__).with_name("shipped"))
+    sources = page.read_sources(Path(page.__file__).parents[2] / "results")
+    assert page._of_pages(sources, [])["chosen"] == []
+    shutil.copytree(sources.models["res_unet"], tmp_path / "res_unet")
+    errors = "epoch,mae_training,mae_validation,seconds\n1,9.0,1.0,1\n2,8.0,2.0,1\n"
+    (tmp_path / "res_unet" / "history.csv").write_text(errors)
+    others = {**sources.models, "res_unet": tmp_path / "res_unet"}
+    sources = dataclasses.replace(sources, models=others)
+    assert page._of_pages(sources, [])["chosen"] == ["residual U-Net"]
 
 
 def test_every_network_that_the_main_table_names_was_evaluated():

@@ -451,14 +451,21 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
 def _of_pages(sources: Sources, drawn: Collection[Path]) -> dict:
     """What templates ask for beside tables and numbers."""
     in_main = tables.shown(sources.results, MAIN_TABLE if sources.readme else None)
+    chosen = (in_main["weights"] == "best") & ~in_main["run"].isin(_best_at_the_end(sources))
     shipped = sources.headline and run_of(_weights(sources.models[sources.headline]))
     return {
-        "best_only": list(dict.fromkeys(in_main.loc[in_main["weights"] == "best", "title"])),
+        "chosen": list(dict.fromkeys(in_main.loc[chosen, "title"])),
         "figures": {path.stem for path in drawn if path.parent == sources.directory / "figures"},
         "shipped": shipped,
         "shown": {number: what for number, (_, what) in FIELD_FIGURES.items()},
         "provenance": tables.provenance(sources.results),
     }
+
+
+def _best_at_the_end(sources: Sources) -> list[str]:
+    """Shipped networks whose best epoch on the validation part is their last, not a chosen one."""
+    errors = {name: read_history(path)["mae_validation"] for name, path in sources.models.items()}
+    return [name for name, error in errors.items() if error.idxmin() == error.index[-1]]
 
 
 def _data_card(sources: Sources) -> str:
