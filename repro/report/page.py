@@ -50,7 +50,7 @@ MAIN_TABLE = {
     **{f"paper_unet{seed}": "the paper's U-Net" for seed in SEEDS},
     "res_unet": "residual U-Net",
     **{f"direct_prediction{seed}": "direct prediction, data's grid" for seed in SEEDS},
-    "direct_prediction_converged": "direct prediction",
+    **{f"direct_prediction_converged{seed}": "direct prediction" for seed in SEEDS},
     "learned_correction_converged": "learned correction",
 }
 FURTHER = {  # in all other tables, and in figures
