@@ -451,7 +451,9 @@ def _tables(sources: Sources, numbers: Numbers) -> dict[str, pd.DataFrame]:
 def _of_pages(sources: Sources, drawn: Collection[Path]) -> dict:
     """What templates ask for beside tables and numbers."""
     in_main = tables.shown(sources.results, MAIN_TABLE if sources.readme else None)
-    chosen = (in_main["weights"] == "best") & ~in_main["run"].isin(_best_at_the_end(sources))
+    # A shipped network stands for its seeds, whose histories are not kept.
+    not_chosen = in_main.loc[in_main["run"].isin(_best_at_the_end(sources)), "title"]
+    chosen = (in_main["weights"] == "best") & ~in_main["title"].isin(not_chosen)
     shipped = sources.headline and run_of(_weights(sources.models[sources.headline]))
     return {
         "chosen": list(dict.fromkeys(in_main.loc[chosen, "title"])),
