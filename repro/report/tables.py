@@ -445,7 +445,9 @@ def bounds(measured: pd.DataFrame, predictor: str, beside: str | None = None) ->
 
     Of another predictor, `beside` it, the bounds alone.
     """
-    found = measured[measured["predictor"] == predictor].reset_index(drop=True)
+    found = measured[measured["predictor"] == predictor]
+    found = found.sort_values("suite", key=lambda suite: suite.map([*SUITES].index))
+    found = found.reset_index(drop=True)
     if "exact" in found and "solved" not in found:  # as they were called once
         found = found.rename(
             columns={"exact": "solved", "seconds, all exact": "seconds, all solved"}
