@@ -117,7 +117,8 @@ def simulate(
         Strain still missing at which an increment counts as converged: rms over the cell of what
         equilibrium asks for, and at the worst point what the flow rule asks for. One correction
         follows, which about halves what is missing. It is not evaluated again: of cells far beyond
-        Table 3 two in a thousand have up to three times `tol` after it.
+        Table 3 two in a thousand miss equilibrium by more than `tol` after it, up to three times,
+        and a few in ten thousand the flow rule, up to a hundred times.
     flow_rule : FlowRule
         By default the law in the paper's text.
     discretization : Discretization

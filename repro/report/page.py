@@ -44,8 +44,8 @@ FIELD_FIGURES = {
 }
 # What a person states, one row each, with measured numbers filled in by name.
 FIDELITY, CAUSES = (Path(__file__).with_name(f"{name}.csv") for name in ("fidelity", "causes"))
+SEEDS = ("", "_seed1", "_seed2")  # endings of the names of runs that differ in their seed alone
 # Runs in the main table of the project's own results, and what they are called.
-SEEDS = ("", "_seed1", "_seed2")
 MAIN_TABLE = {
     **{f"paper_unet{seed}": "the paper's U-Net" for seed in SEEDS},
     "res_unet": "residual U-Net",
